@@ -1,0 +1,148 @@
+"""Facts that are published after their commit, and how they travel over the bus.
+
+A live event carries the whole new state, so that a subscriber needs no query for each.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from domain.roles import AlertKind, CommandState, ExportState, OperatingMode, Severity
+
+
+class StatusWarning(msgspec.Struct, frozen=True):
+    """An open alert as the charger's status shows it."""
+
+    kind: AlertKind
+    severity: Severity
+    message: str
+    since: datetime
+    vendor_code: str | None = None
+
+
+class ChargerStatusChanged(msgspec.Struct, frozen=True, tag=True):
+    """A charger's live status; `version` counts its changes and only rises, across restarts and processes.
+
+    `session_user_id` is who may see `power_w`, `currents`, `allocated_a` and `session_energy_wh` beside the charger's owners.
+    """
+
+    installation_id: UUID
+    charger_id: UUID
+    version: int
+    mode: OperatingMode
+    is_online: bool
+    power_w: float | None = None
+    currents: tuple[float, float, float] | None = None
+    allocated_a: float | None = None
+    allocated_phases: tuple[str, ...] = ()
+    session_id: UUID | None = None
+    session_user_id: UUID | None = None
+    session_energy_wh: int | None = None
+    warnings: tuple[StatusWarning, ...] = ()
+    observed_at: datetime | None = None
+    received_at: datetime | None = None
+
+
+class SessionChanged(msgspec.Struct, frozen=True, tag=True):
+    """A charge session began, went on, ended or was replaced; `change` is STARTED, UPDATED, ENDED or REPLACED."""
+
+    installation_id: UUID
+    charger_id: UUID
+    session_id: UUID
+    user_id: UUID | None
+    change: str
+
+
+class CommandChanged(msgspec.Struct, frozen=True, tag=True):
+    """A command moved on."""
+
+    command_id: UUID
+    charger_id: UUID
+    state: CommandState
+
+
+class ExportChanged(msgspec.Struct, frozen=True, tag=True):
+    """A file to be made moved on."""
+
+    export_id: UUID
+    state: ExportState
+    progress: float
+
+
+class PermissionChanged(msgspec.Struct, frozen=True, tag=True):
+    """What a person may see or do has changed."""
+
+    user_id: UUID
+    installation_id: UUID
+
+
+class InstallationChanged(msgspec.Struct, frozen=True, tag=True):
+    """The tree, a limit or a priority changed: the balancer decides anew."""
+
+    installation_id: UUID
+
+
+class AlertChanged(msgspec.Struct, frozen=True, tag=True):
+    """An alert opened, was acknowledged or resolved."""
+
+    alert_id: UUID
+    installation_id: UUID
+    charger_id: UUID | None
+
+
+Event = (
+    ChargerStatusChanged
+    | SessionChanged
+    | CommandChanged
+    | ExportChanged
+    | PermissionChanged
+    | InstallationChanged
+    | AlertChanged
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """The event as it travels."""
+    return _encoder.encode(event)
+
+
+def decode(message: bytes) -> Event:
+    """The event that travelled; msgspec.DecodeError when it is none of ours."""
+    return _decoder.decode(message)
+
+
+def installation_channel(installation_id: UUID) -> str:
+    """Where everything about an installation is published: statuses, sessions, alerts, changes of the tree."""
+    return f"installation:{installation_id}"
+
+
+def user_channel(user_id: UUID) -> str:
+    """Where changes of a person's rights are published."""
+    return f"user:{user_id}"
+
+
+def command_channel(command_id: UUID) -> str:
+    """Where a command's progress is published."""
+    return f"command:{command_id}"
+
+
+def export_channel(export_id: UUID) -> str:
+    """Where a file's progress is published."""
+    return f"export:{export_id}"
+
+
+def channels(event: Event) -> tuple[str, ...]:
+    """The channels that an event goes to."""
+    match event:
+        case CommandChanged():
+            return (command_channel(event.command_id),)
+        case ExportChanged():
+            return (export_channel(event.export_id),)
+        case PermissionChanged():
+            return (user_channel(event.user_id), installation_channel(event.installation_id))
+        case _:
+            return (installation_channel(event.installation_id),)

@@ -1,0 +1,143 @@
+"""What a charger told us, in our words, whatever protocol it speaks: the adapters make these, the machine doors take them.
+
+Every observation says when it happened by the charger's clock and when it reached us; judging clocks and order is the
+domain's work (domain.md §5), so both instants are kept as they came.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from domain.roles import StopReason
+
+
+class ConnectorStatus(StrEnum):
+    """What an OCPP connector reports (OCPP 1.6 §7.7); 2.0.1's states map onto it. Anything else is UNKNOWN."""
+
+    AVAILABLE = "AVAILABLE"
+    PREPARING = "PREPARING"
+    CHARGING = "CHARGING"
+    SUSPENDED_EV = "SUSPENDED_EV"
+    SUSPENDED_EVSE = "SUSPENDED_EVSE"
+    FINISHING = "FINISHING"
+    RESERVED = "RESERVED"
+    UNAVAILABLE = "UNAVAILABLE"
+    FAULTED = "FAULTED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Common to all: `charger_time` is None when the message has none (or none that can be read)."""
+
+    charger_time: datetime | None
+    received_at: datetime
+    is_marked_offline: bool = False
+    """OCPP 2.0.1 `offline`; absent in 1.6."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booted(Observation):
+    """The station started or says that it did (BootNotification)."""
+
+    vendor: str
+    model: str
+    serial_number: str | None
+    firmware_version: str | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard(Observation):
+    """A heartbeat: presence, and a clock sample where it carries one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReported(Observation):
+    """A connector's status; evse 0 is the station as a whole."""
+
+    evse: int
+    status: ConnectorStatus
+    error_code: str | None = None
+    vendor_error_code: str | None = None
+    info: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPresented(Observation):
+    """A card or app token asks to charge (Authorize); `evse` None where the message does not say."""
+
+    evse: int | None
+    id_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One reading of a charger's meter. Registers in Wh (import, lifetime or session relative), power in W, currents in A by terminal."""
+
+    at: datetime | None
+    context: str
+    register_wh: int | None = None
+    power_w: float | None = None
+    currents: tuple[float | None, float | None, float | None] = (None, None, None)
+    voltages: tuple[float | None, float | None, float | None] = (None, None, None)
+    soc_percent: float | None = None
+    offered_a: float | None = None
+    signed_payload: str | None = None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the reading carries a signature."""
+        return self.signed_payload is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStarted(Observation):
+    """Plugged and accepted (1.6 StartTransaction, 2.0.1 TransactionEvent Started).
+
+    1.6 has no transaction id yet: ours is given in the answer.
+    """
+
+    evse: int
+    id_token: str | None
+    meter_start_wh: int | None
+    transaction_id: str | None = None
+    reservation_id: int | None = None
+    samples: tuple[Sample, ...] = ()
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered(Observation):
+    """Meter values, of a transaction or between two (`transaction_id` None)."""
+
+    evse: int
+    transaction_id: str | None
+    samples: tuple[Sample, ...]
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded(Observation):
+    """The final record (1.6 StopTransaction, 2.0.1 TransactionEvent Ended); `evse` None where the message does not say."""
+
+    evse: int | None
+    transaction_id: str | None
+    meter_stop_wh: int | None
+    reason: StopReason
+    id_token: str | None = None
+    samples: tuple[Sample, ...] = field(default=())
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareReported(Observation):
+    """Progress of a firmware update or of an upload of diagnostics."""
+
+    subject: str
+    status: str
+
+
+AnyObservation = (
+    Booted | Heard | StatusReported | TokenPresented | SessionStarted | Metered | SessionEnded | FirmwareReported
+)

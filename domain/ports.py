@@ -1,0 +1,146 @@
+"""What the domain needs from outside: small interfaces, implemented in devices and app, faked in tests under the same contract test."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from domain.events import Event
+
+
+class EventBus(Protocol):
+    """Facts to whoever listens, in this process or another; at most once, nothing is kept for the absent."""
+
+    async def publish(self, *events: Event) -> None:
+        """Every present subscriber of the events' channels gets them in this order. Never raises: the row is the truth."""
+        ...
+
+    async def send(self, channel: str, message: bytes) -> int:
+        """Raw bytes to a channel; how many processes heard them. UnavailableError when the bus is away."""
+        ...
+
+    def subscribe(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Inside: messages of that channel since entering. At most `limit` wait; beyond that the oldest is dropped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StartCharging:
+    """Ask the charger to begin a session for this token (1.6 RemoteStartTransaction)."""
+
+    id_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopCharging:
+    """Ask the charger to end the session known to it by this id (1.6 RemoteStopTransaction)."""
+
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Reset the station, ending sessions in an orderly way (Soft, OCPP 1.6 §5.14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """Release the connector's lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferStep:
+    """From `after_s` seconds on, at most `current_a` on each of `phases` conductors (None: as the charger is wired)."""
+
+    after_s: int
+    current_a: float
+    phases: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferCurrent:
+    """Cap the charger's current by a schedule that starts when it is received (SetChargingProfile).
+
+    `transaction_id` set: for that session (TxProfile). None: for sessions to come (TxDefaultProfile).
+    """
+
+    steps: tuple[OfferStep, ...]
+    transaction_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Ask for a message now: `BootNotification`, `StatusNotification`, `MeterValues`, `Heartbeat`."""
+
+    message: str
+
+
+DeviceCommand = StartCharging | StopCharging | Restart | Unlock | OfferCurrent | Trigger
+
+
+class DeviceVerdict(StrEnum):
+    """What became of a command on the wire; ACCEPTED is the charger's word, not the effect."""
+
+    ACCEPTED = "ACCEPTED"
+    REJECTED = "REJECTED"
+    TIMEOUT = "TIMEOUT"
+    ERROR = "ERROR"
+    OFFLINE = "OFFLINE"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAnswer:
+    """The charger's answer, with its own word for it in `detail`."""
+
+    verdict: DeviceVerdict
+    detail: str | None = None
+
+
+class ChargerCommands(Protocol):
+    """Commands to a charger, wherever its socket is."""
+
+    async def send(self, charger_id: UUID, command: DeviceCommand, *, timeout_s: float) -> DeviceAnswer:
+        """The charger's answer, or why there is none; never raises for trouble on the wire, never later than `timeout_s`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One e-mail in plain text, to one address."""
+
+    to: str
+    subject: str
+    text: str
+    message_id: str
+
+
+class Mailer(Protocol):
+    """Puts a mail into the hands of an SMTP server."""
+
+    async def send(self, mail: Mail) -> None:
+        """The server has taken the mail. UnavailableError when it may be tried again, DomainError when it never will."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """A lease that is held; `fence` rises with every new holder, so that an older holder's writes can be refused."""
+
+    name: str
+    fence: int
+    until: datetime
+
+
+class Passwords(Protocol):
+    """Slow hashing of people's passwords, off the event loop."""
+
+    async def hash(self, password: str) -> str:
+        """A salted argon2id hash."""
+        ...
+
+    async def matches(self, password: str, stored: str | None) -> bool:
+        """Whether it is that password; takes as long when `stored` is None, so that absence cannot be timed."""
+        ...
