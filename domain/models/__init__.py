@@ -1,0 +1,42 @@
+"""The tables, one file a noun. Only the domain and the shapes of gql know them.
+
+No semicolon in a docstring of a model: migrations make table comments of them, and SQLite's editor splits there.
+"""
+
+from domain.models.alerts import Alert
+from domain.models.audit import AuditEntry, IdempotencyKey
+from domain.models.balancing import BalancingDecision, Offer
+from domain.models.cards import ChargeCard
+from domain.models.chargers import Charger, ChargerStatus, Station
+from domain.models.commands import Command
+from domain.models.exports import Export
+from domain.models.installations import Circuit, Installation
+from domain.models.leases import Lease
+from domain.models.outbox import OutboxMessage
+from domain.models.people import SignIn, User
+from domain.models.permissions import Permission
+from domain.models.sessions import ChargeSession, EnergyInterval, Sample
+
+__all__ = [
+    "Alert",
+    "AuditEntry",
+    "BalancingDecision",
+    "ChargeCard",
+    "ChargeSession",
+    "Charger",
+    "ChargerStatus",
+    "Circuit",
+    "Command",
+    "EnergyInterval",
+    "Export",
+    "IdempotencyKey",
+    "Installation",
+    "Lease",
+    "Offer",
+    "OutboxMessage",
+    "Permission",
+    "Sample",
+    "SignIn",
+    "Station",
+    "User",
+]
