@@ -1,0 +1,1 @@
+"""Chargers: how they connect, what they say, and how they are told."""

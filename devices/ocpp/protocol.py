@@ -1,0 +1,118 @@
+"""What every protocol version offers to the link: messages in our words, answers, and commands as the charger understands them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from devices.ocpp.frames import CallError, ErrorCode
+from domain.observations import AnyObservation
+from domain.ports import DeviceAnswer, DeviceCommand
+from domain.roles import AuthorizationDecision
+
+
+class AnswerKind(StrEnum):
+    """Which answer a message asks for, and thereby what must have happened before it goes out."""
+
+    BOOT = "BOOT"
+    HEARTBEAT = "HEARTBEAT"
+    STATUS = "STATUS"
+    AUTHORIZE = "AUTHORIZE"
+    START = "START"
+    METER = "METER"
+    STOP = "STOP"
+    OTHER = "OTHER"
+    """Nothing but the adapter's own `acknowledge`."""
+
+    @property
+    def waits_for_commit(self) -> bool:
+        """Whether the answer goes out only after what was said is durable."""
+        return self in _DURABLE
+
+
+_DURABLE = {AnswerKind.START, AnswerKind.METER, AnswerKind.STOP}
+
+
+class BootVerdict(StrEnum):
+    """The answer to a boot (OCPP 1.6 §7.36)."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An understood message. `leniencies` names what had to be forgiven, each once."""
+
+    action: str
+    observations: tuple[AnyObservation, ...]
+    answer_kind: AnswerKind
+    leniencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that gets a CALLERROR."""
+
+    code: ErrorCode
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A CALL of ours, without its id."""
+
+    action: str
+    payload: msgspec.Struct
+
+
+class UnencodableError(ValueError):
+    """The command cannot be said in this protocol: a token that is too long, a schedule that does not start now."""
+
+
+class Adapter(Protocol):
+    """A protocol version: pure functions, no state."""
+
+    @property
+    def subprotocol(self) -> str:
+        """Its name in the WebSocket handshake."""
+        ...
+
+    def receive(self, action: str, payload: msgspec.Raw | bytes, *, received_at: datetime) -> Received | Refused:
+        """What the charger said. Never raises; never Refused for a message of a transaction that is a JSON object."""
+        ...
+
+    def boot(self, verdict: BootVerdict, *, now: datetime, interval_s: int) -> msgspec.Struct:
+        """Answer to BOOT: heartbeats every `interval_s`, or when to ask again."""
+        ...
+
+    def heartbeat(self, *, now: datetime) -> msgspec.Struct:
+        """Answer to HEARTBEAT."""
+        ...
+
+    def authorize(self, decision: AuthorizationDecision) -> msgspec.Struct:
+        """Answer to AUTHORIZE."""
+        ...
+
+    def started(self, transaction_id: str, decision: AuthorizationDecision) -> msgspec.Struct:
+        """Answer to START: the id by which the charger will speak of it."""
+        ...
+
+    def acknowledge(self, action: str) -> msgspec.Struct:
+        """Answer to STATUS, METER, STOP and OTHER."""
+        ...
+
+    def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
+        """The command for this connector; `now` is the instant by the charger's clock. Raises UnencodableError."""
+        ...
+
+    def verdict(self, action: str, payload: msgspec.Raw | bytes) -> DeviceAnswer:
+        """What the charger's CALLRESULT to a command says."""
+        ...
+
+    def error_verdict(self, error: CallError) -> DeviceAnswer:
+        """What the charger's CALLERROR to a command says."""
+        ...

@@ -1,0 +1,97 @@
+"""OCPP 1.6-J: a charger's messages as observations, our answers, our commands (pure functions)."""
+
+from datetime import datetime
+
+import msgspec
+
+from devices.ocpp.frames import CallError, ErrorCode
+from devices.ocpp.leniency import Names, Unreadable
+from devices.ocpp.protocol import BootVerdict, Outgoing, Received, Refused
+from devices.ocpp.v16 import commands, messages
+from devices.ocpp.v16.reading import READINGS, Payload
+from domain.ports import DeviceAnswer, DeviceCommand
+from domain.roles import AuthorizationDecision
+
+DECISIONS: dict[AuthorizationDecision, messages.IdTagInfo] = {
+    AuthorizationDecision.ACCEPTED: messages.IdTagInfo(status="Accepted"),
+    AuthorizationDecision.BLOCKED: messages.IdTagInfo(status="Blocked"),
+    AuthorizationDecision.EXPIRED: messages.IdTagInfo(status="Expired"),
+    AuthorizationDecision.INVALID: messages.IdTagInfo(status="Invalid"),
+    AuthorizationDecision.CONCURRENT: messages.IdTagInfo(status="ConcurrentTx"),
+}
+
+BOOTS: dict[BootVerdict, messages.BootNotificationResponseStatus] = {
+    BootVerdict.ACCEPTED: "Accepted",
+    BootVerdict.PENDING: "Pending",
+    BootVerdict.REJECTED: "Rejected",
+}
+
+ACKNOWLEDGEMENTS: dict[str, msgspec.Struct] = {
+    "StatusNotification": messages.StatusNotificationResponse(),
+    "MeterValues": messages.MeterValuesResponse(),
+    "StopTransaction": messages.StopTransactionResponse(),
+    "FirmwareStatusNotification": messages.FirmwareStatusNotificationResponse(),
+    "SignedFirmwareStatusNotification": messages.SignedFirmwareStatusNotificationResponse(),
+    "DiagnosticsStatusNotification": messages.DiagnosticsStatusNotificationResponse(),
+    "LogStatusNotification": messages.LogStatusNotificationResponse(),
+    "SecurityEventNotification": messages.SecurityEventNotificationResponse(),
+    "SignCertificate": messages.SignCertificateResponse(status="Rejected"),
+    "DataTransfer": messages.DataTransferResponse(status="UnknownVendorId"),
+}
+
+
+class V16:
+    """OCPP 1.6-J."""
+
+    subprotocol = "ocpp1.6"
+
+    def receive(self, action: str, payload: Payload, *, received_at: datetime) -> Received | Refused:
+        """What the charger said. Never raises; never Refused for a message of a transaction that is a JSON object."""
+        entry = READINGS.get(action)
+        if entry is None:
+            is_ours = action in messages.CALLS
+            code = ErrorCode.NOT_SUPPORTED if is_ours else ErrorCode.NOT_IMPLEMENTED
+            return Refused(code, f"{action[:50]} is not a message that a charger sends")
+        read, kind = entry
+        names: Names = []
+        try:
+            observations = read(payload, received_at, names)
+        except Unreadable as error:
+            return Refused(ErrorCode.TYPE_CONSTRAINT_VIOLATION, str(error))
+        return Received(action, observations, kind, tuple(dict.fromkeys(names)) if names else ())
+
+    def boot(self, verdict: BootVerdict, *, now: datetime, interval_s: int) -> msgspec.Struct:
+        """BootNotification.conf."""
+        return messages.BootNotificationResponse(
+            status=BOOTS[verdict], current_time=commands.timestamp(now), interval=interval_s
+        )
+
+    def heartbeat(self, *, now: datetime) -> msgspec.Struct:
+        """Heartbeat.conf."""
+        return messages.HeartbeatResponse(current_time=commands.timestamp(now))
+
+    def authorize(self, decision: AuthorizationDecision) -> msgspec.Struct:
+        """Authorize.conf."""
+        return messages.AuthorizeResponse(id_tag_info=DECISIONS[decision])
+
+    def started(self, transaction_id: str, decision: AuthorizationDecision) -> msgspec.Struct:
+        """StartTransaction.conf."""
+        return messages.StartTransactionResponse(
+            transaction_id=commands.transaction_id(transaction_id), id_tag_info=DECISIONS[decision]
+        )
+
+    def acknowledge(self, action: str) -> msgspec.Struct:
+        """The answer that says no more than that it was heard; also StopTransaction.conf."""
+        return ACKNOWLEDGEMENTS[action]
+
+    def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
+        """The call for this connector; `now` by the charger's clock. Raises UnencodableError."""
+        return commands.encode(command, evse=evse, now=now)
+
+    def verdict(self, action: str, payload: Payload) -> DeviceAnswer:  # noqa: ARG002  all answers of 1.6 have one status
+        """What a CALLRESULT says."""
+        return commands.verdict(payload)
+
+    def error_verdict(self, error: CallError) -> DeviceAnswer:
+        """What a CALLERROR says."""
+        return commands.error_verdict(error)

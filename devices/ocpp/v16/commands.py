@@ -1,0 +1,188 @@
+"""Commands as OCPP 1.6 calls, and what a charger's answer to one means."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from devices.ocpp.frames import CallError
+from devices.ocpp.leniency import Reader, Unreadable, clean
+from devices.ocpp.protocol import Outgoing, UnencodableError
+from devices.ocpp.v16 import incoming, messages
+from domain.ports import (
+    DeviceAnswer,
+    DeviceCommand,
+    DeviceVerdict,
+    OfferCurrent,
+    OfferStep,
+    Restart,
+    StartCharging,
+    StopCharging,
+    Trigger,
+    Unlock,
+)
+
+MAX_ID_TAG = 20
+DEFAULT_PROFILE_ID = 1
+TRANSACTION_PROFILE_ID = 2
+"""One profile of each purpose: sending it again replaces it (§3.13.2). The ids are the same on every connector, as TxProfiles hang
+at a transaction and a charger keeps defaults by connector.
+"""
+DEFAULT_STACK_LEVEL = 0
+TRANSACTION_STACK_LEVEL = 1
+ROUNDING_SLACK = 1e-6
+"""So that 15.9 A, which a float holds as 15.899999…, stays 15.9 and does not become 15.8."""
+
+ACCEPTING = {"Accepted", "Unlocked", "RebootRequired", "Scheduled"}
+MAX_DETAIL = 255
+
+_ANSWERS = Reader(incoming.Answer)
+
+
+def timestamp(at: datetime) -> str:
+    """An instant of ours on the wire: UTC, milliseconds, Z."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
+    """The call for this connector. Raises UnencodableError."""
+    return _ENCODERS[type(command)](command, evse, now)
+
+
+def verdict(payload: msgspec.Raw | bytes) -> DeviceAnswer:
+    """What the CALLRESULT says; a charger that answers without a status has not understood."""
+    try:
+        answer = _ANSWERS.read(payload, [])
+    except Unreadable as error:
+        return DeviceAnswer(DeviceVerdict.ERROR, str(error)[:MAX_DETAIL])
+    status = clean(answer.status, MAX_DETAIL, [])
+    if status is None:
+        return DeviceAnswer(DeviceVerdict.ERROR, "the answer has no status")
+    return DeviceAnswer(DeviceVerdict.ACCEPTED if status in ACCEPTING else DeviceVerdict.REJECTED, status)
+
+
+def error_verdict(error: CallError) -> DeviceAnswer:
+    """What the CALLERROR says."""
+    return DeviceAnswer(DeviceVerdict.ERROR, clean(f"{error.code}: {error.description}", MAX_DETAIL, []))
+
+
+def limit(current_a: float) -> float:
+    """The current in steps of 0.1 A (§7.14), never more than was meant."""
+    return math.floor(current_a * 10 + ROUNDING_SLACK) / 10
+
+
+def id_tag(token: str) -> str:
+    """The token, if OCPP 1.6 can carry it (CiString20Type)."""
+    if not 0 < len(token) <= MAX_ID_TAG:
+        raise UnencodableError(f"an idTag has 1 to {MAX_ID_TAG} characters, this one has {len(token)}")
+    return token
+
+
+def transaction_id(text: str) -> int:
+    """The id as the charger knows it."""
+    try:
+        return int(text)
+    except ValueError:
+        raise UnencodableError(f"an OCPP 1.6 transaction has a number, not {text!r}") from None
+
+
+def _start(command: StartCharging, evse: int, _: datetime) -> Outgoing:
+    payload = messages.RemoteStartTransaction(connector_id=evse, id_tag=id_tag(command.id_token))
+    return Outgoing("RemoteStartTransaction", payload)
+
+
+def _stop(command: StopCharging, _: int, __: datetime) -> Outgoing:
+    payload = messages.RemoteStopTransaction(transaction_id=transaction_id(command.transaction_id))
+    return Outgoing("RemoteStopTransaction", payload)
+
+
+def _restart(_: Restart, __: int, ___: datetime) -> Outgoing:
+    return Outgoing("Reset", messages.Reset(type="Soft"))
+
+
+def _unlock(_: Unlock, evse: int, __: datetime) -> Outgoing:
+    return Outgoing("UnlockConnector", messages.UnlockConnector(connector_id=evse))
+
+
+TRIGGERS_BY_CONNECTOR = {"StatusNotification", "MeterValues"}
+TRIGGERS_OF_STATION = {"BootNotification", "Heartbeat"}
+
+
+def _trigger(command: Trigger, evse: int, _: datetime) -> Outgoing:
+    if command.message not in TRIGGERS_BY_CONNECTOR | TRIGGERS_OF_STATION:
+        raise UnencodableError(f"no such message to trigger: {command.message}")
+    payload = messages.TriggerMessage(
+        requested_message=msgspec.convert(command.message, messages.RequestedMessage),
+        connector_id=evse if command.message in TRIGGERS_BY_CONNECTOR else msgspec.UNSET,
+    )
+    return Outgoing("TriggerMessage", payload)
+
+
+def _offer(command: OfferCurrent, evse: int, now: datetime) -> Outgoing:
+    periods = [_period(step) for step in command.steps]
+    starts = [period.start_period for period in periods]
+    if not periods or starts[0] != 0 or any(later <= sooner for sooner, later in pairwise(starts)):
+        raise UnencodableError("the steps of an offer start at 0 s and follow each other")
+    profile = (
+        _default_profile(periods)
+        if command.transaction_id is None
+        else _transaction_profile(command.transaction_id, periods, now)
+    )
+    return Outgoing("SetChargingProfile", messages.SetChargingProfile(connector_id=evse, cs_charging_profiles=profile))
+
+
+def _default_profile(periods: list[messages.ChargingSchedulePeriod]) -> messages.CsChargingProfiles:
+    """For sessions to come: the schedule runs from the start of each."""
+    return messages.CsChargingProfiles(
+        charging_profile_id=DEFAULT_PROFILE_ID,
+        stack_level=DEFAULT_STACK_LEVEL,
+        charging_profile_purpose="TxDefaultProfile",
+        charging_profile_kind="Relative",
+        charging_schedule=messages.ChargingSchedule(charging_rate_unit="A", charging_schedule_period=periods),
+    )
+
+
+def _transaction_profile(
+    transaction: str, periods: list[messages.ChargingSchedulePeriod], now: datetime
+) -> messages.CsChargingProfiles:
+    """For this session.
+
+    A Relative schedule counts from the session's start (§3.13.4), so steps that are to come are Absolute; a single step holds at once
+    whatever the charger's clock says, so it is Relative.
+    """
+    is_single = len(periods) == 1
+    return messages.CsChargingProfiles(
+        charging_profile_id=TRANSACTION_PROFILE_ID,
+        transaction_id=transaction_id(transaction),
+        stack_level=TRANSACTION_STACK_LEVEL,
+        charging_profile_purpose="TxProfile",
+        charging_profile_kind="Relative" if is_single else "Absolute",
+        charging_schedule=messages.ChargingSchedule(
+            charging_rate_unit="A",
+            charging_schedule_period=periods,
+            start_schedule=msgspec.UNSET if is_single else timestamp(now),
+        ),
+    )
+
+
+def _period(step: OfferStep) -> messages.ChargingSchedulePeriod:
+    if not (math.isfinite(step.current_a) and step.current_a >= 0):
+        raise UnencodableError(f"no current: {step.current_a}")
+    return messages.ChargingSchedulePeriod(
+        start_period=step.after_s,
+        limit=limit(step.current_a),
+        number_phases=msgspec.UNSET if step.phases is None else step.phases,
+    )
+
+
+_ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
+    StartCharging: _start,
+    StopCharging: _stop,
+    Restart: _restart,
+    Unlock: _unlock,
+    OfferCurrent: _offer,
+    Trigger: _trigger,
+}
