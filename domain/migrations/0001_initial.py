@@ -273,6 +273,8 @@ class Migration(migrations.Migration):
                 ('ended_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('registered_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('last_event_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('device_started_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('inferred_end_due_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('meter_start_wh', fields.BigIntField(null=True)),
                 ('meter_last_wh', fields.BigIntField(null=True)),
                 ('meter_stop_wh', fields.BigIntField(null=True)),
@@ -287,7 +289,7 @@ class Migration(migrations.Migration):
                 ('replaced_by_id', fields.UUIDField(null=True)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'charge_sessions', 'app': 'domain', 'unique_together': (('station_id', 'transaction_id'), ('station_id', 'start_key')), 'indexes': [Index(fields=['installation_id', 'started_at', 'id']), Index(fields=['installation_id', 'registered_at']), Index(fields=['charger_id', 'started_at', 'id']), Index(fields=['user_id', 'started_at', 'id']), Index(fields=['charger_id', 'state'])], 'pk_attr': 'id', 'table_description': 'One physical charge. Names and zone are snapshots of its time, rights follow its own installation.'},
+            options={'table': 'charge_sessions', 'app': 'domain', 'unique_together': (('station_id', 'transaction_id'), ('station_id', 'start_key')), 'indexes': [Index(fields=['installation_id', 'started_at', 'id']), Index(fields=['installation_id', 'registered_at']), Index(fields=['charger_id', 'started_at', 'id']), Index(fields=['user_id', 'started_at', 'id']), Index(fields=['charger_id', 'state']), Index(fields=['inferred_end_due_at'])], 'pk_attr': 'id', 'table_description': 'One physical charge. Names and zone are snapshots of its time, rights follow its own installation.'},
             bases=['Model'],
         ),
         ops.CreateModel(

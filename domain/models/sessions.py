@@ -17,6 +17,8 @@ class ChargeSession(Model):
 
     `start_key` is the natural key of its start message, so that a retry finds the same session. `flags` is a SessionFlag
     mask. `energy_wh` is the total so far, None when unknown, `last_event_at` is the charger's time of its newest event.
+    `device_started_at` is the start as the charger's own clock had it, right or wrong. `inferred_end_due_at` is set while a
+    signal says that the charge is over and its final record is awaited until then.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -51,6 +53,8 @@ class ChargeSession(Model):
     ended_at = fields.DatetimeField(null=True)
     registered_at = fields.DatetimeField(null=True)
     last_event_at = fields.DatetimeField(null=True)
+    device_started_at = fields.DatetimeField(null=True)
+    inferred_end_due_at = fields.DatetimeField(null=True)
     meter_start_wh = fields.BigIntField(null=True)
     meter_last_wh = fields.BigIntField(null=True)
     meter_stop_wh = fields.BigIntField(null=True)
@@ -74,6 +78,7 @@ class ChargeSession(Model):
             Index(fields=("charger_id", "started_at", "id")),
             Index(fields=("user_id", "started_at", "id")),
             Index(fields=("charger_id", "state")),
+            Index(fields=("inferred_end_due_at",)),
         )
 
     @property
