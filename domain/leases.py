@@ -1,0 +1,33 @@
+"""Who is the only one to do something right now: leases with fencing numbers, kept in the database.
+
+The database is where the fenced writes go, so that a lease cannot be held in one place while its fence is checked in another.
+"""
+
+from datetime import datetime, timedelta
+
+from domain import sql
+from domain.ports import Grip
+
+_TAKE = """
+INSERT INTO leases (name, holder, fence, until) VALUES ($1, $2, 1, $3)
+ON CONFLICT (name) DO UPDATE SET
+  fence = CASE WHEN leases.holder = $2 AND leases.until > $4 THEN leases.fence ELSE leases.fence + 1 END,
+  holder = $2, until = $3
+WHERE leases.holder = $2 OR leases.until <= $4
+RETURNING fence
+"""
+
+
+async def take(name: str, holder: str, *, now: datetime, for_s: float) -> Grip | None:
+    """The lease is this holder's until `now + for_s`; None when another holds it.
+
+    Taking it again while it is held renews it under the same fence; after it ran out, even the same holder gets a new one.
+    """
+    until = now + timedelta(seconds=for_s)
+    found = await sql.row(_TAKE, name, holder, until, now)
+    return None if found is None else Grip(name=name, fence=int(found["fence"]), until=until)
+
+
+async def give_back(grip: Grip, holder: str, *, now: datetime) -> None:
+    """Another may take it at once."""
+    await sql.execute("UPDATE leases SET until = $1 WHERE name = $2 AND holder = $3", now, grip.name, holder)
