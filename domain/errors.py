@@ -102,8 +102,8 @@ class UnauthenticatedError(DomainError):
 
     default_code = ErrorCode.NOT_ALLOWED
 
-    def __init__(self, message: str = "Sign in first.") -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "Sign in first.", *, code: ErrorCode | None = None) -> None:
+        super().__init__(message, code=code)
 
 
 class ChargerOfflineError(DomainError):

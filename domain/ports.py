@@ -144,3 +144,48 @@ class Passwords(Protocol):
     async def matches(self, password: str, stored: str | None) -> bool:
         """Whether it is that password; takes as long when `stored` is None, so that absence cannot be timed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a person's programs show with every request, until it expires."""
+
+    token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a valid access token says: who, by which sign-in. Not that the sign-in still stands or the account is active."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueToken:
+    """A secret to hand out once (refresh, invitation, reset); only `digest` is kept."""
+
+    token: str
+    digest: str
+
+
+class Tokens(Protocol):
+    """Makes and recognises the tokens of people's programs."""
+
+    def issue(self, user_id: UUID, session_id: UUID, *, now: datetime) -> AccessToken:
+        """A short-lived access token."""
+        ...
+
+    def verify(self, token: str, *, now: datetime) -> AccessClaims:
+        """What the token says. UnauthenticatedError when it is not ours, is damaged or has expired (code TOKEN_EXPIRED)."""
+        ...
+
+    def opaque(self) -> OpaqueToken:
+        """A new secret that nobody can guess, with its digest."""
+        ...
+
+    def digest(self, token: str) -> str:
+        """The digest under which such a secret is kept."""
+        ...

@@ -1,0 +1,1 @@
+"""Composition root: settings, adapters to the outside, the processes and the command line. Nobody imports it."""

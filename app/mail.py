@@ -1,0 +1,125 @@
+"""How e-mail leaves: to one SMTP server that the operator names."""
+
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+from app.settings import OperatorError, Settings
+from domain.clock import Clock
+from domain.errors import DomainError, UnavailableError
+from domain.ports import Mail, Mailer
+
+_TIMEOUT_S = 20.0
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_RETRY_AFTER_S = 60
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where mail is handed over. `starttls` None: when the server offers it."""
+
+    hostname: str
+    port: int
+    use_tls: bool
+    starttls: bool | None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+def smtp_server(url: str) -> SmtpServer:
+    """The server of an URL smtp://, smtp+starttls:// or smtps://user:password@host:port. OperatorError when it is none."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise OperatorError(
+            "LADE_SMTP_URL has no usable scheme or port: write smtp://user:password@host:587."
+        ) from error
+    if not parts.hostname:
+        raise OperatorError("LADE_SMTP_URL names no host: write smtp://user:password@host:587.")
+    username = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    tls = parts.scheme == "smtps"
+    # A password never crosses a network in the clear: with one, the connection is encrypted or there is none.
+    required = parts.scheme == "smtp+starttls" or (password is not None and parts.hostname not in _LOOPBACK)
+    starttls = False if tls else True if required else None
+    return SmtpServer(parts.hostname, port, tls, starttls, username, password)
+
+
+def mailer_of(settings: Settings, *, clock: Clock) -> Mailer:
+    """Mail to the server of the settings; without one, a mailer that leaves everything in the outbox and says why."""
+    if settings.smtp_url is None:
+        return AbsentMailer()
+    sender = settings.mail_from or f"Lade <lade@{urlsplit(settings.public_url).hostname or 'localhost'}>"
+    return SmtpMailer(smtp_server(settings.smtp_url), sender=sender, clock=clock)
+
+
+class AbsentMailer:
+    """No server was named: mail waits in the outbox until one is."""
+
+    async def send(self, mail: Mail) -> None:  # noqa: ARG002  the port's signature
+        """Always UnavailableError."""
+        raise UnavailableError(
+            "Mail waits in the outbox: set LADE_SMTP_URL to the server that takes it.", retry_after_s=300
+        )
+
+
+class SmtpMailer:
+    """Mailer of domain.ports: one connection a mail, so that nothing is held open for the few that there are."""
+
+    def __init__(self, server: SmtpServer, *, sender: str, clock: Clock, timeout_s: float = _TIMEOUT_S) -> None:
+        self._server = server
+        self._sender = sender
+        self._clock = clock
+        self._timeout_s = timeout_s
+
+    async def send(self, mail: Mail) -> None:
+        """The server has taken the mail. UnavailableError when it may be tried again, DomainError when it never will."""
+        message = self._message(mail)
+        server = self._server
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=server.hostname,
+                port=server.port,
+                use_tls=server.use_tls,
+                start_tls=server.starttls,
+                username=server.username,
+                password=server.password,
+                timeout=self._timeout_s,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _refused(error.recipients[0]) from error
+        except aiosmtplib.SMTPDataError as error:
+            raise _refused(error) from error
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            raise UnavailableError(
+                f"The mail server did not take the mail ({type(error).__name__}). It is tried again later.",
+                retry_after_s=_RETRY_AFTER_S,
+            ) from error
+
+    def _message(self, mail: Mail) -> EmailMessage:
+        message = EmailMessage()
+        try:
+            message["From"] = self._sender
+            message["To"] = mail.to
+            # A name in a subject may hold a line break; a header may not.
+            message["Subject"] = " ".join(mail.subject.split())
+            message["Date"] = format_datetime(self._clock.now())
+            message["Message-ID"] = mail.message_id
+            message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no holiday replies, please
+        except (ValueError, IndexError) as error:
+            raise DomainError("The mail has an address or a header that no server would take.") from error
+        message.set_content(mail.text)
+        return message
+
+
+def _refused(error: aiosmtplib.SMTPResponseException) -> DomainError:
+    """5yz is for good, everything else passes (RFC 5321 §4.2.1)."""
+    if 500 <= error.code < 600:
+        return DomainError(f"The mail server refuses this mail for good ({error.code}).")
+    return UnavailableError(f"The mail server asks for patience ({error.code}).", retry_after_s=_RETRY_AFTER_S)

@@ -1,0 +1,73 @@
+"""What Prometheus may read: one registry a process, filled from counts that exist anyway."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from app.redis_bus import RedisBus
+from app.supervisor import ServiceState, Supervisor
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry with the figures of the process, the platform and the garbage collector."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Everything of the registry in Prometheus' text format."""
+    return generate_latest(registry)
+
+
+class ReadAtScrape(Collector):
+    """Metrics that are worked out whenever somebody asks."""
+
+    def __init__(self, read: Callable[[], Iterator[Metric]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this moment."""
+        return self._read()
+
+
+def watch_bus(registry: CollectorRegistry, bus: RedisBus) -> None:
+    """The registry tells the bus' counts."""
+
+    def read() -> Iterator[Metric]:
+        yield GaugeMetricFamily("lade_bus_channels", "Channels listened to.", value=bus.channel_count)
+        yield GaugeMetricFamily("lade_bus_subscribers", "Listeners in this process.", value=bus.subscriber_count)
+        counts = bus.counts
+        for name, text, value in (
+            ("published", "Messages handed to Redis.", counts.published),
+            ("failed", "Messages that Redis did not take.", counts.failed),
+            ("received", "Messages that Redis handed to us.", counts.received),
+            ("delivered", "Messages taken by listeners.", counts.delivered),
+            ("dropped", "Messages dropped because a listener was slow.", counts.dropped),
+            ("gaps", "Times the listening connection was lost.", counts.gaps),
+        ):
+            yield CounterMetricFamily(f"lade_bus_{name}", text, value=value)
+
+    registry.register(ReadAtScrape(read))
+
+
+def watch_services(registry: CollectorRegistry, supervisor: Supervisor) -> None:
+    """The registry tells which services run and how often each has crashed."""
+
+    def read() -> Iterator[Metric]:
+        running = GaugeMetricFamily("lade_service_running", "1 while the service runs.", labels=["service"])
+        crashes = CounterMetricFamily("lade_service_crashes", "Crashes since the start.", labels=["service"])
+        for name, health in supervisor.health().items():
+            running.add_metric([name], float(health.state is ServiceState.RUNNING))
+            crashes.add_metric([name], health.crashes)
+        yield running
+        yield crashes
+
+    registry.register(ReadAtScrape(read))

@@ -1,0 +1,314 @@
+"""The event bus over Redis: one connection that listens, a few that publish, one SUBSCRIBE a channel however many listen here."""
+
+import asyncio
+import contextlib
+import math
+import secrets
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import structlog
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.logs import without_credentials
+from app.settings import OperatorError
+from domain.errors import UnavailableError
+from domain.events import Event, channels, encode
+
+_PUBLISHING_CONNECTIONS = 4
+_ANSWER_TIMEOUT_S = 2.0
+_SUBSCRIBE_TIMEOUT_S = 5.0
+_SILENCE_S = 15.0
+"""The listening connection is asked for a sign of life this often; two unanswered questions and it is given up."""
+_RECONNECT_FIRST_S = 0.05
+_RECONNECT_LONGEST_S = 5.0
+
+_AWAY = (RedisError, OSError, TimeoutError)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class BusCounts:
+    """What went over the bus since this process began; `gaps` counts the times when messages may have been missed."""
+
+    published: int = 0
+    failed: int = 0
+    received: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    gaps: int = 0
+
+
+class _Subscription:
+    """One listener's waiting messages: bounded, the oldest goes first."""
+
+    __slots__ = ("_closed", "_counts", "_limit", "_messages", "_wakeup")
+
+    def __init__(self, limit: int, counts: BusCounts) -> None:
+        self._messages: deque[bytes] = deque()
+        self._limit = limit
+        self._counts = counts
+        self._wakeup: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def offer(self, message: bytes) -> None:
+        if len(self._messages) >= self._limit:
+            self._messages.popleft()
+            self._counts.dropped += 1
+        self._messages.append(message)
+        self._wake()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._messages:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wakeup = asyncio.get_running_loop().create_future()
+            try:
+                await self._wakeup
+            finally:
+                self._wakeup = None
+        self._counts.delivered += 1
+        return self._messages.popleft()
+
+
+class _Channel:
+    """A channel that somebody here listens to; `confirmed` is set once Redis has said that we are subscribed."""
+
+    __slots__ = ("confirmed", "subscriptions")
+
+    def __init__(self) -> None:
+        self.subscriptions: list[_Subscription] = []
+        self.confirmed = asyncio.Event()
+
+
+class RedisBus:
+    """EventBus of domain.ports over Redis 7.0 or newer, or Valkey.
+
+    Inside `async with` it connects, and reconnects and subscribes again for as long as it takes; what is published
+    in between is missed, as the port says, and counted in `counts.gaps`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.counts = BusCounts()
+        self._place = without_credentials(url)
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            protocol=2,
+            max_connections=_PUBLISHING_CONNECTIONS,
+            timeout=_ANSWER_TIMEOUT_S,
+            socket_timeout=_ANSWER_TIMEOUT_S,
+            socket_connect_timeout=_ANSWER_TIMEOUT_S,
+            # A PUBLISH that is repeated may be heard twice; the port says at most once.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._redis: Redis = Redis.from_pool(self._pool)
+        self._channels: dict[bytes, _Channel] = {}
+        # A confirmation counts only when none is under way from an earlier SUBSCRIBE of the same channel.
+        self._unconfirmed: Counter[bytes] = Counter()
+        self._listening: AbstractConnection | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._pulse = f"process:{secrets.token_hex(8)}".encode()
+        self._heard_since_asked = True
+        self._publishing = True
+
+    async def __aenter__(self) -> Self:
+        """Redis answers. OperatorError when it does not."""
+        try:
+            await self._redis.ping()
+        except _AWAY as error:
+            await self._redis.aclose()
+            raise OperatorError(
+                f"Redis at {self._place} cannot be used ({type(error).__name__}: {without_credentials(str(error))}). "
+                "Start it, or correct LADE_REDIS_URL, or unset it to use the embedded Valkey."
+            ) from error
+        self._listener = asyncio.create_task(self._listen(), name="bus")
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Every subscription has ended and every connection is closed."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        for channel in self._channels.values():
+            for subscription in channel.subscriptions:
+                subscription.close()
+        await self._redis.aclose()
+
+    @property
+    def channel_count(self) -> int:
+        """Channels that this process listens to."""
+        return len(self._channels)
+
+    @property
+    def subscriber_count(self) -> int:
+        """Listeners in this process, over all channels."""
+        return sum(len(channel.subscriptions) for channel in self._channels.values())
+
+    async def check(self) -> None:
+        """Redis answers and the listening connection is up; UnavailableError says what is wrong."""
+        if self._listening is None:
+            raise UnavailableError("the connection that listens is down")
+        try:
+            await self._redis.ping()
+        except _AWAY as error:
+            raise UnavailableError(f"no answer: {type(error).__name__}") from error
+
+    async def publish(self, *events: Event) -> None:
+        """Every present subscriber of the events' channels gets them in this order. Never raises: the row is the truth."""
+        if not events:
+            return
+        messages = [(channel, encode(event)) for event in events for channel in channels(event)]
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for channel, message in messages:
+                    pipeline.publish(channel, message)
+                await pipeline.execute()
+        except _AWAY as error:
+            self.counts.failed += len(messages)
+            if self._publishing:
+                self._publishing = False
+                _log.error("events cannot be published", reason=type(error).__name__, detail=str(error))
+            return
+        self.counts.published += len(messages)
+        if not self._publishing:
+            self._publishing = True
+            _log.info("events are published again")
+
+    async def send(self, channel: str, message: bytes) -> int:
+        """Raw bytes to a channel; how many processes heard them. UnavailableError when the bus is away."""
+        try:
+            heard = await self._redis.publish(channel, message)
+        except _AWAY as error:
+            self.counts.failed += 1
+            raise UnavailableError("The message bus is away. Try again in a moment.", retry_after_s=1) from error
+        self.counts.published += 1
+        return int(heard)
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str, *, limit: int = 1024) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Inside: messages of that channel since entering. At most `limit` wait; beyond that the oldest is dropped.
+
+        UnavailableError when Redis does not confirm in time. The iterator ends when the bus is closed.
+        """
+        name = channel.encode()
+        subscription = _Subscription(limit, self.counts)
+        here = self._channels.get(name)
+        first = here is None
+        if here is None:
+            here = self._channels[name] = _Channel()
+        here.subscriptions.append(subscription)
+        try:
+            if first:
+                await self._tell(b"SUBSCRIBE", name)
+            try:
+                async with asyncio.timeout(_SUBSCRIBE_TIMEOUT_S):
+                    await here.confirmed.wait()
+            except TimeoutError as error:
+                raise UnavailableError("The message bus is away. Try again in a moment.", retry_after_s=1) from error
+            yield subscription
+        finally:
+            here.subscriptions.remove(subscription)
+            if not here.subscriptions and self._channels.get(name) is here:
+                del self._channels[name]
+                await self._tell(b"UNSUBSCRIBE", name)
+
+    async def _tell(self, command: bytes, *names: bytes) -> None:
+        """Redis is told, if it is there; when it is not, the listener subscribes to everything upon its return."""
+        connection = self._listening
+        if connection is None or not connection.is_connected:
+            return
+        if command == b"SUBSCRIBE":
+            self._unconfirmed.update(names)
+        with contextlib.suppress(*_AWAY):
+            # Commands are written before the first suspension in here, so they reach Redis in the order of these calls.
+            await connection.send_command(command, *names, check_health=False)
+
+    async def _listen(self) -> None:
+        """Until cancelled: connects, subscribes to every channel, hands messages out; begins again when the connection is lost."""
+        wait_s = _RECONNECT_FIRST_S
+        while True:
+            connection: AbstractConnection = self._pool.connection_class(**self._pool.connection_kwargs)
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has it untyped
+                self._listening = connection
+                await self._tell(b"SUBSCRIBE", self._pulse, *self._channels)
+                wait_s = _RECONNECT_FIRST_S
+                await self._read(connection)
+            except Exception as error:  # this loop is its own supervisor: whatever happened, listening begins again
+                self.counts.gaps += 1
+                expected = isinstance(error, _AWAY)
+                _log.warning(
+                    "the bus is away",
+                    reason=type(error).__name__,
+                    retry_in_s=wait_s,
+                    exc_info=None if expected else error,
+                )
+            finally:
+                await self._forget(connection)
+            await asyncio.sleep(wait_s)
+            wait_s = min(_RECONNECT_LONGEST_S, wait_s * 2)
+
+    async def _forget(self, connection: AbstractConnection) -> None:
+        self._listening = None
+        self._unconfirmed.clear()
+        for channel in self._channels.values():
+            channel.confirmed.clear()
+        with contextlib.suppress(*_AWAY):
+            await connection.disconnect(nowait=True)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        pulse = asyncio.create_task(self._ask_for_life(connection), name="bus-pulse")
+        try:
+            while True:
+                self._take(await connection.read_response(timeout=math.inf))
+                self._heard_since_asked = True
+        finally:
+            pulse.cancel()
+            await asyncio.wait([pulse])
+
+    def _take(self, response: object) -> None:
+        match response:
+            case [b"message", bytes(name), bytes(message)]:
+                self.counts.received += 1
+                channel = self._channels.get(name)
+                for subscription in channel.subscriptions if channel is not None else ():
+                    subscription.offer(message)
+            case [b"subscribe", bytes(name), _]:
+                self._unconfirmed[name] -= 1
+                channel = self._channels.get(name)
+                if channel is not None and self._unconfirmed[name] <= 0:
+                    del self._unconfirmed[name]
+                    channel.confirmed.set()
+
+    async def _ask_for_life(self, connection: AbstractConnection) -> None:
+        """A connection whose other side vanished without a word is closed, so that reading from it fails."""
+        while True:
+            await asyncio.sleep(_SILENCE_S)
+            if not self._heard_since_asked:
+                await connection.disconnect(nowait=True)
+                return
+            self._heard_since_asked = False
+            with contextlib.suppress(*_AWAY):
+                await connection.send_command("PING", check_health=False)
