@@ -1,0 +1,65 @@
+"""How many lines a car uses, learnt from what it draws: fewer than all wired lines only on evidence, line by line.
+
+A car that is unknown counts as three-phase, because a current that was not booked is a current that no fuse was asked about.
+"""
+
+from dataclasses import dataclass
+
+from balancing.circuit import Lines
+
+DRAWS_A = 3.0
+UNUSED_BELOW_A = 0.5
+EVIDENCE_S = 30.0
+LONGEST_GAP_S = 90.0
+"""Samples further apart prove nothing about the time between them."""
+
+Measured = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CarEvidence:
+    """What a session's samples have shown so far; dropped at unplug and at every phase switch.
+
+    `phases` None is unknown. `seems` is the number of lines that the newest samples speak for, since `since_s`.
+    """
+
+    phases: int | None = None
+    seems: int | None = None
+    since_s: float = 0.0
+    last_s: float = 0.0
+
+
+NOTHING_KNOWN = CarEvidence()
+
+
+def lines_used(measured: Measured, wiring: Lines) -> int | None:
+    """How many terminals, from the first, draw a car's current while all others draw none; None when that is not seen."""
+    draws = [measured[line.place] for line in wiring]
+    if any(draw is None for draw in draws):
+        return None
+    used = [draw is not None and draw >= DRAWS_A for draw in draws]
+    count = sum(used)
+    if count == 0 or not all(used[:count]):
+        return None
+    rest_is_unused = all(draw is not None and draw < UNUSED_BELOW_A for draw in draws[count:])
+    return count if rest_is_unused else None
+
+
+def draws_beside(measured: Measured, wiring: Lines, phases: int) -> bool:
+    """Whether current flows on a terminal that a car of so many phases does not use."""
+    return any((measured[line.place] or 0.0) >= UNUSED_BELOW_A for line in wiring[phases:])
+
+
+def learnt(evidence: CarEvidence, *, measured: Measured, wiring: Lines, at_s: float) -> CarEvidence:
+    """The evidence after one more sample, taken at `at_s`; an older or repeated one changes nothing."""
+    if at_s <= evidence.last_s:
+        return evidence
+    if evidence.phases is not None and draws_beside(measured, wiring, evidence.phases):
+        return CarEvidence(last_s=at_s)
+    seen = lines_used(measured, wiring)
+    if seen is None:
+        return CarEvidence(phases=evidence.phases, last_s=at_s)
+    goes_on = seen == evidence.seems and at_s - evidence.last_s <= LONGEST_GAP_S
+    since_s = evidence.since_s if goes_on else at_s
+    phases = seen if at_s - since_s >= EVIDENCE_S else evidence.phases
+    return CarEvidence(phases=phases, seems=seen, since_s=since_s, last_s=at_s)

@@ -1,0 +1,268 @@
+"""The balancer's door: what a site looks like right now, and what was offered and decided. Machines only.
+
+An offer is a reservation: it is stored before it is sent, under the number of the lease, and a writer with an older
+number changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain import sql
+from domain.ids import new_id
+from domain.observations import ConnectorStatus
+from domain.roles import BindingLimit, NetworkType, OperatingMode, PhaseRotation
+from domain.units import PhaseAmps
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitFacts:
+    """A fuse of the tree; `meter` is the last reading there, None where there never was one."""
+
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    breaker: PhaseAmps
+    safe_current: PhaseAmps
+    assumed_other_load: PhaseAmps
+    meter: PhaseAmps | None
+    metered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """The charge that is going on at a charger."""
+
+    id: UUID
+    transaction_id: str | None
+    priority: int
+    is_paused: bool
+    is_permitted: bool
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerFacts:
+    """A charger as the balancer sees it. Measured currents are per grid line, None where it does not measure.
+
+    `epoch` names the connection: what was offered on an earlier one is no longer known to be in force.
+    """
+
+    id: UUID
+    circuit_id: UUID
+    name: str
+    phase_rotation: PhaseRotation
+    min_current_a: float
+    max_current_a: float
+    offline_current_a: float | None
+    can_switch_phases: bool
+    is_enabled: bool
+    is_online: bool
+    epoch: int
+    mode: OperatingMode
+    connector_status: ConnectorStatus
+    measured: tuple[float | None, float | None, float | None]
+    measured_at: datetime | None
+    session: SessionFacts | None
+    allocated_a: float | None
+    allocated_phases: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """Everything that a decision depends on; `available` None is the main breaker."""
+
+    installation_id: UUID
+    name: str
+    network_type: NetworkType
+    available: PhaseAmps | None
+    three_to_one_switch_a: float | None
+    circuits: tuple[CircuitFacts, ...]
+    chargers: tuple[ChargerFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRecord:
+    """How an offer stands, as people may ask: what binds it, the place in the queue, and why, in words."""
+
+    charger_id: UUID
+    session_id: UUID | None
+    confirmed_a: float | None
+    confirmed_phases: str
+    target_a: float | None
+    target_phases: str
+    targeted_at: datetime | None
+    acknowledged_at: datetime | None
+    waiting_since: datetime | None
+    charging_since: datetime | None
+    limit: BindingLimit
+    limiting_circuit_id: UUID | None
+    queue_position: int | None
+    reason: str
+
+
+async def balanced_installations() -> list[UUID]:
+    """Installations that are active and have a charger that could be commanded."""
+    found = await sql.rows(
+        "SELECT DISTINCT i.id FROM installations i JOIN chargers c ON c.installation_id = i.id "
+        "WHERE i.is_active AND c.removed_at IS NULL AND c.station_id IS NOT NULL"
+    )
+    return [sql.uuid_of(row["id"]) for row in found]
+
+
+async def site(installation_id: UUID, *, now: datetime) -> SiteFacts | None:
+    """The site as it stands; None when it is gone or inactive."""
+    row = await sql.row("SELECT * FROM installations WHERE id = $1 AND is_active", installation_id)
+    if row is None:
+        return None
+    circuits = await sql.rows(
+        "SELECT * FROM circuits WHERE installation_id = $1 AND removed_at IS NULL ORDER BY id", installation_id
+    )
+    chargers = await sql.rows(_CHARGERS, installation_id)
+    return SiteFacts(
+        installation_id=installation_id,
+        name=row["name"],
+        network_type=NetworkType(row["network_type"]),
+        available=_available(row, now),
+        three_to_one_switch_a=row["three_to_one_switch_a"],
+        circuits=tuple(_circuit(circuit) for circuit in circuits),
+        chargers=tuple(_charger(charger) for charger in chargers),
+    )
+
+
+_CHARGERS = """
+SELECT c.id, c.circuit_id, c.name, c.phase_rotation, c.min_current_a, c.max_current_a, c.offline_current_a,
+  c.can_switch_phases, c.is_enabled, st.epoch, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
+  s.current_l3, s.measured_at, s.allocated_a, s.allocated_phases,
+  cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at
+FROM chargers c
+JOIN stations st ON st.id = c.station_id
+JOIN charger_statuses s ON s.charger_id = c.id
+LEFT JOIN charge_sessions cs ON cs.id = s.session_id AND cs.state = 'ACTIVE'
+WHERE c.installation_id = $1 AND c.removed_at IS NULL
+ORDER BY c.id
+"""
+
+
+def _available(row: sql.Row, now: datetime) -> PhaseAmps | None:
+    """The limit in force: an available current that has run out gives way to the fallback, if one was set."""
+    expires_at = sql.optional_instant_of(row["available_expires_at"])
+    kind = "fallback" if expires_at is not None and expires_at <= now else "available"
+    return _phase_amps(row, kind)
+
+
+def _phase_amps(row: sql.Row, kind: str) -> PhaseAmps | None:
+    values = [row[f"{kind}_l{line}"] for line in (1, 2, 3)]
+    return None if any(value is None for value in values) else PhaseAmps(*(float(value) for value in values))
+
+
+def _circuit(row: sql.Row) -> CircuitFacts:
+    return CircuitFacts(
+        id=sql.uuid_of(row["id"]),
+        parent_id=sql.optional_uuid_of(row["parent_id"]),
+        name=row["name"],
+        breaker=PhaseAmps(row["breaker_l1"], row["breaker_l2"], row["breaker_l3"]),
+        safe_current=PhaseAmps(row["safe_l1"], row["safe_l2"], row["safe_l3"]),
+        assumed_other_load=PhaseAmps(row["assumed_l1"], row["assumed_l2"], row["assumed_l3"]),
+        meter=_phase_amps(row, "meter"),
+        metered_at=sql.optional_instant_of(row["metered_at"]),
+    )
+
+
+def _charger(row: sql.Row) -> ChargerFacts:
+    session_id = sql.optional_uuid_of(row["session_id"])
+    return ChargerFacts(
+        id=sql.uuid_of(row["id"]),
+        circuit_id=sql.uuid_of(row["circuit_id"]),
+        name=row["name"],
+        phase_rotation=PhaseRotation(row["phase_rotation"]),
+        min_current_a=float(row["min_current_a"]),
+        max_current_a=float(row["max_current_a"]),
+        offline_current_a=row["offline_current_a"],
+        can_switch_phases=bool(row["can_switch_phases"]),
+        is_enabled=bool(row["is_enabled"]),
+        is_online=bool(row["is_online"]),
+        epoch=int(row["epoch"]),
+        mode=OperatingMode(row["mode"]),
+        connector_status=ConnectorStatus(row["connector_status"]),
+        measured=(row["current_l1"], row["current_l2"], row["current_l3"]),
+        measured_at=sql.optional_instant_of(row["measured_at"]),
+        session=None if session_id is None else _session(session_id, row),
+        allocated_a=row["allocated_a"],
+        allocated_phases=row["allocated_phases"],
+    )
+
+
+def _session(session_id: UUID, row: sql.Row) -> SessionFacts:
+    return SessionFacts(
+        id=session_id,
+        transaction_id=row["transaction_id"],
+        priority=int(row["priority"]),
+        is_paused=bool(row["is_paused"]),
+        is_permitted=row["authorized_at"] is not None,
+        started_at=sql.instant_of(row["started_at"]),
+    )
+
+
+_KEEP_OFFER = """
+INSERT INTO offers (charger_id, installation_id, fence, session_id, confirmed_a, confirmed_phases, target_a,
+  target_phases, targeted_at, acknowledged_at, waiting_since, charging_since, binding_limit, limiting_circuit_id,
+  queue_position, reason, decided_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ON CONFLICT (charger_id) DO UPDATE SET installation_id = $2, fence = $3, session_id = $4, confirmed_a = $5,
+  confirmed_phases = $6, target_a = $7, target_phases = $8, targeted_at = $9, acknowledged_at = $10,
+  waiting_since = $11, charging_since = $12, binding_limit = $13, limiting_circuit_id = $14, queue_position = $15,
+  reason = $16, decided_at = $17
+WHERE offers.fence <= $3
+"""
+
+
+async def keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: int, now: datetime) -> None:
+    """The offers are stored as given; call it before what they target is sent. An older fence changes nothing."""
+    await sql.execute_many(
+        _KEEP_OFFER,
+        [
+            (
+                record.charger_id,
+                installation_id,
+                fence,
+                record.session_id,
+                record.confirmed_a,
+                record.confirmed_phases,
+                record.target_a,
+                record.target_phases,
+                record.targeted_at,
+                record.acknowledged_at,
+                record.waiting_since,
+                record.charging_since,
+                record.limit,
+                record.limiting_circuit_id,
+                record.queue_position,
+                record.reason[:300],
+                now,
+            )
+            for record in records
+        ],
+    )
+
+
+async def record_decision(
+    installation_id: UUID, *, triggered_by: str, instance: str, allocation: str, now: datetime
+) -> None:
+    """The decision is kept with its inputs, so that it can be explained and replayed."""
+    await sql.execute(
+        "INSERT INTO balancing_decisions (id, installation_id, decided_at, triggered_by, instance, allocation) "
+        "VALUES ($1, $2, $3, $4, $5, $6)",
+        new_id(),
+        installation_id,
+        now,
+        triggered_by[:64],
+        instance,
+        allocation,
+    )
+
+
+async def forget_decisions(*, before: datetime) -> int:
+    """How many older decisions were removed."""
+    return await sql.execute("DELETE FROM balancing_decisions WHERE decided_at < $1", before)
