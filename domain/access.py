@@ -22,6 +22,10 @@ INSTALLERS = frozenset({Role.SERVICE, Role.ADMINISTRATOR})
 """Who may change breakers, circuits and chargers."""
 
 
+OWNERS = frozenset({Role.OWNER})
+"""Who sees all sessions and decides who else may charge."""
+
+
 class StatusView(Enum):
     """How much of a charger's live status someone sees: power, currents and session energy tell another's habits."""
 
@@ -160,7 +164,7 @@ class Access:
             return "1 = 0"
         arguments.append(self.actor.user_id)
         parts = [f"{alias}.user_id = ${len(arguments)}"]
-        owned = self._installations_with(frozenset({Role.OWNER}))
+        owned = self._installations_with(OWNERS)
         if owned:
             parts.append(sql.any_of(f"{alias}.installation_id", owned, arguments))
         for charger_id, grant in sorted(self.chargers.items()):
@@ -172,6 +176,62 @@ class Access:
                     f" AND {alias}.started_at >= ${last})"
                 )
         return f"({' OR '.join(parts)})"
+
+    def permissions_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `permissions`: one's own, and those that one could have granted; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        if self.actor is None:
+            return "1 = 0"
+        arguments.append(self.actor.user_id)
+        own = f"{alias}.user_id = ${len(arguments)}"
+        return f"({own} OR {self.granting_condition(alias, arguments)})"
+
+    def granting_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `permissions`: those on objects where this person may grant; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        parts = [sql.any_of(f"{alias}.installation_id", self._installations_with(OWNERS), arguments)]
+        for charger_id, grant in sorted(self.chargers.items()):
+            if Role.OWNER in grant.roles and grant.is_here:
+                arguments.extend((charger_id, grant.installation_id))
+                last = len(arguments)
+                parts.append(f"({alias}.charger_id = ${last - 1} AND {alias}.installation_id = ${last})")
+        return f"({' OR '.join(parts)})"
+
+    def users_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `users`: oneself, and those whose permissions or sessions one sees; appends to `arguments`."""
+        contacts = self.user_contacts_condition(alias, arguments)
+        sessions = self.sessions_condition("seen_s", arguments)
+        charged = f"SELECT 1 FROM charge_sessions seen_s WHERE seen_s.user_id = {alias}.id AND {sessions}"  # noqa: S608
+        return f"({contacts} OR EXISTS ({charged}))"
+
+    def user_contacts_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `users`: oneself, and those whose permissions one sees; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        if self.actor is None:
+            return "1 = 0"
+        arguments.append(self.actor.user_id)
+        own = f"{alias}.id = ${len(arguments)}"
+        granted = self.granting_condition("seen_p", arguments)
+        return f"({own} OR EXISTS (SELECT 1 FROM permissions seen_p WHERE seen_p.user_id = {alias}.id AND {granted}))"  # noqa: S608
+
+    def charger_details_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `chargers`: those of which more is seen than who may only charge needs; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        single = sorted(
+            charger_id
+            for charger_id, grant in self.chargers.items()
+            if grant.is_here and self.require(grant.roles, CONTROLLERS)
+        )
+        whole = sql.any_of(f"{alias}.installation_id", self._installations_with(CONTROLLERS), arguments)
+        return f"({whole} OR {sql.any_of(f'{alias}.id', single, arguments)})"
+
+    def installation_details_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `installations`: those of which more is seen than the name; appends to `arguments`."""
+        return "1 = 1" if self.is_administrator else sql.any_of(f"{alias}.id", sorted(self.installations), arguments)
 
     def _installations_with(self, allowed: frozenset[Role]) -> list[UUID]:
         return sorted(key for key, roles in self.installations.items() if self.require(roles, allowed))

@@ -77,6 +77,13 @@ class PermissionChanged(msgspec.Struct, frozen=True, tag=True):
     installation_id: UUID
 
 
+class SignInEnded(msgspec.Struct, frozen=True, tag=True):
+    """A sign-in of that person has ended, and with it its streams."""
+
+    user_id: UUID
+    sign_in_id: UUID
+
+
 class InstallationChanged(msgspec.Struct, frozen=True, tag=True):
     """The tree, a limit or a priority changed: the balancer decides anew."""
 
@@ -97,6 +104,7 @@ Event = (
     | CommandChanged
     | ExportChanged
     | PermissionChanged
+    | SignInEnded
     | InstallationChanged
     | AlertChanged
 )
@@ -121,7 +129,7 @@ def installation_channel(installation_id: UUID) -> str:
 
 
 def user_channel(user_id: UUID) -> str:
-    """Where changes of a person's rights are published."""
+    """Where changes of a person's rights and the ends of their sign-ins are published."""
     return f"user:{user_id}"
 
 
@@ -142,6 +150,8 @@ def channels(event: Event) -> tuple[str, ...]:
             return (command_channel(event.command_id),)
         case ExportChanged():
             return (export_channel(event.export_id),)
+        case SignInEnded():
+            return (user_channel(event.user_id),)
         case PermissionChanged():
             return (user_channel(event.user_id), installation_channel(event.installation_id))
         case _:

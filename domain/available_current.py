@@ -1,0 +1,108 @@
+"""The limit that people set on a site's current, for a time or until they change it."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import audit
+from domain.access import CONTROLLERS, Access
+from domain.checks import Problems
+from domain.errors import invalid
+from domain.events import InstallationChanged
+from domain.installations import managed, root_of
+from domain.models import Installation
+from domain.ports import EventBus
+from domain.roles import AvailableCurrentMode
+from domain.units import PhaseAmps
+
+MAX_LIFETIME_S = 366 * 24 * 3600
+
+
+def current_in_force(
+    chosen: PhaseAmps | None,
+    fallback: PhaseAmps | None,
+    *,
+    expires_at: datetime | None,
+    breaker: PhaseAmps,
+    now: datetime,
+) -> PhaseAmps:
+    """The site's limit at `now`: what was chosen, after its time the fallback; in their absence, and at most, the main breaker."""
+    wanted = chosen if expires_at is None or expires_at > now else fallback
+    if wanted is None:
+        return breaker
+    return PhaseAmps(*(min(pair) for pair in zip(wanted.as_tuple(), breaker.as_tuple(), strict=True)))
+
+
+async def set_available_current(
+    access: Access,
+    installation_id: UUID,
+    available: PhaseAmps,
+    *,
+    valid_for_s: int | None = None,
+    fallback: PhaseAmps | None = None,
+    bus: EventBus,
+) -> None:
+    """The site's cars and all else share this current on each line, at most the main breaker's.
+
+    After `valid_for_s` seconds (None: never) the fallback is in force; a fallback of None leaves the one there was, and
+    where there was none it is the main breaker. OWNER, SERVICE, ADMINISTRATOR.
+    """
+    async with in_transaction():
+        row = await managed(access, installation_id, CONTROLLERS)
+        breaker = (await root_of(installation_id)).breaker
+        problems = Problems()
+        problems.within("availableCurrentA", available, breaker, of="the main breaker")
+        if fallback is not None:
+            problems.within("fallbackCurrentA", fallback, breaker, of="the main breaker")
+        if valid_for_s is not None and not 1 <= valid_for_s <= MAX_LIFETIME_S:
+            problems.add("validForSeconds", f"This must be from 1 to {MAX_LIFETIME_S} seconds.")
+        problems.raise_any()
+        before = _state(row)
+        row.available_l1, row.available_l2, row.available_l3 = available.as_tuple()
+        row.available_mode = AvailableCurrentMode.MANUAL
+        row.available_expires_at = None if valid_for_s is None else access.now + timedelta(seconds=valid_for_s)
+        if fallback is not None:
+            row.fallback_l1, row.fallback_l2, row.fallback_l3 = fallback.as_tuple()
+        await _saved(access, row, before)
+    await bus.publish(InstallationChanged(installation_id=installation_id))
+
+
+async def clear_available_current(
+    access: Access, installation_id: UUID, *, mode: AvailableCurrentMode = AvailableCurrentMode.MANUAL, bus: EventBus
+) -> None:
+    """The limit is the main breaker's again. ValidationError for a mode whose source (schedule, meter) the site has not."""
+    async with in_transaction():
+        row = await managed(access, installation_id, CONTROLLERS)
+        if mode is AvailableCurrentMode.SCHEDULE:
+            raise invalid("mode", "This installation has no current schedule.")
+        if mode is AvailableCurrentMode.METER and (await root_of(installation_id)).metered_at is None:
+            raise invalid("mode", "No meter has reported at the main breaker of this installation.")
+        before = _state(row)
+        row.available_l1 = row.available_l2 = row.available_l3 = None
+        row.available_expires_at, row.available_mode = None, mode
+        await _saved(access, row, before)
+    await bus.publish(InstallationChanged(installation_id=installation_id))
+
+
+async def _saved(access: Access, row: Installation, before: audit.State) -> None:
+    await row.save()
+    await audit.record(
+        access,
+        "installation.available_current",
+        "Installation",
+        row.id,
+        installation_id=row.id,
+        before=before,
+        after=_state(row),
+    )
+
+
+def _state(row: Installation) -> audit.State:
+    """The limit's fields as the audit log keeps them."""
+    return {
+        "availableCurrentA": [row.available_l1, row.available_l2, row.available_l3],
+        "availableCurrentMode": row.available_mode,
+        "availableCurrentExpiresAt": row.available_expires_at,
+        "fallbackCurrentA": [row.fallback_l1, row.fallback_l2, row.fallback_l3],
+    }
