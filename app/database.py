@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 from tortoise import Tortoise
 from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.migrations.executor import MigrationExecutor, PlanStep
@@ -132,6 +133,8 @@ async def opened(database: Database) -> AsyncIterator[None]:
 
     One database a process: Tortoise keeps it globally, so that tasks of a server that were not made here find it too.
     """
+    # Tortoise keeps statements by connection name only: those of another dialect would be used for this one.
+    EXECUTOR_CACHE.clear()
     context = await Tortoise.init(config=tortoise_config(database), _enable_global_fallback=True)
     try:
         with _telling(database):
