@@ -1,5 +1,6 @@
 """`lade import-sessions`: historical sessions from any CSV, by a mapping (docs/imports.md)."""
 
+import asyncio
 import json
 import os
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.database import database_of, migrate, opened
 from app.settings import OperatorError, load_settings
@@ -22,7 +23,25 @@ from domain.units import kwh
 _SHOWN_REJECTIONS = 50
 
 
-async def import_sessions(file: Path, mapping_file: Path, *, dry_run: bool, as_json: bool, rejects: Path | None) -> None:
+@click.command("import-sessions")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--mapping", required=True, type=click.Path(path_type=Path), help="How the file is read: docs/imports.md."
+)
+@click.option("--dry-run", is_flag=True, help="Read and report everything, store nothing.")
+@click.option("--rejects", type=click.Path(path_type=Path), help="Write every rejected line's number and reason here.")
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON on standard output.")
+def import_sessions_command(file: Path, mapping: Path, dry_run: bool, rejects: Path | None, as_json: bool) -> None:
+    """Import historical charge sessions from a CSV file; people, chargers and installations are made as needed.
+
+    A second run adds nothing. Lines that cannot be read are reported with their numbers and do not stop the rest.
+    """
+    asyncio.run(import_sessions(file, mapping, dry_run=dry_run, as_json=as_json, rejects=rejects))
+
+
+async def import_sessions(
+    file: Path, mapping_file: Path, *, dry_run: bool, as_json: bool, rejects: Path | None
+) -> None:
     """The sessions of the file are in the portal, and a report of them is printed.
 
     OperatorError for a file or mapping that cannot be used; lines that cannot be read are reported and do not stop the others.
@@ -33,9 +52,7 @@ async def import_sessions(file: Path, mapping_file: Path, *, dry_run: bool, as_j
     await migrate(database)
     report = _Report(rejects)
     with _opened(file, mapping) as text, report:
-        history = HistoryImport(
-            mapping, now=SystemClock().now(), dry_run=dry_run, on_rejected=report.rejected
-        )
+        history = HistoryImport(mapping, now=SystemClock().now(), dry_run=dry_run, on_rejected=report.rejected)
         try:
             async with opened(database):
                 result = await history.run(_with_progress(text, history.result))
@@ -43,7 +60,7 @@ async def import_sessions(file: Path, mapping_file: Path, *, dry_run: bool, as_j
             raise OperatorError(f"{mapping_file} does not fit {file}: {error}") from error
     report.summarise(result, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(_figures(result)))
+        click.echo(json.dumps(_figures(result), separators=(",", ":")))
 
 
 def _figures(result: ImportResult) -> dict[str, int]:
@@ -54,8 +71,6 @@ def _figures(result: ImportResult) -> dict[str, int]:
         "energyWh": result.energy_wh,
         "added": result.added,
         "rejected": result.rejected,
-        "chargers": result.chargers,
-        "withoutEnd": result.open_ended,
     }
 
 
@@ -89,21 +104,21 @@ def _with_progress(text: TextIOWrapper, result: ImportResult) -> Iterator[str]:
         yield from text
         return
     columns = (
-        TextColumn("sessions"),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[sessions]} sessions, {task.fields[rejected]} rejected"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rejected]} rejected"),
+        DownloadColumn(),
         TimeRemainingColumn(),
     )
     size = os.fstat(text.fileno()).st_size
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("import", total=size or None, rejected=0)
+        task = progress.add_task("import", total=size or None, sessions=0, rejected=0)
         for number, line in enumerate(text):
             if number % 1_000 == 0:
-                progress.update(task, completed=text.buffer.tell(), rejected=result.rejected)
+                completed = os.lseek(text.fileno(), 0, os.SEEK_CUR)
+                progress.update(task, completed=completed, sessions=result.sessions, rejected=result.rejected)
             yield line
-        progress.update(task, completed=size, rejected=result.rejected)
+        progress.update(task, completed=size, sessions=result.sessions, rejected=result.rejected)
 
 
 class _Report:
@@ -145,6 +160,7 @@ class _Report:
         )
         if result.open_ended:
             click.echo(
-                f"{result.open_ended} sessions have no end ({kwh(result.open_ended_wh)} kWh): kept, ended at their start, flagged END_INFERRED",
+                f"{result.open_ended} sessions have no end ({kwh(result.open_ended_wh)} kWh): kept, ended at their start, "
+                "flagged END_INFERRED",
                 err=True,
             )
