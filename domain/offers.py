@@ -18,16 +18,13 @@ from domain.units import PhaseAmps
 
 @dataclass(frozen=True, slots=True)
 class CircuitFacts:
-    """A fuse of the tree; `meter` is the last reading there, None where there never was one."""
+    """A fuse of the tree."""
 
     id: UUID
     parent_id: UUID | None
     name: str
     breaker: PhaseAmps
-    safe_current: PhaseAmps
     assumed_other_load: PhaseAmps
-    meter: PhaseAmps | None
-    metered_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +160,7 @@ def _circuit(row: sql.Row) -> CircuitFacts:
         parent_id=sql.optional_uuid_of(row["parent_id"]),
         name=row["name"],
         breaker=PhaseAmps(row["breaker_l1"], row["breaker_l2"], row["breaker_l3"]),
-        safe_current=PhaseAmps(row["safe_l1"], row["safe_l2"], row["safe_l3"]),
         assumed_other_load=PhaseAmps(row["assumed_l1"], row["assumed_l2"], row["assumed_l3"]),
-        meter=_phase_amps(row, "meter"),
-        metered_at=sql.optional_instant_of(row["metered_at"]),
     )
 
 

@@ -13,8 +13,9 @@ from domain.models.chargers import Charger
 class Offer(Model):
     """What a charger may be drawing: an offer is a reservation until a lower one is confirmed.
 
-    `confirmed_a` is the last offer known to be in force (None: unknown, so everything the charger could draw is reserved),
-    `highest_unconfirmed_a` covers every target sent since. Stored before it is sent. `phases` are grid lines, e.g. `L1L2L3`.
+    `confirmed_a` is the last offer known to be in force (None: unknown, so everything the charger could draw is reserved).
+    `target_a` is stored before it is sent. `fallback_a` is what the charger falls back to when nobody reaches it, as far
+    as it has acknowledged that. `phases` are grid lines, e.g. `L1L2L3`.
     `fence` is the lease's number: a writer with an older one is refused.
     """
 
@@ -32,8 +33,7 @@ class Offer(Model):
     target_phases = fields.CharField(max_length=8, default="")
     targeted_at = fields.DatetimeField(null=True)
     acknowledged_at = fields.DatetimeField(null=True)
-    highest_unconfirmed_a = fields.FloatField(null=True)
-    renewed_at = fields.DatetimeField(null=True)
+    fallback_a = fields.FloatField(null=True)
     waiting_since = fields.DatetimeField(null=True)
     charging_since = fields.DatetimeField(null=True)
     binding_limit = fields.CharField(max_length=24, null=True)

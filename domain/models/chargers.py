@@ -78,7 +78,8 @@ class Charger(Model):
 class ChargerStatus(Model):
     """The newest known state of a charger, one row a charger, made with it. Currents are per grid line.
 
-    `version` rises by one with every change that people can see, `status_at` is the charger's own time of the last status.
+    `version` rises by one with every change that people can see, `status_at` is the charger's own time of the last status,
+    `status_received_at` ours.
     """
 
     charger: fields.OneToOneRelation[Charger] = fields.OneToOneField(
@@ -93,6 +94,7 @@ class ChargerStatus(Model):
     error_code = fields.CharField(max_length=50, null=True)
     vendor_error_code = fields.CharField(max_length=50, null=True)
     status_at = fields.DatetimeField(null=True)
+    status_received_at = fields.DatetimeField(null=True)
     session_id = fields.UUIDField(null=True)
     session_user_id = fields.UUIDField(null=True)
     session_energy_wh = fields.BigIntField(null=True)
