@@ -90,6 +90,11 @@ class ChargerState(StrEnum):
         """Charging and queued are treated alike."""
         return self in (ChargerState.CHARGING, ChargerState.QUEUED)
 
+    @property
+    def is_controllable(self) -> bool:
+        """Whether a command reaches it."""
+        return self is not ChargerState.OFFLINE
+
 
 class Limit(StrEnum):
     """What keeps a set-point from being higher."""
