@@ -48,7 +48,9 @@ def page_request(first: int | None, after: str | None, last: int | None, before:
         raise invalid("first", f"Say how many: pass either `first` or `last`, from 1 to {MAX_PAGE}.")
     name, size = ("first", first) if first is not None else ("last", last)
     if size is None or not 1 <= size <= MAX_PAGE:
-        raise invalid(name, f"`{name}` must be from 1 to {MAX_PAGE}; get more with `after` or `before` and the page's cursors.")
+        raise invalid(
+            name, f"`{name}` must be from 1 to {MAX_PAGE}; get more with `after` or `before` and the page's cursors."
+        )
     return PageRequest(first, after, last, before)
 
 

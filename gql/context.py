@@ -1,0 +1,64 @@
+"""What every resolver holds: who asks, at what instant, and the ports that use cases need."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from domain.access import Access
+from domain.clock import Clock
+from domain.ports import ChargerCommands, EventBus, Passwords, Tokens
+from gql.loaders import Batch, Loaders
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the edge needs from outside, given by app."""
+
+    bus: EventBus
+    clock: Clock
+    tokens: Tokens
+    passwords: Passwords
+    commands: ChargerCommands
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Points: what this operation costs, and what its caller has left until `reset_at`."""
+
+    limit: int
+    remaining: int
+    cost: int
+    reset_at: datetime
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation's context. `access` was loaded once, at `access.now`."""
+
+    access: Access
+    ports: Ports
+    budget: Budget | None = None
+    address: str = ""
+    """The network address of the caller, for limits of those who are not signed in."""
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self.access)
+
+    @property
+    def now(self) -> datetime:
+        """The instant of the operation."""
+        return self.access.now
+
+    async def load(self, batch: Batch[T], identity: UUID | None) -> T | None:
+        """The row of that id, loaded with its neighbours; None when there is none, or none for this person."""
+        return None if identity is None else await self.loaders.load(batch, identity)
+
+    def loading(self, batch: Batch[Any], identity: UUID | None) -> Awaitable[Any] | None:
+        """As `load`, without a coroutine of its own."""
+        return None if identity is None else self.loaders.load(batch, identity)

@@ -1,0 +1,267 @@
+"""How large an operation may be: its text, its shape and the number of objects that it can reach, known before it runs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+)
+
+from gql.errors import Code, EdgeError
+
+MAX_BODY_BYTES: Final = 256 * 1024
+MAX_TOKENS: Final = 2_000
+MAX_DEPTH: Final = 12
+MAX_ALIASES: Final = 30
+MAX_ROOT_FIELDS: Final = 20
+MAX_PAGE: Final = 100
+MAX_COST: Final = 10_000
+"""Objects that one operation can reach at most: a page of 100 chargers with the last 90 sessions of each."""
+POINTS_PER_MINUTE: Final = 100_000
+LIST_LENGTH: Final = 10
+"""What a bounded list without pages is taken to hold."""
+
+_ROOTS = {OperationType.QUERY: "query", OperationType.MUTATION: "mutation", OperationType.SUBSCRIPTION: "subscription"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """A number in the document, or the name of the variable that will hold it; both None when it is absent."""
+
+    number: int | None = None
+    variable: str | None = None
+    default: int | None = None
+
+    def of(self, variables: Mapping[str, Any]) -> int | None:
+        if self.variable is None:
+            return self.number
+        value = variables.get(self.variable, self.default)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _PagedField:
+    """A connection in the document: its page size is known once the variables are."""
+
+    node: FieldNode
+    factor: int
+    first: _Amount
+    last: _Amount
+    inner: "Reach"
+
+    def objects(self, variables: Mapping[str, Any]) -> int:
+        first, last = self.first.of(variables), self.last.of(variables)
+        if (first is None) == (last is None):
+            raise _refused(
+                f"`{self.node.name.value}` needs either `first` or `last`, from 1 to {MAX_PAGE}: it is a list in pages.",
+                self.node,
+            )
+        size = first if first is not None else last
+        if size is None or not 1 <= size <= MAX_PAGE:
+            raise _refused(
+                f"`{'first' if first is not None else 'last'}` of `{self.node.name.value}` must be from 1 to {MAX_PAGE}; "
+                "get more with `after` or `before` and the page's cursors.",
+                self.node,
+            )
+        return self.factor * (1 + size * max(1, self.inner.objects(variables)))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many objects a selection can reach: some for certain, the rest by the sizes of its pages."""
+
+    certain: int
+    paged: tuple[_PagedField, ...]
+
+    def objects(self, variables: Mapping[str, Any]) -> int:
+        """The number with these variables. A connection without a page size, or too large a one, is refused."""
+        return self.certain + sum(field.objects(variables) for field in self.paged)
+
+    def times(self, factor: int) -> "Reach":
+        """The same selection made on that many objects."""
+        if factor == 1:
+            return self
+        paged = tuple(_PagedField(one.node, one.factor * factor, one.first, one.last, one.inner) for one in self.paged)
+        return Reach(self.certain * factor, paged)
+
+
+_NOTHING = Reach(0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a document that is within the limits of shape."""
+
+    node: OperationDefinitionNode
+    kind: OperationType
+    reach: Reach
+    field_paths: frozenset[str]
+    """`Type.field` of everything selected, so that it is known what an operation looks at."""
+
+    def cost(self, variables: Mapping[str, Any]) -> int:
+        """Points: one for the operation and one for each object that it can reach. COST_EXCEEDED when that is too much."""
+        points = 1 + self.reach.objects(variables)
+        if points > MAX_COST:
+            message = f"This can reach {points:,} objects, more than the {MAX_COST:,} of one operation: ask for smaller pages or in parts."
+            raise EdgeError(message, code=Code.COST_EXCEEDED, extensions={"cost": points, "limit": MAX_COST})
+        return points
+
+
+def check_text(document: DocumentNode) -> None:
+    """The number of aliases is within its limit."""
+    aliases = sum(1 for field in _all_fields(document) if field.alias is not None)
+    if aliases > MAX_ALIASES:
+        raise _refused(f"There are {aliases} aliases, more than {MAX_ALIASES}: send several operations instead.")
+
+
+def operations_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | None, Operation]:
+    """The operations by name, each within the limits of shape. The document must be valid."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    found: dict[str | None, Operation] = {}
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            found[node.name.value if node.name else None] = _Measure(schema, fragments, node).operation()
+    return found
+
+
+def _refused(message: str, *nodes: FieldNode) -> GraphQLError:
+    error = EdgeError(message, code=Code.BAD_USER_INPUT)
+    return GraphQLError(message, nodes or None, original_error=error)
+
+
+def _all_fields(document: DocumentNode) -> Iterator[FieldNode]:
+    waiting: list[SelectionSetNode] = [
+        node.selection_set
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode)
+    ]
+    while waiting:
+        for selection in waiting.pop().selections:
+            if isinstance(selection, FieldNode):
+                yield selection
+            inner = getattr(selection, "selection_set", None)
+            if inner is not None:
+                waiting.append(inner)
+
+
+class _Measure:
+    """Measures one operation; each fragment is measured once however often it is spread."""
+
+    def __init__(
+        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], node: OperationDefinitionNode
+    ) -> None:
+        self._schema = schema
+        self._fragments = fragments
+        self._node = node
+        self._defaults = {
+            one.variable.name.value: int(one.default_value.value)
+            for one in node.variable_definitions or ()
+            if isinstance(one.default_value, IntValueNode)
+        }
+        self._known: dict[tuple[str, str], tuple[Reach, int]] = {}
+        self._paths: set[str] = set()
+
+    def operation(self) -> Operation:
+        root = self._schema.get_root_type(self._node.operation)
+        if root is None:
+            raise _refused(f"There are no {_ROOTS[self._node.operation]} operations here.")
+        reach, depth = self._selection(self._node.selection_set, root)
+        if depth > MAX_DEPTH:
+            raise _refused(f"The operation is {depth} levels deep, more than {MAX_DEPTH}: ask in several steps.")
+        self._check_roots(reach)
+        return Operation(self._node, self._node.operation, reach, frozenset(self._paths))
+
+    def _check_roots(self, reach: Reach) -> None:
+        count = len(self._node.selection_set.selections)
+        if count > MAX_ROOT_FIELDS:
+            raise _refused(
+                f"There are {count} fields at the root, more than {MAX_ROOT_FIELDS}: send several operations instead."
+            )
+        if self._node.operation is not OperationType.SUBSCRIPTION:
+            return
+        if count != 1 or not isinstance(self._node.selection_set.selections[0], FieldNode):
+            raise _refused("A subscription has exactly one field at its root: start one subscription for each.")
+        if reach.paged:
+            name = reach.paged[0].node.name.value
+            raise _refused(
+                f"`{name}` is a list in pages, which a subscription cannot follow: query it instead.",
+                reach.paged[0].node,
+            )
+
+    def _selection(self, selections: SelectionSetNode, parent: Any) -> tuple[Reach, int]:
+        paged: list[_PagedField] = []
+        certain = depth = 0
+        for selection in selections.selections:
+            if isinstance(selection, FieldNode):
+                reach, below = self._field(selection, parent)
+            elif isinstance(selection, FragmentSpreadNode):
+                reach, below = self._spread(selection.name.value)
+            elif isinstance(selection, InlineFragmentNode):
+                named = selection.type_condition
+                reach, below = self._selection(
+                    selection.selection_set, self._schema.get_type(named.name.value) if named else parent
+                )
+            else:
+                continue
+            certain += reach.certain
+            paged.extend(reach.paged)
+            depth = max(depth, below)
+        return Reach(min(certain, MAX_COST + 1), tuple(paged)), depth
+
+    def _spread(self, name: str) -> tuple[Reach, int]:
+        fragment = self._fragments[name]
+        key = (name, fragment.type_condition.name.value)
+        if key not in self._known:
+            self._known[key] = self._selection(fragment.selection_set, self._schema.get_type(key[1]))
+        return self._known[key]
+
+    def _field(self, node: FieldNode, parent: Any) -> tuple[Reach, int]:
+        name = node.name.value
+        # Introspection is bounded by graphql-core's own rule and reads no data.
+        if name.startswith("__") or not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
+            return _NOTHING, 1
+        self._paths.add(f"{parent.name}.{name}")
+        definition = parent.fields[name]
+        if node.selection_set is None:
+            return _NOTHING, 1
+        named = get_named_type(definition.type)
+        inner, below = self._selection(node.selection_set, named)
+        if isinstance(named, GraphQLObjectType) and named.name.endswith("Connection"):
+            paged = _PagedField(node, 1, self._amount(node, "first"), self._amount(node, "last"), inner)
+            return Reach(0, (paged,)), below + 1
+        is_page = parent.name.endswith("Connection")
+        factor = LIST_LENGTH if _is_list(definition.type) and not is_page else 1
+        reached = inner.times(factor)
+        return Reach(reached.certain + factor, reached.paged), below + 1
+
+    def _amount(self, node: FieldNode, name: str) -> _Amount:
+        value: ValueNode | None = next((one.value for one in node.arguments or () if one.name.value == name), None)
+        if isinstance(value, IntValueNode):
+            return _Amount(number=int(value.value))
+        if isinstance(value, VariableNode):
+            return _Amount(variable=value.name.value, default=self._defaults.get(value.name.value))
+        return _Amount()
+
+
+def _is_list(kind: Any) -> bool:
+    while isinstance(kind, GraphQLNonNull):
+        kind = kind.of_type
+    return isinstance(kind, GraphQLList)

@@ -1,0 +1,1 @@
+"""Arguments become one domain call, and what it returned goes back: one file a noun."""

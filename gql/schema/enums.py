@@ -1,0 +1,61 @@
+"""The enums of the domain as GraphQL shows them; import the domain's own classes in annotations."""
+
+from enum import Enum, StrEnum
+
+import strawberry
+
+from domain import roles
+from domain.errors import ErrorCode
+
+_NAMES: dict[type[Enum], str] = {roles.SessionState: "ChargeSessionState"}
+
+SHOWN: tuple[type[Enum], ...] = (
+    roles.AlertKind,
+    roles.AlertState,
+    roles.AuthorizationDecision,
+    roles.AvailableCurrentMode,
+    roles.BindingLimit,
+    roles.CommandAction,
+    roles.CommandState,
+    roles.CredentialType,
+    roles.DateQuality,
+    roles.ExportFormat,
+    roles.ExportState,
+    roles.InstallationCategory,
+    roles.IntervalQuality,
+    roles.NetworkType,
+    roles.OperatingMode,
+    roles.Phase,
+    roles.PhaseRotation,
+    roles.ReportBasis,
+    roles.ReportKind,
+    roles.Role,
+    roles.SessionFlag,
+    roles.SessionState,
+    roles.Severity,
+    roles.StopReason,
+    roles.UsageDimension,
+    ErrorCode,
+)
+
+for _shown in SHOWN:
+    strawberry.enum(_shown, name=_NAMES.get(_shown), description=_shown.__doc__)
+
+
+@strawberry.enum(description="Which way a list is ordered; nulls come last both ways.")
+class OrderDirection(StrEnum):
+    """Which way a list is ordered."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+@strawberry.enum(description="What a live event tells.")
+class LiveEventKind(StrEnum):
+    """What a live event tells."""
+
+    SNAPSHOT = "SNAPSHOT"
+    READY = "READY"
+    CHANGED = "CHANGED"
+    REMOVED = "REMOVED"
+    HEARTBEAT = "HEARTBEAT"
