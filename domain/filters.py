@@ -4,7 +4,7 @@ The columns are given by the noun's own file, already narrowed to what the askin
 there, and NULL matches nothing, negated or not. So a filter finds no more than the eye does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -64,10 +64,17 @@ ANYTHING = Every(())
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A value that a filter compares: SQL over the list's aliases."""
+    """A value that a filter compares: a column of the list, or SQL over its columns."""
 
     sql: str
     is_text: bool = False
+
+
+Special = Callable[[object, list[object]], str]
+"""A term that is no comparison of a column: its value to SQL; appends to the arguments."""
+
+Columns = Mapping[str, Expression | Special]
+"""What a list can be filtered by: the term's column, as the API names it, to what is compared."""
 
 
 def check_size(condition: Condition, *, path: str = "where") -> None:
@@ -91,11 +98,14 @@ def _size(condition: Condition) -> tuple[int, int]:
             return deepest + isinstance(condition, Every), sum(terms for _, terms in sizes)
 
 
-def sql_of(condition: Condition, columns: Mapping[str, Expression], arguments: list[object]) -> str:
+def sql_of(condition: Condition, columns: Columns, arguments: list[object]) -> str:
     """The condition as SQL; appends to `arguments`."""
     match condition:
         case Term():
-            return _term(condition, columns[condition.column], arguments)
+            column = columns[condition.column]
+            if isinstance(column, Expression):
+                return _term(condition, column, arguments)
+            return column(condition.value, arguments)
         case Not():
             return f"NOT ({sql_of(condition.part, columns, arguments)})"
         case Every():

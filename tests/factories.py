@@ -1,0 +1,271 @@
+"""Rows for tests, each with as little said as the test cares about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+from domain.access import Access, access_of
+from domain.ids import new_id
+from domain.models import (
+    ChargeCard,
+    Charger,
+    ChargerStatus,
+    ChargeSession,
+    Circuit,
+    Installation,
+    Offer,
+    Permission,
+    Station,
+    User,
+)
+from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role, SessionState
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=365)
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An installation and its main breaker."""
+
+    id: UUID
+    root_id: UUID
+
+
+async def a_person(
+    name: str = "Kari Nordmann",
+    *,
+    email: str | None = None,
+    password: str | None = None,
+    is_administrator: bool = False,
+    is_active: bool = True,
+) -> UUID:
+    """An account; its password as `fakes.PlainPasswords` keeps it."""
+    row = await User.create(
+        id=new_id(),
+        name=name,
+        email=email if email is not None else f"person{next(_numbers)}@example.com",
+        password_hash=None if password is None else f"plain:{password}",
+        is_administrator=is_administrator,
+        is_active=is_active,
+        created_at=LONG_AGO,
+    )
+    return row.id
+
+
+async def a_site(
+    name: str = "Fjordveien garage",
+    *,
+    breaker_a: float = 63.0,
+    network_type: NetworkType = NetworkType.TN_3_PHASE,
+    time_zone: str = "Europe/Oslo",
+    category: InstallationCategory = InstallationCategory.COMMUNITY,
+    authentication_required: bool = True,
+) -> Site:
+    """An installation with its root circuit."""
+    row = await Installation.create(
+        id=new_id(),
+        name=name,
+        street="Fjordveien 1",
+        postal_code="0250",
+        city="Oslo",
+        country_code="NO",
+        time_zone=time_zone,
+        currency="NOK",
+        category=category,
+        network_type=network_type,
+        authentication_required=authentication_required,
+        created_at=LONG_AGO,
+    )
+    return Site(row.id, await a_circuit(row.id, name="Main breaker", breaker_a=breaker_a))
+
+
+async def a_circuit(
+    installation_id: UUID, *, parent_id: UUID | None = None, name: str = "Circuit A", breaker_a: float = 32.0
+) -> UUID:
+    """A circuit; without a parent it is the main breaker."""
+    row = await Circuit.create(
+        id=new_id(),
+        installation_id=installation_id,
+        parent_id=parent_id,
+        name=name,
+        breaker_l1=breaker_a,
+        breaker_l2=breaker_a,
+        breaker_l3=breaker_a,
+        created_at=LONG_AGO,
+    )
+    return row.id
+
+
+async def a_charger(
+    site: Site,
+    name: str = "Space 1",
+    *,
+    circuit_id: UUID | None = None,
+    identity: str | None = None,
+    phase_rotation: PhaseRotation = PhaseRotation.RST,
+    max_current_a: float = 32.0,
+    password_hash: str = "",
+) -> UUID:
+    """A charger with its station, live status and offer."""
+    number = next(_numbers)
+    station = await Station.create(
+        id=new_id(),
+        identity=identity or f"charger-{number}",
+        password_hash=password_hash,
+        vendor="Acme",
+        model="One",
+        serial_number=f"SN-{number}",
+        created_at=LONG_AGO,
+    )
+    row = await Charger.create(
+        id=new_id(),
+        installation_id=site.id,
+        circuit_id=circuit_id or site.root_id,
+        station_id=station.id,
+        name=name,
+        phase_rotation=phase_rotation,
+        max_current_a=max_current_a,
+        created_at=LONG_AGO,
+    )
+    await ChargerStatus.create(charger_id=row.id, installation_id=site.id)
+    await Offer.create(charger_id=row.id, installation_id=site.id)
+    return row.id
+
+
+async def a_grant(
+    role: Role,
+    site: Site,
+    *,
+    user_id: UUID | None = None,
+    email: str | None = None,
+    charger_id: UUID | None = None,
+    valid_from: datetime = LONG_AGO,
+    valid_to: datetime | None = None,
+    external_id: str | None = None,
+    granted_by_id: UUID | None = None,
+) -> UUID:
+    """A permission, valid for a year already."""
+    row = await Permission.create(
+        id=new_id(),
+        user_id=user_id,
+        email=email,
+        installation_id=site.id,
+        charger_id=charger_id,
+        role=role,
+        valid_from=valid_from,
+        valid_to=valid_to,
+        granted_by_id=granted_by_id,
+        granted_at=valid_from,
+        invitation_expires_at=None if email is None else NOW + timedelta(days=30),
+        external_id=external_id,
+    )
+    return row.id
+
+
+async def a_card(user_id: UUID, *, number: str = "04A1B2C3", name: str = "Blue tag", is_blocked: bool = False) -> UUID:
+    """A charge card."""
+    row = await ChargeCard.create(
+        id=new_id(), user_id=user_id, number=number, name=name, is_blocked=is_blocked, created_at=LONG_AGO
+    )
+    return row.id
+
+
+async def a_session(
+    site: Site,
+    charger_id: UUID,
+    *,
+    user_id: UUID | None = None,
+    user_name: str | None = None,
+    card_id: UUID | None = None,
+    started_at: datetime = NOW - timedelta(hours=5),
+    ended_at: datetime | None = NOW - timedelta(hours=1),
+    energy_wh: int | None = 7_200,
+    state: SessionState = SessionState.ENDED,
+    flags: int = 0,
+) -> UUID:
+    """A charge session; ENDED ones are registered at their end."""
+    end = None if state is SessionState.ACTIVE else ended_at
+    row = await ChargeSession.create(
+        id=new_id(),
+        installation_id=site.id,
+        circuit_id=site.root_id,
+        charger_id=charger_id,
+        user_id=user_id,
+        user_name=user_name,
+        card_id=card_id,
+        installation_name="Fjordveien garage",
+        circuit_name="Main breaker",
+        charger_name="Space 1",
+        time_zone="Europe/Oslo",
+        state=state,
+        flags=flags,
+        started_at=started_at,
+        ended_at=end,
+        registered_at=end,
+        energy_wh=energy_wh,
+        connected_s=0 if end is None else int((end - started_at).total_seconds()),
+        created_at=started_at,
+    )
+    return row.id
+
+
+async def access(user_id: UUID, *, now: datetime = NOW) -> Access:
+    """What that person holds at `now`, by a sign-in that is not looked at."""
+    return await access_of(user_id, now=now)
+
+
+PEOPLE = (
+    "USER of charger",
+    "USER of installation",
+    "OWNER of charger",
+    "OWNER of installation",
+    "SERVICE",
+    "ADMINISTRATOR",
+    "stranger",
+)
+"""One person for each role, by what tests call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """A site with two chargers and one person for each role; another site of which only the administrator knows."""
+
+    site: Site
+    charger_id: UUID
+    """On which the holders of charger grants hold them."""
+    neighbour_id: UUID
+    other_site: Site
+    other_charger_id: UUID
+    people: dict[str, UUID]
+
+    async def access(self, person: str, *, now: datetime = NOW) -> Access:
+        """That person's access; that of nobody for `not signed in`."""
+        return await access(self.people[person], now=now) if person in self.people else Access.nobody(now)
+
+
+async def a_town() -> Town:
+    """The smallest world in which every role of domain.md §2 has its person."""
+    site, other = await a_site(), await a_site("Elsewhere")
+    charger_id = await a_charger(site, "Space 1")
+    people = {name: await a_person(name, is_administrator=name == "ADMINISTRATOR") for name in PEOPLE}
+    grants: Sequence[tuple[str, Role, UUID | None]] = (
+        ("USER of charger", Role.USER, charger_id),
+        ("USER of installation", Role.USER, None),
+        ("OWNER of charger", Role.OWNER, charger_id),
+        ("OWNER of installation", Role.OWNER, None),
+        ("SERVICE", Role.SERVICE, None),
+    )
+    for name, role, charger in grants:
+        await a_grant(role, site, user_id=people[name], charger_id=charger)
+    return Town(
+        site=site,
+        charger_id=charger_id,
+        neighbour_id=await a_charger(site, "Space 2"),
+        other_site=other,
+        other_charger_id=await a_charger(other, "Hidden"),
+        people=people,
+    )

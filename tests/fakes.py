@@ -1,0 +1,67 @@
+"""Ports in memory, for tests that are about something else."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+
+from domain.events import Event
+
+
+class RecordingBus:
+    """An EventBus that remembers what was published."""
+
+    def __init__(self) -> None:
+        self.published: list[Event] = []
+
+    async def publish(self, *events: Event) -> None:
+        self.published.extend(events)
+
+    async def send(self, channel: str, message: bytes) -> int:
+        return 0
+
+    def subscribe(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        return _silence()
+
+
+@asynccontextmanager
+async def _silence() -> AsyncIterator[AsyncIterator[bytes]]:
+    yield _nothing()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    messages: tuple[bytes, ...] = ()
+    for message in messages:
+        yield message
+
+
+class HandClock:
+    """A Clock that is moved by hand."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(timedelta(seconds=seconds))
+
+    def advance(self, by: timedelta) -> None:
+        self._now += by
+
+
+class PlainPasswords:
+    """Passwords without the cost: a hash is the password behind a mark. Counts the comparisons."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+
+    async def hash(self, password: str) -> str:
+        return f"plain:{password}"
+
+    async def matches(self, password: str, stored: str | None) -> bool:
+        self.compared += 1
+        return stored == f"plain:{password}"
