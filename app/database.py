@@ -158,7 +158,14 @@ async def migrate(database: Database) -> list[str]:
 
     Processes that do this at the same time wait for each other, up to two minutes.
     """
-    async with _migration_lock(database), opened(database):
+    async with _migration_lock(database):
+        if database.sqlite_file is not None:
+            database.sqlite_file.touch(mode=0o600)  # rows are about people
+        return await _migrate(database)
+
+
+async def _migrate(database: Database) -> list[str]:
+    async with opened(database):
         executor = MigrationExecutor(get_connection(CONNECTION), _APPS)
         applied: list[str] = []
 

@@ -191,7 +191,7 @@ async def _echo(process: Process) -> None:
     """The server's own words go to our log, line by line, until it ends."""
     assert process.stdout is not None  # noqa: S101  for the type checker: a pipe was asked for
     while line := await process.stdout.readline():
-        _log.warning("valkey", line=line.decode(errors="replace").strip())
+        _log.info("valkey", line=line.decode(errors="replace").strip())
 
 
 def _socket_path(home: Path) -> Path:

@@ -66,15 +66,17 @@ class Settings:
     log_level: str = "info"
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, host: str | None = None, port: int | None = None
+) -> Settings:
     """The settings of this environment; the data folder exists and can be written, a secret key is in it if none was given.
 
-    OperatorError names the variable that is wrong.
+    `host` and `port` go before the environment's. OperatorError names the variable that is wrong.
     """
     env = os.environ if environ is None else environ
     data_dir = prepare_data_dir(Path(env.get("LADE_DATA_DIR") or DEFAULT_DATA_DIR))
-    host = env.get("LADE_HOST") or DEFAULT_HOST
-    port = _port(env)
+    host = host or env.get("LADE_HOST") or DEFAULT_HOST
+    port = _port(env) if port is None else port
     return Settings(
         data_dir=data_dir,
         secret_key=_secret_key(env, data_dir),
@@ -88,6 +90,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=_log_format(env),
         log_level=_log_level(env),
     )
+
+
+def log_settings(environ: Mapping[str, str] | None = None) -> tuple[LogFormat, str]:
+    """How to log, for before the rest is read. OperatorError names the variable that is wrong."""
+    env = os.environ if environ is None else environ
+    return _log_format(env), _log_level(env)
 
 
 def local_url(host: str, port: int) -> str:

@@ -1,0 +1,79 @@
+"""`lade serve` and `lade migrate`."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import click
+import uvloop
+
+from app.database import database_of, migrate
+from app.serve import Running, listen, serve_until_told
+from app.settings import ALL_ROLES, OperatorError, ServerRole, load_settings
+
+T = TypeVar("T")
+
+
+class _Roles(click.ParamType[frozenset[ServerRole]]):
+    """Roles with commas between them."""
+
+    name = "roles"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[ServerRole]:
+        """The set of roles; refused with the list of those that exist."""
+        if isinstance(value, frozenset):
+            return value
+        names = [name.strip() for name in str(value).split(",") if name.strip()]
+        unknown = [name for name in names if name not in set(ServerRole)]
+        if unknown or not names:
+            self.fail(f"{', '.join(unknown) or 'nothing'} is no role; choose from {', '.join(ServerRole)}", param, ctx)
+        return frozenset(map(ServerRole, names))
+
+
+@click.command("serve")
+@click.option("--host", help="Address to listen on; 0.0.0.0 for every network.  [LADE_HOST, else 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [LADE_PORT, else 8080]"
+)
+@click.option(
+    "--roles",
+    type=_Roles(),
+    default=ALL_ROLES,
+    help="What this process does: api, devices, balancer, jobs, with commas between.  [all of them]",
+)
+def serve_command(host: str | None, port: int | None, roles: frozenset[ServerRole]) -> None:
+    """Serve the portal: people's API, chargers' sockets, the balancer and the jobs.
+
+    One process does everything and needs nothing. For several processes or hosts give each its --roles and all of them
+    the same LADE_DATABASE_URL, LADE_REDIS_URL and LADE_SECRET_KEY. SIGTERM or Ctrl-C ends it in an orderly way.
+    """
+    settings = load_settings(host=host, port=port)
+    if roles != ALL_ROLES and settings.redis_url is None:
+        raise OperatorError(
+            "A process with some of the roles shares its work with others, and nothing leads from them to its embedded Valkey: "
+            "set LADE_REDIS_URL and LADE_DATABASE_URL to servers that all of them reach, or leave out --roles."
+        )
+    listening = listen(settings.host, settings.port)
+    run(serve_until_told(settings, roles, listening, announce=_announce))
+
+
+@click.command("migrate")
+def migrate_command() -> None:
+    """Bring the database's tables to this version.
+
+    `lade serve` does it by itself; this is for those who want it done before. Processes that migrate at the same time wait
+    for each other.
+    """
+    applied = run(migrate(database_of(load_settings())))
+    click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """What the work returns, on uvloop, in this thread."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _announce(running: Running) -> None:
+    roles = ", ".join(role for role in ServerRole if role in running.house.roles)
+    click.echo(f"Lade serves at {running.url} ({roles})", err=True)
