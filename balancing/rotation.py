@@ -21,6 +21,9 @@ class Turn:
     """The tier in which it was admitted."""
 
 
+NO_TURN = Turn()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What the solver is told: higher tiers first, then the larger sum of credit."""
@@ -45,7 +48,7 @@ def place(turn: Turn, now_s: float) -> Place:
 def turned(turn: Turn, *, wants_current: bool, is_served: bool, now_s: float) -> Turn:
     """The turn after a decision: a car that is newly served is protected, one that lost its place begins to wait."""
     if not wants_current:
-        return Turn()
+        return NO_TURN
     if is_served:
         if turn.charging_since_s is not None:
             return turn

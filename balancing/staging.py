@@ -373,6 +373,15 @@ class _Site:
             return Step(stage.charger, goal, StepKind.REDUCE, "less is wanted")
         return None
 
+    def _no_more(self, stage: ChargerStage, goal: Offer) -> Offer:
+        """The goal as far as the car draws it already, so that a reconnect neither raises nor interrupts a charge."""
+        draw = _draw(stage, self.now_s)
+        if draw is None or not goal.lines:
+            return NO_OFFER
+        drawn = max(draw[line.place] for line in goal.lines)
+        current = round_down(min(goal.current, drawn), stage.current_step)
+        return Offer(current, goal.lines) if current >= stage.min_current - SLACK else NO_OFFER
+
     def increase(self, stage: ChargerStage, goal: Offer) -> list[Step]:
         """The step that raises a charger as far as there is room; none while it has to wait."""
         latest = stage.latest

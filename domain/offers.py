@@ -59,11 +59,14 @@ class ChargerFacts:
     epoch: int
     mode: OperatingMode
     connector_status: ConnectorStatus
+    status_received_at: datetime | None
+    connected_at: datetime | None
     measured: tuple[float | None, float | None, float | None]
     measured_at: datetime | None
     session: SessionFacts | None
-    allocated_a: float | None
-    allocated_phases: str
+    fallback_a: float | None
+    """What it falls back to when nobody reaches it, as far as it has acknowledged that."""
+    last_offer_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class OfferRecord:
     target_phases: str
     targeted_at: datetime | None
     acknowledged_at: datetime | None
+    fallback_a: float | None
     waiting_since: datetime | None
     charging_since: datetime | None
     limit: BindingLimit
@@ -130,12 +134,14 @@ async def site(installation_id: UUID, *, now: datetime) -> SiteFacts | None:
 
 _CHARGERS = """
 SELECT c.id, c.circuit_id, c.name, c.phase_rotation, c.min_current_a, c.max_current_a, c.offline_current_a,
-  c.can_switch_phases, c.is_enabled, st.epoch, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
-  s.current_l3, s.measured_at, s.allocated_a, s.allocated_phases,
+  c.can_switch_phases, c.is_enabled, st.epoch, st.connected_at,
+  s.status_received_at, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
+  s.current_l3, s.measured_at, o.fallback_a, o.targeted_at AS last_offer_at,
   cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at
 FROM chargers c
 JOIN stations st ON st.id = c.station_id
 JOIN charger_statuses s ON s.charger_id = c.id
+LEFT JOIN offers o ON o.charger_id = c.id
 LEFT JOIN charge_sessions cs ON cs.id = s.session_id AND cs.state = 'ACTIVE'
 WHERE c.installation_id = $1 AND c.removed_at IS NULL
 ORDER BY c.id
@@ -180,11 +186,13 @@ def _charger(row: sql.Row) -> ChargerFacts:
         epoch=int(row["epoch"]),
         mode=OperatingMode(row["mode"]),
         connector_status=ConnectorStatus(row["connector_status"]),
+        status_received_at=sql.optional_instant_of(row["status_received_at"]),
+        connected_at=sql.optional_instant_of(row["connected_at"]),
         measured=(row["current_l1"], row["current_l2"], row["current_l3"]),
         measured_at=sql.optional_instant_of(row["measured_at"]),
         session=None if session_id is None else _session(session_id, row),
-        allocated_a=row["allocated_a"],
-        allocated_phases=row["allocated_phases"],
+        fallback_a=row["fallback_a"],
+        last_offer_at=sql.optional_instant_of(row["last_offer_at"]),
     )
 
 
@@ -201,13 +209,13 @@ def _session(session_id: UUID, row: sql.Row) -> SessionFacts:
 
 _KEEP_OFFER = """
 INSERT INTO offers (charger_id, installation_id, fence, session_id, confirmed_a, confirmed_phases, target_a,
-  target_phases, targeted_at, acknowledged_at, waiting_since, charging_since, binding_limit, limiting_circuit_id,
+  target_phases, targeted_at, acknowledged_at, fallback_a, waiting_since, charging_since, binding_limit, limiting_circuit_id,
   queue_position, reason, decided_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 ON CONFLICT (charger_id) DO UPDATE SET installation_id = $2, fence = $3, session_id = $4, confirmed_a = $5,
   confirmed_phases = $6, target_a = $7, target_phases = $8, targeted_at = $9, acknowledged_at = $10,
-  waiting_since = $11, charging_since = $12, binding_limit = $13, limiting_circuit_id = $14, queue_position = $15,
-  reason = $16, decided_at = $17
+  fallback_a = $11, waiting_since = $12, charging_since = $13, binding_limit = $14, limiting_circuit_id = $15,
+  queue_position = $16, reason = $17, decided_at = $18
 WHERE offers.fence <= $3
 """
 
@@ -228,6 +236,7 @@ async def keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: 
                 record.target_phases,
                 record.targeted_at,
                 record.acknowledged_at,
+                record.fallback_a,
                 record.waiting_since,
                 record.charging_since,
                 record.limit,

@@ -1,0 +1,358 @@
+"""One site over time: what its chargers may be drawing, whose turn it is, and which offers go out next.
+
+Facts, answers and the time come in; orders come out. No clock, no I/O: the loop brings both.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from balancing.allocate import allocate
+from balancing.circuit import (
+    NO_CURRENT,
+    Allocation,
+    ChargerInput,
+    ChargerState,
+    Fallback,
+    Instance,
+    Limit,
+    Network,
+    Previous,
+    Setpoint,
+    Vector,
+    in_grid_order,
+)
+from balancing.failsafe import NO_OFFER, Schedule, default_schedule, offer_schedule
+from balancing.rotation import NO_TURN, turned
+from balancing.site import NETWORKS, OCPP_STEP_A, ChargerMemory, fallbacks_of, instance_of, state_of, wiring_of
+from balancing.staging import (
+    ChargerStage,
+    CircuitRoom,
+    SiteState,
+    Step,
+    StepKind,
+    acknowledged,
+    is_silent,
+    measured,
+    plan,
+    refused,
+    reserved,
+    sent,
+    settled,
+)
+from balancing.vehicles import learnt
+from domain.observations import ConnectorStatus
+from domain.offers import ChargerFacts, SiteFacts
+from domain.ports import OfferCurrent, OfferStep
+
+REFUSED_WAITS_S = 30.0
+"""A charger that refused an offer is asked again so much later; its firmware will not have changed its mind sooner."""
+
+OPEN_CONTACTOR = frozenset(
+    {ConnectorStatus.AVAILABLE, ConnectorStatus.PREPARING, ConnectorStatus.FINISHING, ConnectorStatus.RESERVED}
+)
+"""States in which no energy can flow (OCPP 1.6 §4.9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One offer on its way to one charger.
+
+    `number` is the target's in the charger's stage; None: the default for sessions to come, which holds nothing back now.
+    """
+
+    charger_id: UUID
+    command: OfferCurrent
+    epoch: int
+    fallback_a: float
+    number: int | None
+    is_alert: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, from what, and what goes out now."""
+
+    instance: Instance
+    allocation: Allocation
+    orders: tuple[Order, ...]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of one charger between two decisions."""
+
+    stage: ChargerStage
+    epoch: int = -1
+    session_id: UUID | None = None
+    memory: ChargerMemory = field(default_factory=ChargerMemory)
+    default_of: tuple[int, float] | None = None
+    """(epoch, fallback) of the default profile that the charger acknowledged."""
+    default_sent: tuple[int, float] | None = None
+    refused_until_s: float = float("-inf")
+    was_online: bool = False
+
+
+class SiteController:
+    """The memory of the one who balances a site; made anew, it knows nothing and reserves accordingly."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, _Known] = {}
+        self._facts: SiteFacts | None = None
+        self._fallbacks: Mapping[UUID, float] = {}
+
+    def decide(self, facts: SiteFacts, *, now: datetime, now_s: float) -> Decision:
+        """The decision for these facts; its orders count as sent from here on, so store them, then send them."""
+        self._observe(facts, now=now, now_s=now_s)
+        instance = instance_of(facts, self._memories(), self._held(facts, now_s), now_s=now_s)
+        allocation = _with_finished(instance, allocate(instance))
+        self._take_turns(facts, instance, allocation, now_s)
+        state = self._state(instance)
+        steps = plan(state, allocation, now_s)
+        orders = [*self._defaults(facts), *self._orders(facts, steps, now_s)]
+        return Decision(instance, allocation, tuple(orders))
+
+    def answered(self, order: Order, *, is_accepted: bool, is_refused: bool, now_s: float) -> None:
+        """The charger's word on an order; a word about an earlier connection changes nothing."""
+        known = self._known.get(order.charger_id)
+        if known is None or known.epoch != order.epoch:
+            return
+        if is_refused:
+            known.refused_until_s = now_s + REFUSED_WAITS_S
+            if order.number is None:
+                known.default_sent = None
+        if order.number is None:
+            if is_accepted:
+                known.default_of = (order.epoch, order.fallback_a)
+                known.stage = replace(known.stage, fallback=Fallback(order.fallback_a, known.stage.wiring))
+                if known.session_id is None:
+                    _hold_default(known, now_s)
+            return
+        if is_accepted:
+            known.stage = acknowledged(known.stage, order.number, now_s)
+            known.stage = replace(known.stage, fallback=Fallback(order.fallback_a, known.stage.wiring))
+        elif is_refused:
+            known.stage = refused(known.stage, order.number)
+
+    def stage(self, charger_id: UUID) -> ChargerStage | None:
+        """How a charger stands; None when the site has none of that id."""
+        known = self._known.get(charger_id)
+        return known.stage if known else None
+
+    def memory(self, charger_id: UUID) -> ChargerMemory:
+        """Turn and car of a charger."""
+        known = self._known.get(charger_id)
+        return known.memory if known else ChargerMemory()
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether an offer is still unconfirmed somewhere, so that looking again soon is worth it."""
+        return any(known.stage.targets and known.was_online for known in self._known.values())
+
+    def _memories(self) -> dict[UUID, ChargerMemory]:
+        return {charger_id: known.memory for charger_id, known in self._known.items()}
+
+    def _observe(self, facts: SiteFacts, *, now: datetime, now_s: float) -> None:
+        self._facts = facts
+        self._fallbacks = fallbacks_of(facts)
+        network = NETWORKS[facts.network_type]
+        present = {charger.id for charger in facts.chargers}
+        self._known = {charger_id: known for charger_id, known in self._known.items() if charger_id in present}
+        for charger in facts.chargers:
+            known = self._known.get(charger.id)
+            if known is None:
+                known = self._known[charger.id] = _Known(_first_stage(charger, network, now=now, now_s=now_s))
+            self._observe_charger(known, charger, network, now=now, now_s=now_s)
+
+    def _observe_charger(
+        self, known: _Known, charger: ChargerFacts, network: Network, *, now: datetime, now_s: float
+    ) -> None:
+        if charger.epoch != known.epoch:
+            # What a charger held before it went away is not known to be in force when it is back.
+            known.stage = replace(known.stage, confirmed=None, targets=(), confirmed_s=known.stage.last_sent_s)
+            known.epoch, known.default_of, known.default_sent = charger.epoch, None, None
+        known.was_online = charger.is_online
+        known.stage = replace(
+            known.stage,
+            circuit=str(charger.circuit_id),
+            wiring=in_grid_order(wiring_of(charger, network)),
+            max_current=max(charger.max_current_a, known.stage.max_current if known.stage.targets else 0.0),
+            min_current=charger.min_current_a,
+            is_online=charger.is_online,
+        )
+        self._observe_draw(known, charger, network, now=now, now_s=now_s)
+        session_id = charger.session.id if charger.session else None
+        if session_id != known.session_id:
+            known.session_id = session_id
+            known.memory = ChargerMemory()
+            # A session's profile ends with it (OCPP 1.6 §3.13.1): the default is in force, where it was acknowledged.
+            if known.default_of is not None:
+                _hold_default(known, now_s)
+            else:
+                known.stage = replace(known.stage, confirmed=None, targets=())
+        known.stage = settled(known.stage, now_s)
+
+    def _observe_draw(
+        self, known: _Known, charger: ChargerFacts, network: Network, *, now: datetime, now_s: float
+    ) -> None:
+        if charger.measured_at is not None and all(draw is not None for draw in charger.measured):
+            at_s = now_s - (now - charger.measured_at).total_seconds()
+            known.stage = measured(known.stage, _vector(charger.measured), at_s)
+        if charger.session is None and _contactor_is_open(charger):
+            known.stage = measured(known.stage, NO_CURRENT, now_s)
+        elif charger.measured_at is not None and charger.session is not None:
+            at_s = now_s - (now - charger.measured_at).total_seconds()
+            evidence = learnt(
+                known.memory.evidence, measured=charger.measured, wiring=wiring_of(charger, network), at_s=at_s
+            )
+            known.memory = replace(known.memory, evidence=evidence)
+
+    def _held(self, facts: SiteFacts, now_s: float) -> dict[UUID, Fallback]:
+        """What each charger that cannot be controlled now may draw."""
+        held = {}
+        for charger in facts.chargers:
+            stage = self._known[charger.id].stage
+            if state_of(charger) is ChargerState.OFFLINE or is_silent(stage, now_s):
+                found = reserved(stage, now_s)
+                held[charger.id] = Fallback(found.current + max(found.extra), found.lines or stage.wiring)
+        return held
+
+    def _take_turns(self, facts: SiteFacts, instance: Instance, allocation: Allocation, now_s: float) -> None:
+        found = allocation.by_charger()
+        wants = {charger.id: charger.state.wants_current for charger in instance.chargers}
+        for charger in facts.chargers:
+            known = self._known[charger.id]
+            setpoint = found.get(str(charger.id))
+            is_served = setpoint is not None and setpoint.current > 0
+            turn = turned(known.memory.turn, wants_current=wants[str(charger.id)], is_served=is_served, now_s=now_s)
+            previous = None if setpoint is None else Previous(setpoint.current, setpoint.phases)
+            known.memory = replace(known.memory, turn=turn, previous=previous if turn != NO_TURN else None)
+
+    def _state(self, instance: Instance) -> SiteState:
+        rooms = tuple(
+            CircuitRoom(circuit.id, circuit.parent, _room(circuit.fuse, circuit.other_load))
+            for circuit in instance.circuits
+        )
+        return SiteState(rooms, tuple(known.stage for known in self._known.values()), instance.uses_vectors)
+
+    def _defaults(self, facts: SiteFacts) -> Iterator[Order]:
+        """The default profile to every charger that has not acknowledged its present one on this connection."""
+        for charger in facts.chargers:
+            known, fallback_a = self._known[charger.id], self._fallbacks[charger.id]
+            wanted = (charger.epoch, fallback_a)
+            if charger.is_online and wanted not in (known.default_of, known.default_sent):
+                known.default_sent = wanted
+                command = OfferCurrent(steps=_steps(default_schedule(fallback_a)), transaction_id=None)
+                yield Order(charger.id, command, charger.epoch, fallback_a, None, reason="what holds without us")
+
+    def _orders(self, facts: SiteFacts, steps: Iterable[Step], now_s: float) -> Iterator[Order]:
+        """The steps that can be said: an offer belongs to a session, without one the default speaks."""
+        by_id = {str(charger.id): charger for charger in facts.chargers}
+        for step in steps:
+            charger = by_id[step.charger]
+            known = self._known[charger.id]
+            if charger.session is None or charger.session.transaction_id is None:
+                continue
+            if now_s < known.refused_until_s and step.kind is not StepKind.REDUCE:
+                continue
+            known.stage = sent(known.stage, step.offer, now_s)
+            fallback_a = self._fallbacks[charger.id]
+            yield Order(
+                charger.id,
+                OfferCurrent(
+                    steps=_steps(offer_schedule(step.offer.current, fallback_a)),
+                    transaction_id=charger.session.transaction_id,
+                ),
+                charger.epoch,
+                fallback_a,
+                known.stage.targets[-1].number,
+                is_alert=step.is_alert,
+                reason=step.reason,
+            )
+
+
+def _hold_default(known: _Known, now_s: float) -> None:
+    """The charger holds the default of 0 A: acknowledged, and confirmed as soon as nothing is drawn."""
+    stage = sent(known.stage, NO_OFFER, now_s)
+    known.stage = acknowledged(stage, stage.targets[-1].number, now_s)
+
+
+def _first_stage(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> ChargerStage:
+    """A charger of which only the stored facts are known: its offers are not, its fallback may be."""
+    wiring = in_grid_order(wiring_of(charger, network))
+    known_fallback = charger.fallback_a if charger.fallback_a is not None else charger.offline_current_a
+    last = charger.last_offer_at
+    return ChargerStage(
+        charger=str(charger.id),
+        circuit=str(charger.circuit_id),
+        wiring=wiring,
+        max_current=charger.max_current_a,
+        min_current=charger.min_current_a,
+        current_step=OCPP_STEP_A,
+        confirmed_s=float("-inf") if last is None else now_s - (now - last).total_seconds(),
+        fallback=None if known_fallback is None else Fallback(known_fallback, wiring),
+    )
+
+
+def _vector(draws: tuple[float | None, float | None, float | None]) -> Vector:
+    first, second, third = (draw or 0.0 for draw in draws)
+    return (first, second, third)
+
+
+def _contactor_is_open(charger: ChargerFacts) -> bool:
+    """Whether the charger said on this connection that nothing can flow."""
+    return (
+        charger.is_online
+        and charger.connector_status in OPEN_CONTACTOR
+        and charger.status_received_at is not None
+        and charger.connected_at is not None
+        and charger.status_received_at >= charger.connected_at
+    )
+
+
+def _room(fuse: Vector, other_load: Vector) -> Vector:
+    first, second, third = (max(0.0, most - max(0.0, other)) for most, other in zip(fuse, other_load, strict=True))
+    return (first, second, third)
+
+
+def _steps(schedule: Schedule) -> tuple[OfferStep, ...]:
+    """The schedule as the wire knows it; periods that change nothing are left out."""
+    steps: list[OfferStep] = []
+    for period in schedule:
+        if not steps or steps[-1].current_a != period.current:
+            steps.append(OfferStep(after_s=int(period.start_s), current_a=period.current))
+    return tuple(steps)
+
+
+def _with_finished(instance: Instance, allocation: Allocation) -> Allocation:
+    """The allocation, with their minimum kept for cars that no longer ask, where nobody is waiting or limited by it.
+
+    A car that finished may want to heat before it leaves; it can only ask again while something is offered.
+    """
+    finished = [charger for charger in instance.chargers if charger.state is ChargerState.FINISHED]
+    wanting = {charger.id for charger in instance.chargers if charger.state.wants_current}
+    is_scarce = any(
+        setpoint.charger in wanting and setpoint.limit not in (Limit.CAR, Limit.CHARGER, Limit.NONE)
+        for setpoint in allocation.setpoints
+    )
+    if not finished or is_scarce:
+        return allocation
+    names = {charger.id for charger in finished}
+    eased = allocate(replace(instance, chargers=tuple(_at_minimum(charger, names) for charger in instance.chargers)))
+    before = allocation.by_charger()
+    is_kept = all(_at_least(found, before) for found in eased.setpoints if found.charger in wanting)
+    return eased if is_kept else allocation
+
+
+def _at_minimum(charger: ChargerInput, names: set[str]) -> ChargerInput:
+    if charger.id not in names:
+        return charger
+    return replace(
+        charger, state=ChargerState.CHARGING, vehicle=replace(charger.vehicle, max_current=charger.min_current)
+    )
+
+
+def _at_least(found: Setpoint, before: Mapping[str, Setpoint]) -> bool:
+    return found.current >= before[found.charger].current

@@ -1,0 +1,119 @@
+"""A decision in words: what binds each charger, its place in the queue, and why."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from balancing.circuit import Allocation, Limit, Setpoint
+from balancing.controller import SiteController
+from balancing.rotation import place
+from balancing.staging import ChargerStage
+from domain.offers import ChargerFacts, OfferRecord, SiteFacts
+from domain.roles import BindingLimit, OperatingMode
+
+LIMITS = {
+    Limit.NONE: BindingLimit.NONE,
+    Limit.CAR: BindingLimit.CAR,
+    Limit.CHARGER: BindingLimit.CHARGER,
+    Limit.CIRCUIT: BindingLimit.CIRCUIT,
+    Limit.FAIR_SHARE: BindingLimit.FAIR_SHARE,
+    Limit.ROTATION: BindingLimit.ROTATION,
+    Limit.OVERLOAD: BindingLimit.OVERLOAD,
+    Limit.PAUSED: BindingLimit.PAUSED,
+    Limit.OFFLINE_RESERVE: BindingLimit.OFFLINE_RESERVE,
+    Limit.OTHER: BindingLimit.OTHER,
+}
+
+TEXTS = {
+    BindingLimit.NONE: "Charges as fast as it can.",
+    BindingLimit.CAR: "Charges as fast as the car can.",
+    BindingLimit.CHARGER: "Charges as fast as the charger can.",
+    BindingLimit.CIRCUIT: "Limited by the fuse of {circuit}.",
+    BindingLimit.AVAILABLE_CURRENT: "Limited by the current that is available to the site.",
+    BindingLimit.FAIR_SHARE: "Shares the current of {circuit} evenly with the other cars.",
+    BindingLimit.ROTATION: "Waits for its turn: {circuit} cannot serve more cars at once.",
+    BindingLimit.OVERLOAD: "Waits: {circuit} carries more than its fuse allows.",
+    BindingLimit.PAUSED: "Nothing is charging.",
+    BindingLimit.OFFLINE_RESERVE: "Not reachable: what it may draw on its own is held back for it.",
+    BindingLimit.OTHER: "Cannot charge here: its minimum is above what it may ever get.",
+}
+
+
+def records(
+    facts: SiteFacts, allocation: Allocation, controller: SiteController, *, now: datetime, now_s: float
+) -> list[OfferRecord]:
+    """Every charger's offer as it stands after the decision, with its explanation."""
+    setpoints = allocation.by_charger()
+    circuits = {str(circuit.id): circuit.name for circuit in facts.circuits}
+    roots = {str(circuit.id) for circuit in facts.circuits if circuit.parent_id is None}
+    queue = _queue(facts, setpoints, controller, now_s)
+    found = []
+    for charger in facts.chargers:
+        stage = controller.stage(charger.id)
+        setpoint = setpoints.get(str(charger.id))
+        if stage is not None:
+            limit = _limit(charger, setpoint, site_is_limited=facts.available is not None, roots=roots)
+            found.append(
+                _record(charger, stage, setpoint, limit, circuits, controller, queue.get(charger.id), now, now_s)
+            )
+    return found
+
+
+def _record(
+    charger: ChargerFacts,
+    stage: ChargerStage,
+    setpoint: Setpoint | None,
+    limit: BindingLimit,
+    circuits: dict[str, str],
+    controller: SiteController,
+    position: int | None,
+    now: datetime,
+    now_s: float,
+) -> OfferRecord:
+    def instant(at_s: float | None) -> datetime | None:
+        return None if at_s is None else now - timedelta(seconds=now_s - at_s)
+
+    turn = controller.memory(charger.id).turn
+    target = stage.targets[-1] if stage.targets else None
+    circuit = setpoint.limiting_circuit if setpoint else None
+    return OfferRecord(
+        charger_id=charger.id,
+        session_id=charger.session.id if charger.session else None,
+        confirmed_a=stage.confirmed.current if stage.confirmed else None,
+        confirmed_phases="".join(stage.confirmed.lines) if stage.confirmed else "",
+        target_a=stage.latest.current if stage.latest else None,
+        target_phases="".join(stage.latest.lines) if stage.latest else "",
+        targeted_at=instant(target.sent_s) if target else charger.last_offer_at,
+        acknowledged_at=instant(target.acknowledged_s) if target else None,
+        fallback_a=stage.fallback.current if stage.fallback else None,
+        waiting_since=instant(turn.waiting_since_s),
+        charging_since=instant(turn.charging_since_s),
+        limit=limit,
+        limiting_circuit_id=UUID(circuit) if circuit else None,
+        queue_position=position,
+        reason=TEXTS[limit].format(circuit=circuits.get(circuit or "", "its circuit")),
+    )
+
+
+def _limit(charger: ChargerFacts, setpoint: Setpoint | None, *, site_is_limited: bool, roots: set[str]) -> BindingLimit:
+    if setpoint is None:
+        return BindingLimit.PAUSED
+    if charger.mode is OperatingMode.FINISHED:
+        return BindingLimit.CAR
+    limit = LIMITS[setpoint.limit]
+    is_at_site = setpoint.limiting_circuit in roots
+    return BindingLimit.AVAILABLE_CURRENT if limit is BindingLimit.CIRCUIT and is_at_site and site_is_limited else limit
+
+
+def _queue(
+    facts: SiteFacts, setpoints: dict[str, Setpoint], controller: SiteController, now_s: float
+) -> dict[UUID, int]:
+    """Charger → place among those that want current and have none, from 1."""
+    waiting = []
+    for charger in facts.chargers:
+        setpoint = setpoints.get(str(charger.id))
+        turn = controller.memory(charger.id).turn
+        if setpoint is not None and setpoint.current <= 0 and turn.waiting_since_s is not None:
+            standing = place(turn, now_s)
+            priority = charger.session.priority if charger.session else 0
+            waiting.append((-priority, -standing.tier, -standing.credit, str(charger.id), charger.id))
+    return {entry[-1]: position for position, entry in enumerate(sorted(waiting), start=1)}

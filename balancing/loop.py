@@ -1,0 +1,256 @@
+"""The balancer at work: for each site one task that holds its lease, looks, decides, stores, sends and records."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import orjson
+import structlog
+
+from balancing.circuit import Allocation
+from balancing.controller import Decision, Order, SiteController
+from balancing.document import dump_allocation, dump_instance
+from balancing.explanation import records
+from domain import leases, offers
+from domain.clock import Clock
+from domain.events import (
+    ChargerStatusChanged,
+    InstallationChanged,
+    SessionChanged,
+    decode,
+    installation_channel,
+)
+from domain.offers import OfferRecord
+from domain.ports import ChargerCommands, DeviceVerdict, EventBus, Grip
+from domain.roles import OperatingMode
+
+LEASE_S = 15.0
+LEASE_RENEWED_BELOW_S = 10.0
+SETTLING_TICK_S = 1.0
+"""While an offer is unconfirmed: a measurement that confirms it frees current for those who wait."""
+QUIET_TICK_S = 5.0
+LOOK_FOR_SITES_S = 2.0
+COMMAND_TIMEOUT_S = 30.0
+"""The same as the time after which staging repeats an offer that nobody acknowledged."""
+GATHER_S = 0.05
+"""Events of one moment are answered by one decision."""
+
+_log = structlog.get_logger(__name__)
+
+HALF_A_SECOND = timedelta(seconds=0.5)
+
+Shown = tuple[float, str]
+Show = Callable[[UUID, float, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerPorts:
+    """What the balancer needs from outside. `show` makes an offer in force visible in a charger's live status."""
+
+    commands: ChargerCommands
+    bus: EventBus
+    clock: Clock
+    show: Show
+
+
+class Balancer:
+    """Balances every site whose lease this process can get."""
+
+    def __init__(self, ports: BalancerPorts, *, holder: str) -> None:
+        self._ports = ports
+        self._holder = holder
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled: one task for each active site. A site's task that crashed is begun anew."""
+        try:
+            while True:
+                wanted = set(await offers.balanced_installations())
+                for gone in set(self._tasks) - wanted:
+                    await _ended(self._tasks.pop(gone))
+                for installation_id in wanted:
+                    self._keep_task(installation_id)
+                await self._ports.clock.sleep(LOOK_FOR_SITES_S)
+        finally:
+            await asyncio.gather(*(_ended(task) for task in self._tasks.values()))
+
+    def _keep_task(self, installation_id: UUID) -> None:
+        task = self._tasks.get(installation_id)
+        if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("balancing of a site crashed and begins anew", installation=str(installation_id), exc_info=error)
+        if task is None or task.done():
+            site = SiteLoop(installation_id, self._ports, holder=self._holder)
+            self._tasks[installation_id] = asyncio.create_task(site.run(), name=f"balancer:{installation_id}")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+class SiteLoop:
+    """One site's balancing, from getting its lease to losing it."""
+
+    def __init__(self, installation_id: UUID, ports: BalancerPorts, *, holder: str) -> None:
+        self._installation_id = installation_id
+        self._ports = ports
+        self._holder = holder
+        self._controller = SiteController()
+        self._wake = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._last_recorded: object = None
+        self._shown: dict[UUID, Shown] = {}
+        self._kept: dict[UUID, OfferRecord] = {}
+
+    async def run(self) -> None:
+        """Until cancelled, or until the lease is lost or the site is gone."""
+        clock = self._ports.clock
+        grip = await self._lease()
+        if grip is None:
+            return
+        listener = asyncio.create_task(self._listen(), name=f"balancer-listener:{self._installation_id}")
+        trigger = "start"
+        try:
+            while grip is not None and await self.tick(grip, trigger):
+                trigger = await self._next()
+                if (grip.until - clock.now()).total_seconds() < LEASE_RENEWED_BELOW_S:
+                    grip = await self._renewed(grip)
+        finally:
+            for task in (listener, *self._sending):
+                task.cancel()
+            await asyncio.gather(listener, *self._sending, return_exceptions=True)
+            if grip is not None:
+                await leases.give_back(grip, self._holder, now=clock.now())
+
+    async def tick(self, grip: Grip, trigger: str) -> bool:
+        """One look at the site and what follows from it; False when the site is gone."""
+        clock = self._ports.clock
+        now, now_s = clock.now(), clock.monotonic()
+        facts = await offers.site(self._installation_id, now=now)
+        if facts is None:
+            return False
+        decision = self._controller.decide(facts, now=now, now_s=now_s)
+        kept = records(facts, decision.allocation, self._controller, now=now, now_s=now_s)
+        await self._keep(kept, grip)
+        for order in decision.orders:
+            self._send(order)
+        await self._record(decision, trigger)
+        for record in kept:
+            await self._show(record.charger_id, record.target_a, record.target_phases)
+        return True
+
+    async def _lease(self) -> Grip | None:
+        return await leases.take(
+            f"balancer:{self._installation_id}", self._holder, now=self._ports.clock.now(), for_s=LEASE_S
+        )
+
+    async def _renewed(self, grip: Grip) -> Grip | None:
+        """The same lease for longer; None when it was lost in between, so that this task ends and knows nothing more."""
+        again = await self._lease()
+        return again if again is not None and again.fence == grip.fence else None
+
+    def _send(self, order: Order) -> None:
+        task = asyncio.create_task(self._carry_out(order), name=f"offer:{order.charger_id}")
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _carry_out(self, order: Order) -> None:
+        answer = await self._ports.commands.send(order.charger_id, order.command, timeout_s=COMMAND_TIMEOUT_S)
+        self._controller.answered(
+            order,
+            is_accepted=answer.verdict is DeviceVerdict.ACCEPTED,
+            is_refused=answer.verdict is DeviceVerdict.REJECTED,
+            now_s=self._ports.clock.monotonic(),
+        )
+        if answer.verdict is not DeviceVerdict.ACCEPTED:
+            _log.warning(
+                "offer was not accepted",
+                charger=str(order.charger_id),
+                verdict=answer.verdict.value,
+                detail=answer.detail,
+            )
+        if order.is_alert:
+            _log.error("charger does not follow its offers", charger=str(order.charger_id), reason=order.reason)
+        self._wake.set()
+
+    async def _keep(self, kept: Sequence[OfferRecord], grip: Grip) -> None:
+        """What is new about the offers is stored, before any of them is sent."""
+        news = [record for record in kept if self._kept.get(record.charger_id) != _what_counts(record)]
+        if news:
+            await offers.keep(self._installation_id, news, fence=grip.fence, now=self._ports.clock.now())
+            self._kept.update((record.charger_id, _what_counts(record)) for record in news)
+
+    async def _record(self, decision: Decision, trigger: str) -> None:
+        """The decision is stored when it says something new."""
+        said = _what_it_says(decision.allocation)
+        if said == self._last_recorded:
+            return
+        self._last_recorded = said
+        await offers.record_decision(
+            self._installation_id,
+            triggered_by=trigger,
+            instance=orjson.dumps(dump_instance(decision.instance)).decode(),
+            allocation=orjson.dumps(dump_allocation(decision.allocation)).decode(),
+            now=self._ports.clock.now(),
+        )
+
+    async def _show(self, charger_id: UUID, current_a: float | None, phases: str) -> None:
+        if current_a is None or self._shown.get(charger_id) == (current_a, phases):
+            return
+        self._shown[charger_id] = (current_a, phases)
+        await self._ports.show(charger_id, current_a, phases)
+
+    async def _next(self) -> str:
+        """Why the next look is taken: something happened, or it is time."""
+        tick_s = SETTLING_TICK_S if self._controller.is_settling else QUIET_TICK_S
+        try:
+            async with asyncio.timeout(tick_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return "time"
+        await self._ports.clock.sleep(GATHER_S)
+        self._wake.clear()
+        return "change"
+
+    async def _listen(self) -> None:
+        async with self._ports.bus.subscribe(installation_channel(self._installation_id)) as messages:
+            await self._hear(messages)
+
+    async def _hear(self, messages: AsyncIterator[bytes]) -> None:
+        modes: dict[UUID, tuple[OperatingMode, bool]] = {}
+        async for message in messages:
+            with suppress(msgspec.DecodeError):
+                match decode(message):
+                    case ChargerStatusChanged() as status:
+                        mode = (status.mode, status.is_online)
+                        if modes.get(status.charger_id) != mode:
+                            modes[status.charger_id] = mode
+                            self._wake.set()
+                    case SessionChanged(change="STARTED" | "ENDED") | InstallationChanged():
+                        self._wake.set()
+
+
+def _what_counts(record: OfferRecord) -> OfferRecord:
+    """The record with its instants in whole seconds: they are computed from another clock and jitter below that."""
+    return replace(
+        record,
+        targeted_at=_to_seconds(record.targeted_at),
+        acknowledged_at=_to_seconds(record.acknowledged_at),
+        waiting_since=_to_seconds(record.waiting_since),
+        charging_since=_to_seconds(record.charging_since),
+    )
+
+
+def _to_seconds(at: datetime | None) -> datetime | None:
+    return None if at is None else (at + HALF_A_SECOND).replace(microsecond=0)
+
+
+def _what_it_says(allocation: Allocation) -> object:
+    return (
+        tuple((s.charger, s.current, s.phases, s.limit, s.limiting_circuit) for s in allocation.setpoints),
+        allocation.overloaded,
+    )

@@ -1,0 +1,209 @@
+"""The site's facts as a balancing question: which charger wants current, what each circuit has left, what is held back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from balancing.circuit import (
+    NO_CURRENT,
+    ChargerInput,
+    ChargerState,
+    Circuit,
+    Fallback,
+    Instance,
+    Line,
+    Lines,
+    Network,
+    Previous,
+    Switching,
+    Vector,
+    Vehicle,
+    in_grid_order,
+)
+from balancing.failsafe import CircuitKnowledge, capacities, per_line, plan_fallbacks
+from balancing.rotation import NO_TURN, Turn, place
+from balancing.vehicles import NOTHING_KNOWN, CarEvidence
+from domain.offers import ChargerFacts, SiteFacts
+from domain.roles import NetworkType, OperatingMode, PhaseRotation
+
+NETWORKS = {
+    NetworkType.TN_3_PHASE: Network.TN_3,
+    NetworkType.TN_1_PHASE: Network.TN_1,
+    NetworkType.IT_3_PHASE: Network.IT_3,
+    NetworkType.IT_1_PHASE: Network.IT_1,
+}
+
+L1, L2, L3 = Line.L1, Line.L2, Line.L3
+
+WIRINGS: dict[PhaseRotation, Lines] = {
+    PhaseRotation.RST: (L1, L2, L3),
+    PhaseRotation.STR: (L2, L3, L1),
+    PhaseRotation.TRS: (L3, L1, L2),
+    PhaseRotation.RTS: (L1, L3, L2),
+    PhaseRotation.SRT: (L2, L1, L3),
+    PhaseRotation.TSR: (L3, L2, L1),
+    PhaseRotation.L1: (L1,),
+    PhaseRotation.L2: (L2,),
+    PhaseRotation.L3: (L3,),
+    PhaseRotation.L1L2: (L1, L2),
+    PhaseRotation.L2L3: (L2, L3),
+    PhaseRotation.L3L1: (L3, L1),
+}
+"""Grid line at terminal 1, 2, 3 (R, S, T = L1, L2, L3)."""
+
+ONE_PHASE_WIRINGS: dict[Network, Lines] = {Network.TN_1: (L1,), Network.IT_1: (L1, L2)}
+
+STATES = {
+    OperatingMode.AWAITING_CURRENT: ChargerState.QUEUED,
+    OperatingMode.CHARGING: ChargerState.CHARGING,
+    OperatingMode.PAUSED: ChargerState.IDLE,
+    OperatingMode.DISCONNECTED: ChargerState.IDLE,
+    OperatingMode.AWAITING_AUTHORIZATION: ChargerState.IDLE,
+    OperatingMode.FINISHED: ChargerState.FINISHED,
+    OperatingMode.FAULTED: ChargerState.IDLE,
+}
+"""UNKNOWN is not here: what is not known is not controlled."""
+
+FAULTED_DRAWS_A = 0.5
+
+OCPP_STEP_A = 0.1
+"""Charging profiles carry one decimal (OCPP 1.6 §7.13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerMemory:
+    """What the loop remembers of a charger's session beside the facts."""
+
+    turn: Turn = NO_TURN
+    evidence: CarEvidence = NOTHING_KNOWN
+    previous: Previous | None = None
+
+
+def wiring_of(charger: ChargerFacts, network: Network) -> Lines:
+    """The grid lines at the charger's terminals, in terminal order."""
+    return ONE_PHASE_WIRINGS.get(network) or WIRINGS[charger.phase_rotation]
+
+
+def state_of(charger: ChargerFacts) -> ChargerState:
+    """What the balancer owes the charger; one that cannot be controlled is counted as offline."""
+    if not charger.is_online or charger.mode not in STATES:
+        return ChargerState.OFFLINE
+    if charger.mode is OperatingMode.FAULTED and max(draw or 0.0 for draw in charger.measured) > FAULTED_DRAWS_A:
+        return ChargerState.OFFLINE
+    if charger.session is not None and not (charger.session.is_permitted and charger.is_enabled):
+        return ChargerState.IDLE
+    return STATES[charger.mode]
+
+
+def knowledge_of(facts: SiteFacts) -> list[CircuitKnowledge]:
+    """The circuits as the failsafe sees them; the site's available current is a second fuse at the root.
+
+    It limits charging alone here, because nothing of the site is metered: what else is assumed to flow is added to it.
+    """
+    assumed = [circuit.assumed_other_load.as_tuple() for circuit in facts.circuits]
+    all_assumed = per_line(lambda *parts: sum(max(0.0, part) for part in parts), NO_CURRENT, *assumed)
+    known = []
+    for circuit in facts.circuits:
+        fuse: Vector = circuit.breaker.as_tuple()
+        if circuit.parent_id is None and facts.available is not None:
+            room = per_line(lambda limit, other: limit + other, facts.available.as_tuple(), all_assumed)
+            fuse = per_line(min, fuse, room)
+        known.append(
+            CircuitKnowledge(
+                id=str(circuit.id),
+                parent=None if circuit.parent_id is None else str(circuit.parent_id),
+                fuse=fuse,
+                assumed_other_load=circuit.assumed_other_load.as_tuple(),
+            )
+        )
+    return known
+
+
+def instance_of(
+    facts: SiteFacts,
+    memories: Mapping[UUID, ChargerMemory],
+    held: Mapping[UUID, Fallback],
+    *,
+    now_s: float,
+) -> Instance:
+    """The question for the solver; `held` is what each charger that cannot be controlled may draw."""
+    network = NETWORKS[facts.network_type]
+    capacity = capacities(knowledge_of(facts), {})
+    circuits = tuple(
+        Circuit(str(circuit.id), _parent(circuit.parent_id), found.fuse, found.other_load)
+        for circuit in facts.circuits
+        for found in (capacity[str(circuit.id)],)
+    )
+    chargers = tuple(
+        _charger(charger, memories.get(charger.id, ChargerMemory()), held.get(charger.id), network, now_s)
+        for charger in facts.chargers
+    )
+    return Instance(
+        id=str(facts.installation_id),
+        circuits=circuits,
+        chargers=chargers,
+        network=network,
+        installation_id=str(facts.installation_id),
+        installation_name=facts.name,
+    )
+
+
+def _parent(parent_id: UUID | None) -> str | None:
+    return None if parent_id is None else str(parent_id)
+
+
+def _charger(
+    charger: ChargerFacts, memory: ChargerMemory, held: Fallback | None, network: Network, now_s: float
+) -> ChargerInput:
+    standing = place(memory.turn, now_s)
+    wiring = wiring_of(charger, network)
+    return ChargerInput(
+        id=str(charger.id),
+        circuit=str(charger.circuit_id),
+        wiring=wiring,
+        # Phases are switched only by what can follow a switch through; offers stay on all wired lines until then.
+        switching=Switching.NONE,
+        min_current=charger.min_current_a,
+        max_current=charger.max_current_a,
+        current_step=OCPP_STEP_A,
+        state=ChargerState.OFFLINE if held is not None else state_of(charger),
+        vehicle=Vehicle(phases=memory.evidence.phases),
+        priority=0 if charger.session is None else charger.session.priority,
+        tier=standing.tier,
+        credit=standing.credit,
+        previous=memory.previous,
+        fallback=held,
+    )
+
+
+def fallbacks_of(facts: SiteFacts) -> dict[UUID, float]:
+    """Charger → the current it may fall back to when nobody reaches it; all of them together fit every fuse.
+
+    Planned as if every charger were in reach, because it is for the day when none is.
+    """
+    network = NETWORKS[facts.network_type]
+    capacity = capacities(knowledge_of(facts), {})
+    site = Instance(
+        id=str(facts.installation_id),
+        circuits=tuple(
+            Circuit(found.id, _parent(circuit.parent_id), found.fuse, found.other_load)
+            for circuit in facts.circuits
+            for found in (capacity[str(circuit.id)],)
+        ),
+        chargers=tuple(
+            replace(
+                _charger(charger, ChargerMemory(), None, network, 0.0),
+                state=ChargerState.IDLE,
+                fallback=_wanted_fallback(charger, network),
+            )
+            for charger in facts.chargers
+        ),
+        network=network,
+    )
+    return {UUID(charger_id): found.current for charger_id, found in plan_fallbacks(site).items()}
+
+
+def _wanted_fallback(charger: ChargerFacts, network: Network) -> Fallback | None:
+    if charger.offline_current_a is None:
+        return None
+    return Fallback(charger.offline_current_a, in_grid_order(wiring_of(charger, network)))
