@@ -1,7 +1,9 @@
 """How large an operation may be: its text, its shape and the number of objects that it can reach, known before it runs."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from graphql import (
@@ -25,6 +27,8 @@ from graphql import (
     get_named_type,
 )
 
+from domain.clock import Clock
+from gql.context import Budget
 from gql.errors import Code, EdgeError
 
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -123,6 +127,33 @@ class Operation:
             message = f"This can reach {points:,} objects, more than the {MAX_COST:,} of one operation: ask for smaller pages or in parts."
             raise EdgeError(message, code=Code.COST_EXCEEDED, extensions={"cost": points, "limit": MAX_COST})
         return points
+
+
+class Meter:
+    """Points of each caller in the running minute, counted in this process: several processes allow as many times more."""
+
+    def __init__(self, clock: Clock, points_per_minute: int = POINTS_PER_MINUTE) -> None:
+        self._clock = clock
+        self._limit = points_per_minute
+        self._minute = datetime.min.replace(tzinfo=UTC)
+        self._spent: dict[str, int] = {}
+
+    def spend(self, caller: str, cost: int) -> Budget:
+        """The caller has paid. EdgeError (RATE_LIMITED) when there are not enough points left; then nothing is paid."""
+        now = self._clock.now()
+        minute = now.replace(second=0, microsecond=0)
+        if minute != self._minute:
+            self._minute, self._spent = minute, {}
+        reset_at = minute + timedelta(minutes=1)
+        spent = self._spent.get(caller, 0) + cost
+        if spent > self._limit:
+            wait_s = max(1, math.ceil((reset_at - now).total_seconds()))
+            message = (
+                f"This costs {cost:,} points and fewer are left of {self._limit:,} a minute. Try again in {wait_s} s."
+            )
+            raise EdgeError(message, code=Code.RATE_LIMITED, extensions={"retryAfterSeconds": wait_s, "cost": cost})
+        self._spent[caller] = spent
+        return Budget(limit=self._limit, remaining=self._limit - spent, cost=cost, reset_at=reset_at)
 
 
 def check_text(document: DocumentNode) -> None:

@@ -1,0 +1,231 @@
+"""Runs operations: a document is read, judged and measured once, and executed as often as it is asked."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLSchema,
+    OperationType,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from domain.access import Access, access_of
+from domain.errors import DomainError, UnauthenticatedError
+from domain.ports import AccessClaims
+from gql.context import Context, Ports
+from gql.errors import Code, EdgeError, body_of, edge_error, execution_errors, mask, request_errors
+from gql.limits import MAX_TOKENS, Meter, Operation, check_text, operations_of
+
+_DOCUMENTS: Final = 512
+"""Documents that are kept ready; each is at most a few hundred kB, a program sends the same few again and again."""
+_LONGEST_S: Final = 30.0
+_MAX_ERRORS: Final = 20
+_RULES: Final = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that may run."""
+
+    text: str
+    node: DocumentNode
+    operations: Mapping[str | None, Operation]
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation of that name, or the only one. EdgeError when there is none."""
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        found = self.operations.get(name)
+        if found is None:
+            wanted = "Say which with `operationName`" if name is None else f"There is no operation {name[:60]!r}"
+            raise EdgeError(f"{wanted}: the document has {len(self.operations)}.", code=Code.BAD_USER_INPUT)
+        return found
+
+
+class RefusedError(Exception):
+    """The operation did not begin; `bodies` are its errors."""
+
+    def __init__(self, bodies: list[dict[str, Any]]) -> None:
+        super().__init__(bodies)
+        self.bodies = bodies
+
+    @property
+    def codes(self) -> set[str]:
+        """The codes of its errors."""
+        return {body["extensions"]["code"] for body in self.bodies}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sends to have an operation run."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A request whose document may run, with its cost known."""
+
+    document: Document
+    operation: Operation
+    request: Request
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends operations; nobody when not signed in. `claims` say until when."""
+
+    access: Access
+    claims: AccessClaims | None
+    address: str
+
+    @property
+    def key(self) -> str:
+        """Under which their points are counted."""
+        user_id = self.access.user_id
+        return str(user_id) if user_id is not None else self.address
+
+
+class Engine:
+    """The schema with the ports that its resolvers need."""
+
+    def __init__(self, schema: GraphQLSchema, executor: type[Executor], *, ports: Ports, meter: Meter) -> None:
+        self.schema = schema
+        self.ports = ports
+        self.meter = meter
+        self._executor = executor
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+
+    async def caller(self, token: str | None, *, address: str) -> Caller:
+        """Who holds this token. EdgeError (UNAUTHENTICATED) when it is not valid, has expired, or its sign-in has ended."""
+        now = self.ports.clock.now()
+        if token is None:
+            return Caller(Access.nobody(now), None, address)
+        try:
+            claims = self.ports.tokens.verify(token, now=now)
+        except UnauthenticatedError as error:
+            raise edge_error(error) from error
+        access = await access_of(claims.user_id, now=now, sign_in_id=claims.session_id)
+        if access.actor is None:
+            raise EdgeError("This sign-in has ended. Sign in again.", code=Code.UNAUTHENTICATED)
+        return Caller(access, claims, address)
+
+    def ready(self, request: Request) -> Ready:
+        """The request, judged. RefusedError says what is wrong with it."""
+        document = self._document(request.query)
+        try:
+            operation = document.operation(request.operation_name)
+            return Ready(document, operation, request, operation.cost(request.variables))
+        except EdgeError as error:
+            raise RefusedError([body_of(error)]) from error
+        except GraphQLError as error:
+            raise RefusedError(request_errors([error])) from error
+
+    def context(self, caller: Caller, cost: int) -> Context:
+        """A context in which the caller has paid for an operation. RefusedError (RATE_LIMITED) when there are no points left."""
+        try:
+            budget = self.meter.spend(caller.key, cost)
+        except EdgeError as error:
+            raise RefusedError([body_of(error)]) from error
+        return Context(access=caller.access, ports=self.ports, budget=budget, address=caller.address)
+
+    def executor(self, ready: Ready, context: Context) -> Executor:
+        """What executes the operation. RefusedError when its variables do not fit."""
+        built = self._executor.build(
+            self.schema,
+            ready.document.node,
+            context_value=context,
+            raw_variable_values=ready.request.variables,
+            operation_name=ready.operation.node.name.value if ready.operation.node.name else None,
+            is_awaitable=optimized_is_awaitable,
+            hide_suggestions=True,
+            operation_extensions=None,
+        )
+        if isinstance(built, list):
+            raise RefusedError(request_errors(built))
+        return built
+
+    async def run(self, ready: Ready, caller: Caller) -> bytes:
+        """The response to a query or mutation. RefusedError when it did not begin."""
+        if ready.operation.kind is OperationType.SUBSCRIPTION:
+            message = "Subscriptions run over WebSocket: connect to this address with graphql-transport-ws."
+            raise RefusedError([body_of(EdgeError(message, code=Code.BAD_USER_INPUT))])
+        executor = self.executor(ready, self.context(caller, ready.cost))
+        try:
+            async with asyncio.timeout(_LONGEST_S):
+                return encoded(await execute(executor))
+        except TimeoutError:
+            message = f"This took longer than {_LONGEST_S:.0f} s and was ended: ask for less at once."
+            error = EdgeError(message, code=Code.INTERNAL)
+            return orjson.dumps({"data": None, "errors": [body_of(error)]})
+
+    def _document(self, text: str) -> Document:
+        known = self._documents.get(text)
+        if known is not None:
+            self._documents.move_to_end(text)
+            return known
+        document = self._read(text)
+        self._documents[text] = document
+        if len(self._documents) > _DOCUMENTS:
+            self._documents.popitem(last=False)
+        return document
+
+    def _read(self, text: str) -> Document:
+        try:
+            node = parse(text, max_tokens=MAX_TOKENS)
+            check_text(node)
+            errors = validate(self.schema, node, _RULES, max_errors=_MAX_ERRORS, hide_suggestions=True)
+            if errors:
+                raise RefusedError(request_errors(errors))
+            return Document(text, node, operations_of(self.schema, node))
+        except GraphQLError as error:
+            raise RefusedError(request_errors([error])) from error
+        except RecursionError as error:
+            message = "The operation is nested too deeply: ask in several steps."
+            raise RefusedError([body_of(EdgeError(message, code=Code.BAD_USER_INPUT))]) from error
+
+
+async def execute(executor: Executor) -> ExecutionResult:
+    """The result of the executor's operation; never raises for what a resolver did."""
+    result: Any = executor.execute_operation(False)
+    if optimized_is_awaitable(result):
+        result = await result
+    finished: ExecutionResult = result
+    return finished
+
+
+def encoded(result: ExecutionResult) -> bytes:
+    """The result as it travels; defects in it are masked and logged."""
+    if not result.errors:
+        return orjson.dumps({"data": result.data})
+    return orjson.dumps({"data": result.data, "errors": execution_errors(result.errors)})
+
+
+def told(error: Exception) -> list[dict[str, Any]]:
+    """The bodies of whatever kept an operation from going on."""
+    match error:
+        case RefusedError():
+            return error.bodies
+        case EdgeError():
+            return [body_of(error)]
+        case DomainError():
+            return [body_of(edge_error(error))]
+        case GraphQLError():
+            return execution_errors([error])
+    return [body_of(mask(error))]
