@@ -1,0 +1,230 @@
+"""Usage summaries: who used how much, where and when (domain.md §6). Reports, exports and the API all ask this one function."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from domain import sql
+from domain.access import Access
+from domain.errors import NotFoundError, invalid
+from domain.periods import Period, buckets, period_of, zone_of
+from domain.roles import ReportBasis, Role, UsageDimension
+from domain.usage import (
+    Group,
+    GroupPart,
+    Snapshot,
+    Tally,
+    Usage,
+    UsageQuestion,
+    UsageSummary,
+    check_question,
+    ordered,
+    row_of,
+    time_dimensions,
+)
+from domain.usage_coverage import coverage, empty_because
+from domain.usage_intervals import energy_in_time
+from domain.usage_rows import NAMES, Scope, whole_sessions
+
+MOST_IDLE_ROWS = 100_000
+
+
+class _Site(NamedTuple):
+    id: UUID
+    name: str
+    time_zone: str
+
+
+async def usage_summary(access: Access, question: UsageQuestion) -> UsageSummary:
+    """The summary, as of now; its rows by label, then time.
+
+    For the installations that the asker owns, or (no installations named) for their own sessions everywhere. NotFoundError for the
+    whole when one of the installations, or an id of the filter, is not theirs to ask about; ValidationError when the question is wrong.
+    """
+    check_question(question)
+    sites = await _sites(access, question)
+    period = period_of(question.from_date, question.to_date, _zone(question, sites))
+    scope = _scope(access, question)
+    await _check_filter(access, question, scope)
+    gather = energy_in_time if question.basis is ReportBasis.INTERVAL else whole_sessions
+    tallies = await gather(question, period, scope)
+    if question.include_idle:
+        await _add_idle(question, period, tallies)
+    rows = tuple(ordered(row_of(group, tally) for group, tally in tallies.items()))
+    covered = await coverage(access, question, period, access.now)
+    return UsageSummary(
+        question=question,
+        period=period,
+        rows=rows,
+        total=sum((row.usage for row in rows), Usage()),
+        coverage=covered,
+        empty_because=None if rows else await empty_because(question, period, scope, covered),
+        installation_names=tuple(site.name for site in sites),
+        made_at=access.now,
+    )
+
+
+async def _sites(access: Access, question: UsageQuestion) -> list[_Site]:
+    """The installations asked about; those of the asker's sessions when none are named."""
+    arguments: list[object] = []
+    if question.installation_ids is None:
+        arguments.append(access.signed_in().user_id)
+        condition = "i.id IN (SELECT s.installation_id FROM charge_sessions s WHERE s.user_id = $1)"
+    else:
+        if any(Role.OWNER not in access.installations.get(one, frozenset()) for one in question.installation_ids):
+            raise NotFoundError(path=("installationIds",))
+        condition = sql.any_of("i.id", question.installation_ids, arguments)
+    statement = f"SELECT i.id, i.name, i.time_zone FROM installations i WHERE {condition} ORDER BY i.name, i.id"  # noqa: S608
+    return [
+        _Site(sql.uuid_of(row["id"]), row["name"], row["time_zone"]) for row in await sql.rows(statement, *arguments)
+    ]
+
+
+def _zone(question: UsageQuestion, sites: Sequence[_Site]) -> ZoneInfo:
+    if question.time_zone is not None:
+        return zone_of(question.time_zone)
+    names = sorted({site.time_zone for site in sites})
+    if len(names) > 1:
+        listed = ", ".join(names[:5])
+        raise invalid(
+            ("period", "timeZone"),
+            f"These installations lie in different time zones ({listed}): say which the days are of.",
+        )
+    return zone_of(names[0] if names else "UTC")
+
+
+def _scope(access: Access, question: UsageQuestion) -> Scope:
+    def condition(arguments: list[object]) -> str:
+        if question.installation_ids is not None:
+            return sql.any_of("s.installation_id", question.installation_ids, arguments)
+        arguments.append(access.signed_in().user_id)
+        return f"s.user_id = ${len(arguments)}"
+
+    return Scope(condition, tuple(one for one in sorted(access.installations) if access.sees_circuits(one)))
+
+
+async def _check_filter(access: Access, question: UsageQuestion, scope: Scope) -> None:
+    """Returns when every id of the filter is one that the asker may see, there or in the sessions; else NotFoundError."""
+    where = question.where
+    for field, ids, column, visible in (
+        ("chargerIds", where.charger_ids, "charger_id", _visible_chargers),
+        ("userIds", where.user_ids, "user_id", _visible_users),
+        ("chargeCardIds", where.charge_card_ids, "card_id", _visible_cards),
+        ("circuitIds", where.circuit_ids, None, _visible_circuits),
+    ):
+        wanted = set(ids or ())
+        if not wanted:
+            continue
+        arguments: list[object] = []
+        known = await _ids(visible(access, sorted(wanted), arguments), arguments)
+        if column is not None and not wanted <= known:
+            arguments = []
+            listed = sql.any_of(f"s.{column}", sorted(wanted), arguments)
+            charged = f"SELECT DISTINCT s.{column} AS id FROM charge_sessions s WHERE {listed} AND {scope.condition(arguments)}"  # noqa: S608
+            known |= await _ids(charged, arguments)
+        if not wanted <= known:
+            raise NotFoundError(path=("where", field))
+
+
+async def _ids(statement: str, arguments: Sequence[object]) -> set[UUID]:
+    return {sql.uuid_of(row["id"]) for row in await sql.rows(statement, *arguments)}
+
+
+def _visible_chargers(access: Access, ids: Sequence[UUID], arguments: list[object]) -> str:
+    listed = sql.any_of("c.id", ids, arguments)
+    return f"SELECT c.id FROM chargers c WHERE {listed} AND {access.chargers_condition('c', arguments)}"  # noqa: S608
+
+
+def _visible_users(access: Access, ids: Sequence[UUID], arguments: list[object]) -> str:
+    listed = sql.any_of("u.id", ids, arguments)
+    return f"SELECT u.id FROM users u WHERE {listed} AND {access.user_contacts_condition('u', arguments)}"  # noqa: S608
+
+
+def _visible_cards(access: Access, ids: Sequence[UUID], arguments: list[object]) -> str:
+    listed = sql.any_of("k.id", ids, arguments)
+    visible = access.user_contacts_condition("u", arguments)
+    return f"SELECT k.id FROM charge_cards k JOIN users u ON u.id = k.user_id WHERE {listed} AND {visible}"  # noqa: S608
+
+
+def _visible_circuits(access: Access, ids: Sequence[UUID], arguments: list[object]) -> str:
+    listed = sql.any_of("k.id", ids, arguments)
+    return f"SELECT k.id FROM circuits k WHERE {listed} AND {access.circuits_condition('k', arguments)}"  # noqa: S608
+
+
+async def _add_idle(question: UsageQuestion, period: Period, tallies: dict[Group, Tally]) -> None:
+    """Things and stretches of time without a session are groups, too, with nothing in them.
+
+    Each thing with each stretch of time; of two kinds of things only pairs that occurred.
+    """
+    things = [dimension for dimension in question.group_by if dimension in NAMES]
+    if len(things) > 1 or question.installation_ids is None:
+        return
+    times = time_dimensions(question)
+    choices: list[list[tuple[GroupPart, str]]] = []
+    for dimension in question.group_by:
+        if dimension in times:
+            choices.append([(GroupPart(dimension, bucket=one), "") for one in buckets(period, dimension)])
+        else:
+            named = await _things(dimension, question, period)
+            choices.append([(GroupPart(dimension, one), name) for one, name in named.items()])
+    if len(choices) == 2 and len(choices[0]) * len(choices[1]) > MOST_IDLE_ROWS:
+        raise invalid(
+            "includeIdle", "That would be too many empty rows: ask for a shorter period or longer stretches of time."
+        )
+    _cross(choices, tallies)
+
+
+def _cross(choices: Sequence[Sequence[tuple[GroupPart, str]]], tallies: dict[Group, Tally]) -> None:
+    pairs = [(one,) for one in choices[0]] if len(choices) == 1 else [(a, b) for a in choices[0] for b in choices[1]]
+    for pair in pairs:
+        group = tuple(part for part, _ in pair)
+        if _overlaps(group):
+            tallies.setdefault(group, Tally()).add(
+                Usage(), [(part.dimension, Snapshot("", name)) for part, name in pair if name]
+            )
+
+
+def _overlaps(group: Group) -> bool:
+    """Whether there is time that lies in all of the group's stretches; a week lies in few months."""
+    stretches = [part.bucket for part in group if part.bucket is not None]
+    return not stretches or max(one.start_at for one in stretches) < min(one.end_at for one in stretches)
+
+
+_THINGS = {
+    UsageDimension.INSTALLATION: "SELECT x.id, x.name FROM installations x WHERE {x_id}",
+    UsageDimension.CHARGER: """
+        SELECT x.id, x.name FROM chargers x
+        WHERE {x_installation_id} AND x.created_at < {end} AND (x.removed_at IS NULL OR x.removed_at > {start})""",
+    UsageDimension.CIRCUIT: """
+        SELECT x.id, x.name FROM circuits x
+        WHERE {x_installation_id} AND x.created_at < {end} AND (x.removed_at IS NULL OR x.removed_at > {start})""",
+    UsageDimension.USER: """
+        SELECT DISTINCT u.id, u.name FROM permissions x JOIN users u ON u.id = x.user_id
+        WHERE {x_installation_id} AND x.valid_from < {end} AND (x.valid_to IS NULL OR x.valid_to > {start})
+            AND (x.revoked_at IS NULL OR x.revoked_at > {start})""",
+    UsageDimension.CHARGE_CARD: """
+        SELECT DISTINCT k.id, k.name FROM permissions x JOIN charge_cards k ON k.user_id = x.user_id
+        WHERE {x_installation_id} AND x.valid_from < {end} AND (x.valid_to IS NULL OR x.valid_to > {start})
+            AND (x.revoked_at IS NULL OR x.revoked_at > {start})""",
+}
+
+
+async def _things(dimension: UsageDimension, question: UsageQuestion, period: Period) -> Mapping[UUID, str]:
+    """Whatever could have had sessions in the period, as far as the filter lets it through, with today's names."""
+    arguments: list[object] = []
+    ids = question.installation_ids or ()
+    column = "x.id" if dimension is UsageDimension.INSTALLATION else "x.installation_id"
+    marks = {column.replace(".", "_"): sql.any_of(column, ids, arguments)}
+    if dimension is not UsageDimension.INSTALLATION:
+        arguments += [period.start_at, period.end_at]
+        marks |= {"start": f"${len(arguments) - 1}", "end": f"${len(arguments)}"}
+    rows = await sql.rows(_THINGS[dimension].format(**marks), *arguments)
+    chosen = {
+        UsageDimension.CHARGER: question.where.charger_ids,
+        UsageDimension.USER: question.where.user_ids,
+        UsageDimension.CHARGE_CARD: question.where.charge_card_ids,
+        UsageDimension.CIRCUIT: question.where.circuit_ids,
+    }.get(dimension)
+    found = {sql.uuid_of(row["id"]): str(row["name"]) for row in rows}
+    return {one: name for one, name in found.items() if chosen is None or one in chosen}

@@ -1,0 +1,300 @@
+"""What a usage summary is made of: the question, groups, and figures that add up. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from domain.errors import FieldProblem, ValidationError
+from domain.periods import TIME_DIMENSIONS, Bucket, Period
+from domain.roles import ReportBasis, SessionFlag, UsageDimension
+
+NOT_IDENTIFIED = "Not identified"
+_NO_NAME = {
+    UsageDimension.USER: NOT_IDENTIFIED,
+    UsageDimension.CHARGE_CARD: "No card",
+    UsageDimension.CIRCUIT: "No circuit",
+}
+_ROW_IDS = UUID("5f0b3a1e-6f0e-4f7e-9c56-3a6a5a6f2d11")
+MAX_INSTALLATIONS = 100
+MAX_FILTER_IDS = 1_000
+
+
+class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions count; a list is any of, None is all. Every id must be one that the asker may see."""
+
+    charger_ids: tuple[UUID, ...] | None = None
+    user_ids: tuple[UUID, ...] | None = None
+    charge_card_ids: tuple[UUID, ...] | None = None
+    circuit_ids: tuple[UUID, ...] | None = None
+    flags: tuple[SessionFlag, ...] | None = None
+    is_identified: bool | None = None
+    min_energy_wh: int | None = None
+
+
+class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked. `installation_ids` None: the asker's own sessions, on every charger. [from_date, to_date) in `time_zone`.
+
+    `time_zone` None: the installations' own, an error when theirs differ.
+    """
+
+    from_date: date
+    to_date: date
+    installation_ids: tuple[UUID, ...] | None = None
+    time_zone: str | None = None
+    group_by: tuple[UsageDimension, ...] = (UsageDimension.CHARGER,)
+    basis: ReportBasis = ReportBasis.REGISTERED
+    where: UsageFilter = UsageFilter()
+    include_idle: bool = False
+
+
+def check_question(question: UsageQuestion) -> None:
+    """Returns for a question that makes sense, whoever asks it; else ValidationError with every field that is wrong."""
+    problems = []
+    if not 1 <= len(question.group_by) <= 2 or len(set(question.group_by)) != len(question.group_by):
+        problems.append(FieldProblem(("groupBy",), "Group by one dimension, or by two different ones."))
+    if question.installation_ids is not None and not 1 <= len(question.installation_ids) <= MAX_INSTALLATIONS:
+        message = f"Name from 1 to {MAX_INSTALLATIONS} installations."
+        problems.append(FieldProblem(("installationIds",), message))
+    where = question.where
+    if where.min_energy_wh is not None and where.min_energy_wh < 0:
+        problems.append(FieldProblem(("where", "minEnergyKwh"), "The minimum energy is 0 or more."))
+    if any(len(ids or ()) > MAX_FILTER_IDS for ids in (where.charger_ids, where.user_ids, where.charge_card_ids)):
+        problems.append(FieldProblem(("where",), f"A list in a filter has at most {MAX_FILTER_IDS} ids."))
+    if problems:
+        raise ValidationError(*problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Figures that add up. `first_at` and `last_at` are the starts of the first and last session."""
+
+    session_count: int = 0
+    energy_wh: int = 0
+    connected_s: int = 0
+    charging_s: int = 0
+    offline_count: int = 0
+    unreliable_count: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.session_count + other.session_count,
+            self.energy_wh + other.energy_wh,
+            self.connected_s + other.connected_s,
+            self.charging_s + other.charging_s,
+            self.offline_count + other.offline_count,
+            self.unreliable_count + other.unreliable_count,
+            min((at for at in (self.first_at, other.first_at) if at is not None), default=None),
+            max((at for at in (self.last_at, other.last_at) if at is not None), default=None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPart:
+    """One dimension of a group: the id of a thing (None: not identified), or a stretch of time."""
+
+    dimension: UsageDimension
+    id: UUID | None = None
+    bucket: Bucket | None = None
+
+    @property
+    def key(self) -> str:
+        """Stable text; the two hours 02 of an autumn night differ by their instant."""
+        if self.bucket is None:
+            return f"{self.dimension}={self.id or '-'}"
+        return f"{self.dimension}={self.bucket.start_at.isoformat()}"
+
+
+Group = tuple[GroupPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A name, and when it was so, as text that sorts by time."""
+
+    at: str
+    name: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """A group while it is added up: figures, and for each dimension the newest name."""
+
+    usage: Usage = field(default_factory=Usage)
+    names: dict[UsageDimension, Snapshot] = field(default_factory=dict)
+
+    def add(self, usage: Usage, names: Iterable[tuple[UsageDimension, Snapshot]]) -> None:
+        """The figures are in; a newer name replaces an older."""
+        self.usage = self.usage + usage
+        for dimension, snapshot in names:
+            known = self.names.get(dimension)
+            if known is None or (snapshot.at, snapshot.name) > (known.at, known.name):
+                self.names[dimension] = snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """One group with its figures; `labels` has a text for each dimension."""
+
+    group: Group
+    labels: tuple[str, ...]
+    usage: Usage
+
+    @property
+    def key(self) -> str:
+        """The same group has the same key."""
+        return "&".join(part.key for part in self.group)
+
+    @property
+    def id(self) -> UUID:
+        """The key as an id, for cursors."""
+        return uuid5(_ROW_IDS, self.key)
+
+    def id_of(self, dimension: UsageDimension) -> UUID | None:
+        """The thing grouped by; None where not grouped by it, or not identified."""
+        return next((part.id for part in self.group if part.dimension is dimension), None)
+
+    @property
+    def buckets(self) -> list[Bucket]:
+        """The stretches of time grouped by."""
+        return [part.bucket for part in self.group if part.bucket is not None]
+
+    @property
+    def start_at(self) -> datetime | None:
+        """When the stretch of time begins; None where not grouped by time."""
+        return max((bucket.start_at for bucket in self.buckets), default=None)
+
+    @property
+    def end_at(self) -> datetime | None:
+        """When the stretch of time ends; None where not grouped by time."""
+        return min((bucket.end_at for bucket in self.buckets), default=None)
+
+
+def row_of(group: Group, tally: Tally) -> UsageRow:
+    """The row of a group that is added up."""
+    labels = []
+    for part in group:
+        if part.bucket is not None:
+            labels.append(part.bucket.label)
+        elif part.id is None:
+            labels.append(_NO_NAME.get(part.dimension, NOT_IDENTIFIED))
+        else:
+            snapshot = tally.names.get(part.dimension)
+            labels.append(snapshot.name if snapshot else "")
+    return UsageRow(group, tuple(labels), tally.usage)
+
+
+class UsageOrder(StrEnum):
+    """What rows can be ordered by."""
+
+    LABEL = "LABEL"
+    TIME = "TIME"
+    ENERGY = "ENERGY"
+    SESSION_COUNT = "SESSION_COUNT"
+    CONNECTED_TIME = "CONNECTED_TIME"
+    COST = "COST"
+
+
+SortValue = tuple[object, ...]
+
+
+def _by_label(row: UsageRow) -> list[tuple[bool, str, str]]:
+    """Dimension by dimension; time by its instants, what is not identified last."""
+    return [
+        (part.id is None and part.bucket is None, _sortable(part, label), label)
+        for part, label in zip(row.group, row.labels, strict=True)
+    ]
+
+
+def _sortable(part: GroupPart, label: str) -> str:
+    return part.bucket.start_at.isoformat() if part.bucket is not None else label.casefold()
+
+
+_FIGURES = {
+    UsageOrder.ENERGY: lambda row: row.usage.energy_wh,
+    UsageOrder.SESSION_COUNT: lambda row: row.usage.session_count,
+    UsageOrder.CONNECTED_TIME: lambda row: row.usage.connected_s,
+}
+
+
+def ordered(
+    rows: Iterable[UsageRow], order: UsageOrder = UsageOrder.LABEL, *, is_descending: bool = False
+) -> list[UsageRow]:
+    """The rows in that order; equal ones by label, then key."""
+    by_label = sorted(rows, key=lambda row: (_by_label(row), row.key))
+    if order is UsageOrder.LABEL:
+        return by_label[::-1] if is_descending else by_label
+    if order is UsageOrder.TIME:
+        timed = [row for row in by_label if row.start_at is not None]
+        rest = [row for row in by_label if row.start_at is None]
+        return sorted(timed, key=lambda row: str(row.start_at), reverse=is_descending) + rest
+    figure = _FIGURES.get(order)
+    return by_label if figure is None else sorted(by_label, key=figure, reverse=is_descending)
+
+
+class EmptyReason(StrEnum):
+    """Why a summary has no rows."""
+
+    NO_SESSIONS = "NO_SESSIONS"
+    NONE_IN_PERIOD = "NONE_IN_PERIOD"
+    CHARGERS_OFFLINE = "CHARGERS_OFFLINE"
+    FILTERED_OUT = "FILTERED_OUT"
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyUsage:
+    """Why there are no rows, in words too."""
+
+    reason: EmptyReason
+    text: str
+    nearest_session_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SilentCharger:
+    """A charger whose last delivered record is older than the end of the period."""
+
+    charger_id: UUID
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Chargers that may still have sessions of the period to deliver, longest silent first, at most 1,000."""
+
+    silent: tuple[SilentCharger, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every charger has delivered."""
+        return not self.silent
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSummary:
+    """The answer; `total` is the sum of all rows."""
+
+    question: UsageQuestion
+    period: Period
+    rows: tuple[UsageRow, ...]
+    total: Usage
+    coverage: Coverage
+    empty_because: EmptyUsage | None
+    installation_names: tuple[str, ...]
+    made_at: datetime
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the period and its days."""
+        return self.period.zone
+
+
+def time_dimensions(question: UsageQuestion) -> tuple[UsageDimension, ...]:
+    """Those of the question's dimensions that are stretches of time."""
+    return tuple(dimension for dimension in question.group_by if dimension in TIME_DIMENSIONS)

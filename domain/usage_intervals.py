@@ -1,0 +1,166 @@
+"""How sessions become groups under the basis INTERVAL: by when their energy was taken, split exactly where a border cuts them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from domain import sql
+from domain.energy_intervals import Part, intervals
+from domain.interval_cuts import clipped, energy_until
+from domain.periods import Bucket, Period, bucket_at
+from domain.roles import IntervalQuality, SessionFlag, UsageDimension
+from domain.usage import Group, GroupPart, Snapshot, Tally, Usage, UsageQuestion, time_dimensions
+from domain.usage_rows import NAMES, UNRELIABLE, Scope, counted, id_column
+
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Touching:
+    """A session of which something lies in the period."""
+
+    id: UUID
+    ids: Mapping[UsageDimension, UUID | None]
+    names: tuple[tuple[UsageDimension, Snapshot], ...]
+    start_at: datetime
+    end_at: datetime
+    flags: SessionFlag
+    energy_wh: int
+    connected_s: int
+    charging_s: int
+
+
+async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) -> dict[Group, Tally]:
+    """Groups of every session that touches the period, with the energy and the time that lie inside.
+
+    A session with a wrong clock lies whole at the instant it was registered.
+    """
+    touching = await _touching(question, period, scope)
+    slices = _Slices(period, time_dimensions(question))
+    found: dict[Group, Tally] = {}
+    for first in range(0, len(touching), _BATCH):
+        batch = touching[first : first + _BATCH]
+        stored = await _stored_parts([session.id for session in batch])
+        for session in batch:
+            parts = _parts(session, stored.get(session.id))
+            for since, until, buckets in slices.of(session):
+                group = tuple(
+                    GroupPart(dimension, bucket=buckets[dimension])
+                    if dimension in buckets
+                    else GroupPart(dimension, session.ids[dimension])
+                    for dimension in question.group_by
+                )
+                energy_wh = sum(part.energy_wh for part in clipped(parts, since, until))
+                found.setdefault(group, Tally()).add(_usage(session, energy_wh, since, until), session.names)
+    return found
+
+
+async def _touching(question: UsageQuestion, period: Period, scope: Scope) -> list[_Touching]:
+    arguments: list[object] = []
+    things = [dimension for dimension in question.group_by if dimension in NAMES]
+    keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
+    names = [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
+    condition = counted(scope, question.where, arguments)
+    arguments += [period.start_at, period.end_at]
+    start, end = f"${len(arguments) - 1}", f"${len(arguments)}"
+    statement = f"""
+        SELECT {"".join(f"{column}, " for column in [*keys, *names])}s.id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
+            s.connected_s, s.charging_s
+        FROM charge_sessions s
+        WHERE {condition} AND CASE WHEN (s.flags & {UNRELIABLE}) <> 0
+            THEN s.registered_at >= {start} AND s.registered_at < {end}
+            ELSE s.started_at < {end} AND (s.ended_at > {start} OR (s.ended_at = s.started_at AND s.ended_at = {start}))
+            END
+        ORDER BY s.id
+    """  # noqa: S608  columns of ours, and marks
+    return [_session(row, things) for row in await sql.rows(statement, *arguments)]
+
+
+def _session(row: Mapping[str, Any], things: list[UsageDimension]) -> _Touching:
+    flags = SessionFlag(row["flags"])
+    registered_at = sql.instant_of(row["registered_at"])
+    is_reliable = SessionFlag.CLOCK_UNRELIABLE not in flags
+    named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
+    return _Touching(
+        id=sql.uuid_of(row["id"]),
+        ids={dimension: sql.optional_uuid_of(row[f"id_{place}"]) for place, dimension in enumerate(things)},
+        names=tuple((dimension, Snapshot(registered_at.isoformat(), name)) for dimension, name in named if name),
+        start_at=sql.instant_of(row["started_at"]) if is_reliable else registered_at,
+        end_at=sql.instant_of(row["ended_at"]) if is_reliable else registered_at,
+        flags=flags,
+        energy_wh=row["energy_wh"] or 0,
+        connected_s=row["connected_s"],
+        charging_s=row["charging_s"],
+    )
+
+
+async def _stored_parts(session_ids: list[UUID]) -> dict[UUID, list[Part]]:
+    arguments: list[object] = []
+    condition = sql.any_of("session_id", session_ids, arguments)
+    statement = f"""
+        SELECT session_id, start_at, end_at, energy_wh, quality FROM energy_intervals WHERE {condition}
+        ORDER BY session_id, start_at
+    """  # noqa: S608  marks only
+    found: dict[UUID, list[Part]] = {}
+    for row in await sql.rows(statement, *arguments):
+        part = Part(
+            sql.instant_of(row["start_at"]),
+            sql.instant_of(row["end_at"]),
+            row["energy_wh"],
+            IntervalQuality(row["quality"]),
+        )
+        found.setdefault(sql.uuid_of(row["session_id"]), []).append(part)
+    return found
+
+
+def _parts(session: _Touching, stored: list[Part] | None) -> list[Part]:
+    if SessionFlag.CLOCK_UNRELIABLE in session.flags:
+        return [Part(session.start_at, session.start_at, session.energy_wh, IntervalQuality.ESTIMATED)]
+    # Imported history keeps no rows for what follows from the session itself: even over its time.
+    return stored or intervals(session.start_at, session.end_at, session.energy_wh, ())
+
+
+def _usage(session: _Touching, energy_wh: int, since: datetime, until: datetime) -> Usage:
+    def inside(seconds: int) -> int:
+        whole = Part(session.start_at, session.end_at, seconds, IntervalQuality.ESTIMATED)
+        if session.start_at == session.end_at:
+            return seconds
+        return energy_until(whole, until) - energy_until(whole, since)
+
+    return Usage(
+        session_count=1,
+        energy_wh=energy_wh,
+        connected_s=inside(session.connected_s),
+        charging_s=inside(session.charging_s),
+        offline_count=int(SessionFlag.OFFLINE in session.flags),
+        unreliable_count=int(SessionFlag.CLOCK_UNRELIABLE in session.flags),
+        first_at=session.start_at,
+        last_at=session.start_at,
+    )
+
+
+class _Slices:
+    """Where a period's borders, and those of the stretches grouped by, cut a session."""
+
+    def __init__(self, period: Period, dimensions: tuple[UsageDimension, ...]) -> None:
+        self._period = period
+        self._dimensions = dimensions
+        self._known: dict[UsageDimension, Bucket] = {}
+
+    def of(self, session: _Touching) -> Iterator[tuple[datetime, datetime, dict[UsageDimension, Bucket]]]:
+        """(since, until, buckets) in order; together the part of the session that lies in the period."""
+        at = max(session.start_at, self._period.start_at)
+        until = min(max(session.end_at, session.start_at + timedelta.resolution), self._period.end_at)
+        while at < until:
+            buckets = {dimension: self._bucket(at, dimension) for dimension in self._dimensions}
+            border = min((until, *(bucket.end_at for bucket in buckets.values())))
+            yield at, border, buckets
+            at = border
+
+    def _bucket(self, at: datetime, dimension: UsageDimension) -> Bucket:
+        known = self._known.get(dimension)
+        if known is None or not known.start_at <= at < known.end_at:
+            known = self._known[dimension] = bucket_at(at, dimension, self._period.zone)
+        return known
