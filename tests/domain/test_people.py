@@ -1,0 +1,147 @@
+"""Signing in, staying signed in, signing out, and the first account of a portal."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.auth import SignedTokens
+from domain import sql
+from domain.access import Access, access_of
+from domain.errors import ConflictError, ErrorCode, UnauthenticatedError, ValidationError
+from domain.events import SignInEnded
+from domain.people import REFRESH_LIFETIME, SignedIn, create_administrator, refresh_sign_in, sign_in, sign_out
+from tests.factories import NOW, a_person
+from tests.fakes import HandClock, PlainPasswords, RecordingBus
+
+pytestmark = pytest.mark.usefixtures("database")
+
+TOKENS = SignedTokens("a secret for tests")
+PASSWORD = "correct horse battery"
+
+
+async def _sign_in(email: str, password: str = PASSWORD, *, clock: HandClock | None = None) -> SignedIn:
+    return await sign_in(email, password, passwords=PlainPasswords(), tokens=TOKENS, clock=clock or HandClock(NOW))
+
+
+async def _refresh(token: str, bus: RecordingBus, clock: HandClock | None = None) -> SignedIn:
+    return await refresh_sign_in(token, tokens=TOKENS, clock=clock or HandClock(NOW), bus=bus)
+
+
+async def test_the_right_password_signs_in_whatever_the_case_of_the_address() -> None:
+    """The access token names the person and the sign-in that carries it."""
+    person = await a_person(email="kari@example.com", password=PASSWORD)
+    signed_in = await _sign_in("  Kari@Example.COM ")
+    claims = TOKENS.verify(signed_in.access_token, now=NOW)
+    assert claims.user_id == person
+    assert signed_in.access.user_id == person
+    held = await access_of(claims.user_id, now=NOW, sign_in_id=claims.session_id)
+    assert held.user_id == person
+
+
+@pytest.mark.parametrize(
+    "email", ["kari@example.com", "nobody@example.com", "imported@example.com", "gone@example.com"]
+)
+async def test_every_wrong_sign_in_looks_and_costs_the_same(email: str) -> None:
+    """One comparison of a password and one answer: wrong password, no account, no password, ended account."""
+    await a_person(email="kari@example.com", password=PASSWORD)
+    await a_person(email="imported@example.com")
+    await a_person(email="gone@example.com", password="wrong password", is_active=False)
+    passwords = PlainPasswords()
+    with pytest.raises(ValidationError) as caught:
+        await sign_in(email, "wrong password", passwords=passwords, tokens=TOKENS, clock=HandClock(NOW))
+    assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+    assert caught.value.path == ()
+    assert caught.value.message == "The e-mail address or the password is wrong."
+    assert passwords.compared == 1
+
+
+async def test_a_refresh_token_is_good_for_one_refresh() -> None:
+    """The new one goes on in the same sign-in."""
+    await a_person(email="kari@example.com", password=PASSWORD)
+    first = await _sign_in("kari@example.com")
+    second = await _refresh(first.refresh_token, RecordingBus())
+    third = await _refresh(second.refresh_token, RecordingBus())
+    sign_ins = {TOKENS.verify(one.access_token, now=NOW).session_id for one in (first, second, third)}
+    assert len(sign_ins) == 1
+    assert len({first.refresh_token, second.refresh_token, third.refresh_token}) == 3
+
+
+async def test_a_spent_refresh_token_ends_the_sign_in() -> None:
+    """Either it or its successor was stolen: neither works any more, and streams are told."""
+    person = await a_person(email="kari@example.com", password=PASSWORD)
+    first = await _sign_in("kari@example.com")
+    bus = RecordingBus()
+    second = await _refresh(first.refresh_token, bus)
+    for spent in (first, second):
+        with pytest.raises(ValidationError) as caught:
+            await _refresh(spent.refresh_token, bus)
+        assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+    sign_in_id = TOKENS.verify(first.access_token, now=NOW).session_id
+    assert bus.published == [SignInEnded(user_id=person, sign_in_id=sign_in_id)]
+    assert (await access_of(person, now=NOW, sign_in_id=sign_in_id)).actor is None
+
+
+@pytest.mark.parametrize("token", ["", "x", "0" * 32, "0" * 32 + ".secret", "." * 40, "é.é"])
+async def test_a_made_up_refresh_token_is_refused(token: str) -> None:
+    """It looks like one that has expired."""
+    with pytest.raises(ValidationError) as caught:
+        await _refresh(token, RecordingBus())
+    assert (caught.value.code, caught.value.path) == (ErrorCode.TOKEN_EXPIRED, ("refreshToken",))
+
+
+async def test_a_sign_in_that_is_not_used_runs_out() -> None:
+    """Thirty days after the last refresh."""
+    await a_person(email="kari@example.com", password=PASSWORD)
+    clock = HandClock(NOW)
+    signed_in = await _sign_in("kari@example.com", clock=clock)
+    clock.advance(REFRESH_LIFETIME - timedelta(seconds=1))
+    signed_in = await _refresh(signed_in.refresh_token, RecordingBus(), clock)
+    clock.advance(REFRESH_LIFETIME)
+    with pytest.raises(ValidationError):
+        await _refresh(signed_in.refresh_token, RecordingBus(), clock)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_signing_out_ends_this_sign_in_or_all(everywhere: bool) -> None:
+    """The access token of an ended sign-in gives nobody's access at once."""
+    person = await a_person(email="kari@example.com", password=PASSWORD)
+    here, there = await _sign_in("kari@example.com"), await _sign_in("kari@example.com")
+    bus = RecordingBus()
+    await sign_out(here.access, everywhere=everywhere, bus=bus)
+    held = [
+        await access_of(person, now=NOW, sign_in_id=TOKENS.verify(one.access_token, now=NOW).session_id)
+        for one in (here, there)
+    ]
+    assert [one.actor is not None for one in held] == [False, not everywhere]
+    assert len(bus.published) == (2 if everywhere else 1)
+
+
+async def test_nobody_cannot_sign_out() -> None:
+    """Signing out needs a sign-in."""
+    with pytest.raises(UnauthenticatedError):
+        await sign_out(Access.nobody(NOW), everywhere=True, bus=RecordingBus())
+
+
+async def test_the_operator_makes_administrators() -> None:
+    """The account signs in, and its making is in the audit log without the password."""
+    made = await create_administrator("Ada", " Ada@Example.com ", PASSWORD, passwords=PlainPasswords(), now=NOW)
+    assert (await _sign_in("ada@example.com")).access.is_administrator
+    entry = await sql.row("SELECT actor, action, object_id, state_after FROM audit_entries")
+    assert entry is not None
+    assert (entry["actor"], entry["action"], sql.uuid_of(entry["object_id"])) == ("operator", "user.create", made)
+    assert PASSWORD not in entry["state_after"]
+
+
+async def test_every_wrong_field_of_a_new_account_is_named() -> None:
+    """Name, address and password at once."""
+    with pytest.raises(ValidationError) as caught:
+        await create_administrator(" ", "no address", "short", passwords=PlainPasswords(), now=NOW)
+    assert [problem.path for problem in caught.value.problems] == [("name",), ("email",), ("password",)]
+
+
+async def test_an_address_has_one_account() -> None:
+    """A second account with it is refused."""
+    await a_person(email="ada@example.com")
+    with pytest.raises(ConflictError) as caught:
+        await create_administrator("Ada", "ADA@example.com", PASSWORD, passwords=PlainPasswords(), now=NOW)
+    assert caught.value.code is ErrorCode.ALREADY_EXISTS
