@@ -35,6 +35,8 @@ _LONGEST_S: Final = 30.0
 _MAX_ERRORS: Final = 20
 _RULES: Final = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
+_IS_AWAITABLE: Final[Any] = optimized_is_awaitable
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -105,7 +107,7 @@ class Caller:
 class Engine:
     """The schema with the ports that its resolvers need."""
 
-    def __init__(self, schema: GraphQLSchema, executor: type[Executor], *, ports: Ports, meter: Meter) -> None:
+    def __init__(self, schema: GraphQLSchema, executor: type[Executor[Any]], *, ports: Ports, meter: Meter) -> None:
         self.schema = schema
         self.ports = ports
         self.meter = meter
@@ -145,7 +147,7 @@ class Engine:
             raise RefusedError([body_of(error)]) from error
         return Context(access=caller.access, ports=self.ports, budget=budget, address=caller.address)
 
-    def executor(self, ready: Ready, context: Context) -> Executor:
+    def executor(self, ready: Ready, context: Context) -> Executor[Any]:
         """What executes the operation. RefusedError when its variables do not fit."""
         built = self._executor.build(
             self.schema,
@@ -153,7 +155,7 @@ class Engine:
             context_value=context,
             raw_variable_values=ready.request.variables,
             operation_name=ready.operation.node.name.value if ready.operation.node.name else None,
-            is_awaitable=optimized_is_awaitable,
+            is_awaitable=_IS_AWAITABLE,
             hide_suggestions=True,
             operation_extensions=None,
         )
@@ -201,7 +203,7 @@ class Engine:
             raise RefusedError([body_of(EdgeError(message, code=Code.BAD_USER_INPUT))]) from error
 
 
-async def execute(executor: Executor) -> ExecutionResult:
+async def execute(executor: Executor[Any]) -> ExecutionResult:
     """The result of the executor's operation; never raises for what a resolver did."""
     result: Any = executor.execute_operation(False)
     if optimized_is_awaitable(result):
