@@ -1,0 +1,65 @@
+"""What a simulated charger has to say: in order, transaction messages kept until they are answered (OCPP 1.6 §3.7.1)."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from devices.ocpp.v16.messages import MeterValues, StopTransaction
+from devices.simulator.ledger import SessionRecord
+
+MAX_KEPT = 2_000
+UNKNOWN_TRANSACTION = -1
+"""What firmware sends when the answer to its StartTransaction was given up."""
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A CALL to be made. `record` is set on transaction messages: they survive a loss of the connection."""
+
+    action: str
+    payload: msgspec.Struct
+    record: SessionRecord | None = None
+    errors: int = 0
+    is_repeated: bool = False
+    not_before_s: float = 0.0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it waits for the next connection."""
+        return self.record is not None
+
+    def resolved(self) -> msgspec.Struct:
+        """The payload with the transaction's id, which may have become known after the message was made."""
+        if self.record is None or not isinstance(self.payload, (MeterValues, StopTransaction)):
+            return self.payload
+        known = self.record.transaction_id
+        return msgspec.structs.replace(self.payload, transaction_id=UNKNOWN_TRANSACTION if known is None else known)
+
+
+@dataclass(slots=True)
+class Outbox:
+    """First in, first out."""
+
+    waiting: deque[Message] = field(default_factory=deque)
+
+    def put(self, message: Message) -> None:
+        """Behind all others; when too many wait, meter values give way, never starts and stops."""
+        if len(self.waiting) >= MAX_KEPT:
+            doomed = next((held for held in self.waiting if held.action == "MeterValues"), None)
+            if doomed is not None:
+                self.waiting.remove(doomed)
+        self.waiting.append(message)
+
+    def put_first(self, messages: list[Message]) -> None:
+        """Before all others, in this order."""
+        self.waiting.extendleft(reversed(messages))
+
+    def keep_records(self) -> None:
+        """The connection is lost: only transaction messages stay."""
+        self.waiting = deque(message for message in self.waiting if message.is_kept)
+
+    @property
+    def has_records(self) -> bool:
+        """Whether a transaction message waits."""
+        return any(message.is_kept for message in self.waiting)

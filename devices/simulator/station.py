@@ -1,0 +1,316 @@
+"""A simulated charge point with one connector, without its socket: car, meter, sessions, and what it has to say (OCPP 1.6).
+
+Time comes from a clock; `advance` moves the world to now. Nothing here waits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from devices.ocpp.v16 import messages
+from devices.simulator.car import JOULES_PER_WH, MIN_CURRENT_A, VOLTAGE_V, Car
+from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL, Configuration
+from devices.simulator.ledger import Happening, Kind, Ledger, OfferChange, SessionRecord
+from devices.simulator.outbox import UNKNOWN_TRANSACTION, Message, Outbox
+from devices.simulator.plan import ChargerPlan, Plan, Visit
+from devices.simulator.profiles import Limit, Moment, Profiles
+from devices.simulator.wiring import LINES, loaded_lines
+from domain.clock import Clock
+
+CONNECTOR = 1
+STATION = 0
+DARK = Limit(0.0)
+
+Status = messages.StatusNotificationStatus
+Activity = Literal["Charging", "SuspendedEV", "SuspendedEVSE"]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """The session that runs."""
+
+    id_tag: str
+    record: SessionRecord
+    started_s: float
+    next_sample_s: float
+
+
+class Station:
+    """The charge point's state."""
+
+    def __init__(self, plan: ChargerPlan, fleet: Plan, *, random: Random, clock: Clock, ledger: Ledger) -> None:
+        self.plan = plan
+        self.fleet = fleet
+        self.random = random
+        self.clock = clock
+        self.ledger = ledger
+        self.outbox = Outbox()
+        self.profiles = Profiles()
+        self.configuration = Configuration()
+        self.configuration.values[SAMPLE_INTERVAL] = str(fleet.sample_every_s)
+        self.local_list_version = 0
+        self.is_operative = True
+        self.is_online = False
+        self.is_restarting = False
+        self.status: Status = "Available"
+        self.car: Car | None = None
+        self.transaction: Transaction | None = None
+        self.awaited_tag: str | None = None
+        """A remote start that waits for its car."""
+        self._awaited_until_s = 0.0
+        self.register_wh = float(plan.first_register_wh)
+        self.offer = DARK
+        self._shown_offer: tuple[tuple[int, int, int], tuple[int, int, int]] = ((0, 0, 0), (0, 0, 0))
+        self._now_s = clock.monotonic()
+        self._next_heartbeat_s = float("inf")
+
+    # What the clock says
+
+    def charger_time(self) -> datetime:
+        """Now, by this charger's clock."""
+        return self.clock.now() + timedelta(seconds=self.plan.quirks.clock_offset_s)
+
+    def timestamp(self) -> str:
+        """Now, as this charger writes it."""
+        text = self.charger_time().isoformat(timespec="milliseconds")
+        return text.removesuffix("+00:00") if self.plan.quirks.is_zoneless else text.replace("+00:00", "Z")
+
+    def note(self, kind: Kind, detail: str = "") -> None:
+        """Tells the ledger."""
+        self.ledger.note(Happening(self.plan.identity, kind, self.clock.monotonic(), detail))
+
+    # The passing of time
+
+    def advance(self) -> None:
+        """The world is as of now: energy has flowed, the offer and the status are current, samples and heartbeats are due."""
+        now_s = self.clock.monotonic()
+        elapsed_s, self._now_s = now_s - self._now_s, now_s
+        if self.car is not None:
+            self.car.step(elapsed_s, offered_a=self.offer.current_a, phases=self._car_phases())
+            self.register_wh += sum(self.car.currents) * VOLTAGE_V * elapsed_s / JOULES_PER_WH
+        self.refresh_offer()
+        if self.transaction is not None:
+            self._set_status(self._activity())
+            self._sample_if_due(self.transaction, now_s)
+        if now_s >= self._next_heartbeat_s:
+            self._next_heartbeat_s = now_s + self.configuration.seconds(HEARTBEAT_INTERVAL)
+            self.say("Heartbeat", messages.Heartbeat())
+
+    def next_due_s(self) -> float:
+        """When `advance` has something to do again (monotonic)."""
+        physics = self._now_s + self.fleet.step_s if self.transaction is not None else float("inf")
+        return min(physics, self._next_heartbeat_s)
+
+    def refresh_offer(self) -> None:
+        """The pilot shows what the profiles say now, and the ledger knows."""
+        self.offer = self._limit() if self.transaction is not None else DARK
+        shown = self._by_line(self.offer)
+        if shown != self._shown_offer:
+            self._shown_offer = shown
+            self.ledger.offer(OfferChange(self.clock.monotonic(), self.plan.identity, *shown))
+            self.note(Kind.OFFERED, f"{self.offer.current_a:.1f} A")
+
+    def _limit(self) -> Limit:
+        running = self.transaction
+        lasted_s = None if running is None else self.clock.monotonic() - running.started_s
+        moment = Moment(self.charger_time(), lasted_s)
+        limit = self.profiles.limit(moment, most_a=self.plan.max_current_a)
+        return limit if limit.current_a >= MIN_CURRENT_A else DARK
+
+    def _by_line(self, offer: Limit) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        milliamps = round(offer.current_a * 1000)
+        wired = LINES[self.plan.rotation]
+        usable = loaded_lines(self.plan.rotation, phases=self._car_phases(), network=self.plan.network)
+        return _on(usable, milliamps), _on(wired, milliamps)
+
+    def _car_phases(self) -> int:
+        if self.car is None:
+            return 0
+        wired = len(LINES[self.plan.rotation])
+        switched = self.offer.phases if self.plan.can_switch_phases else wired
+        return min(self.car.spec.phases, wired, switched)
+
+    def _activity(self) -> Activity:
+        if self.offer.current_a < MIN_CURRENT_A:
+            return "SuspendedEVSE"
+        return "SuspendedEV" if self.car is None or self.car.is_full else "Charging"
+
+    def _sample_if_due(self, transaction: Transaction, now_s: float) -> None:
+        every_s = self.configuration.seconds(SAMPLE_INTERVAL)
+        if every_s and now_s >= transaction.next_sample_s:
+            transaction.next_sample_s = now_s + every_s
+            self.say("MeterValues", self.meter_values(), transaction.record)
+
+    # People and cars
+
+    def plug_in(self, visit: Visit) -> None:
+        """A car is connected; with a card the session begins as soon as the card is accepted."""
+        self.advance()
+        self.car = Car(visit.car)
+        self.note(Kind.PLUGGED, f"{visit.car.phases} phases")
+        self._set_status("Preparing")
+        if self.awaited_tag is not None and self.clock.monotonic() <= self._awaited_until_s:
+            self.begin(self.awaited_tag)
+        elif visit.id_tag is not None:
+            self.present(visit.id_tag)
+
+    def await_car(self, id_tag: str) -> None:
+        """The session begins now, or with the next car that comes within ConnectionTimeOut."""
+        self.awaited_tag = id_tag
+        self._awaited_until_s = self.clock.monotonic() + self.configuration.seconds("ConnectionTimeOut")
+        self.begin(id_tag)
+
+    def present(self, id_tag: str) -> None:
+        """A card is held at the reader: asked about where there is a connection, trusted where there is none."""
+        if self.is_online:
+            self.say("Authorize", messages.Authorize(id_tag=id_tag))
+        else:
+            self.begin(id_tag)
+
+    def begin(self, id_tag: str) -> None:
+        """The session runs, if a car is there and none runs yet."""
+        if self.car is None or self.transaction is not None:
+            return
+        self.awaited_tag = None
+        now_s = self.clock.monotonic()
+        record = SessionRecord(
+            charger=self.plan.identity,
+            id_tag=id_tag,
+            started_at=self.clock.now(),
+            register_start_wh=int(self.register_wh),
+            phases=self._car_phases(),
+            car_wh=-self.car.total_wh,
+        )
+        self.transaction = Transaction(id_tag, record, now_s, now_s + self.configuration.seconds(SAMPLE_INTERVAL))
+        self.ledger.sessions.append(record)
+        start = messages.StartTransaction(
+            connector_id=CONNECTOR, id_tag=id_tag, meter_start=record.register_start_wh, timestamp=self.timestamp()
+        )
+        self.say("StartTransaction", start, record)
+        self.note(Kind.STARTED, id_tag)
+        self.advance()
+
+    def end(self, reason: messages.Reason, *, id_tag: str | None = None) -> None:
+        """The session that runs is over, and its final record is on its way; nothing where none runs."""
+        self.advance()
+        running = self.transaction
+        if running is None:
+            return
+        record = running.record
+        record.register_stop_wh = int(self.register_wh)
+        record.ended_at = self.clock.now()
+        record.reason = reason
+        record.car_wh += 0.0 if self.car is None else self.car.total_wh
+        self.transaction = None
+        self.profiles.end_transaction()
+        self.refresh_offer()
+        stop = messages.StopTransaction(
+            meter_stop=record.register_stop_wh,
+            timestamp=self.timestamp(),
+            transaction_id=UNKNOWN_TRANSACTION,
+            reason=reason,
+            id_tag=msgspec.UNSET if id_tag is None else id_tag,
+        )
+        self.say("StopTransaction", stop, record)
+        self.note(Kind.ENDED, f"{record.energy_wh} Wh")
+        self._set_status("Finishing")
+
+    def unplug(self, *, by_card: bool = False) -> None:
+        """The car is gone."""
+        if by_card and self.transaction is not None:
+            self.end("Local", id_tag=self.transaction.id_tag)
+        self.end("EVDisconnected")
+        if self.car is not None:
+            self.car = None
+            self.note(Kind.UNPLUGGED)
+        self._set_status("Available" if self.is_operative else "Unavailable")
+
+    def set_operative(self, *, is_operative: bool) -> None:
+        """In or out of service; a running session goes on."""
+        self.is_operative = is_operative
+        if self.car is None:
+            self._set_status("Available" if is_operative else "Unavailable")
+
+    # What is said
+
+    def say(self, action: str, payload: msgspec.Struct, record: SessionRecord | None = None) -> None:
+        """Puts a message behind the others; without a connection only transaction messages are kept."""
+        if record is not None or self.is_online:
+            self.outbox.put(Message(action, payload, record))
+
+    def _set_status(self, status: Status) -> None:
+        if status != self.status:
+            self.status = status
+            self.say("StatusNotification", self.status_message())
+
+    def boot_message(self) -> messages.BootNotification:
+        """Who this is."""
+        return messages.BootNotification(
+            charge_point_vendor=self.plan.vendor,
+            charge_point_model=self.plan.model,
+            charge_point_serial_number=self.plan.serial_number or self.plan.identity[:25],
+            firmware_version=self.plan.firmware_version,
+        )
+
+    def status_message(self, connector: int = CONNECTOR) -> messages.StatusNotification:
+        """The status as it is now."""
+        station_status: Status = "Available" if self.is_operative else "Unavailable"
+        return messages.StatusNotification(
+            connector_id=connector,
+            error_code="NoError",
+            status=self.status if connector else station_status,
+            timestamp=self.timestamp(),
+        )
+
+    def meter_values(self, context: messages.Context = "Sample.Periodic") -> messages.MeterValues:
+        """The meter as it is now, of the session that runs if one does."""
+        currents = (0.0, 0.0, 0.0) if self.car is None else self.car.currents
+        values = [
+            messages.SampledValue(
+                value=str(int(self.register_wh)), context=context, measurand="Energy.Active.Import.Register", unit="Wh"
+            )
+        ]
+        terminals: tuple[messages.Phase, ...] = ("L1", "L2", "L3")
+        values += [
+            messages.SampledValue(
+                value=f"{amps:.2f}", context=context, measurand="Current.Import", phase=phase, unit="A"
+            )
+            for phase, amps in zip(terminals, currents, strict=True)
+        ]
+        power_w = sum(currents) * VOLTAGE_V
+        values.append(
+            messages.SampledValue(value=f"{power_w:.0f}", context=context, measurand="Power.Active.Import", unit="W")
+        )
+        value = messages.MeterValue(timestamp=self.timestamp(), sampled_value=values)
+        if self.transaction is None:
+            return messages.MeterValues(connector_id=CONNECTOR, meter_value=[value])
+        return messages.MeterValues(connector_id=CONNECTOR, transaction_id=UNKNOWN_TRANSACTION, meter_value=[value])
+
+    # Connection
+
+    def came_online(self, heartbeat_s: float | None) -> None:
+        """The other side listens. The statuses go first, then what was kept. `heartbeat_s` is set after a boot."""
+        self.is_online = True
+        statuses = [Message("StatusNotification", self.status_message(at)) for at in (STATION, CONNECTOR)]
+        self.outbox.put_first(statuses)
+        if heartbeat_s is not None:
+            self.configuration.values[HEARTBEAT_INTERVAL] = str(int(heartbeat_s))
+        if self.plan.quirks.sends_heartbeats:
+            every_s = self.configuration.seconds(HEARTBEAT_INTERVAL) or float("inf")
+            self._next_heartbeat_s = self.clock.monotonic() + self.random.uniform(0.5, 1.0) * every_s
+
+    def went_offline(self) -> None:
+        """Nobody listens; a card that was being asked about is trusted."""
+        self.is_online = False
+        self._next_heartbeat_s = float("inf")
+        asked = [m.payload for m in self.outbox.waiting if isinstance(m.payload, messages.Authorize)]
+        self.outbox.keep_records()
+        for authorize in asked:
+            self.begin(authorize.id_tag)
+
+
+def _on(lines: tuple[int, ...], milliamps: int) -> tuple[int, int, int]:
+    return (milliamps if 0 in lines else 0, milliamps if 1 in lines else 0, milliamps if 2 in lines else 0)
