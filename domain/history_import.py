@@ -24,7 +24,7 @@ from domain.history_mapping import (
     duration_of,
 )
 from domain.ids import new_id
-from domain.models import Charger, ChargerStatus, Circuit, Installation, User
+from domain.models import Charger, ChargerStatus, Circuit, Installation, Offer, User
 from domain.roles import SessionFlag, SessionState
 
 BATCH = 500
@@ -246,6 +246,7 @@ class HistoryImport:
         await ChargerStatus.bulk_create(
             ChargerStatus(charger_id=one.id, installation_id=one.installation_id) for one in made
         )
+        await Offer.bulk_create(Offer(charger_id=one.id, installation_id=one.installation_id) for one in made)
 
     async def _make_people(self, wanted: dict[str, NamedKey]) -> None:
         missing = [named for key, named in wanted.items() if key not in self._people]
