@@ -87,3 +87,8 @@ async def fail(message: Claimed, *, error: str, now: datetime) -> None:
     await sql.execute(
         "UPDATE outbox SET failed_at = $1, claimed_until = NULL, error = $2 WHERE id = $3", now, error[:500], message.id
     )
+
+
+async def forget(*, before: datetime) -> int:
+    """How many messages that were done before then were removed; failed ones stay to be looked at."""
+    return await sql.execute("DELETE FROM outbox WHERE done_at < $1", before)

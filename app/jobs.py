@@ -1,0 +1,61 @@
+"""Work that waits in the database: mails to be sent, and rows whose time is over."""
+
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from domain import offers, outbox
+from domain.clock import Clock
+from domain.errors import DomainError, UnavailableError
+from domain.ports import Mail, Mailer
+
+MAIL_KIND = "mail"
+LOOK_FOR_MAIL_S = 2.0
+MAIL_CLAIM_S = 120.0
+"""Longer than an SMTP conversation may take, so that a slow server does not make a second worker send it again."""
+
+HOUSEKEEPING_S = 3600.0
+DECISIONS_KEPT = timedelta(days=30)
+DONE_MESSAGES_KEPT = timedelta(days=30)
+
+_log = structlog.get_logger(__name__)
+_decoder = msgspec.json.Decoder(Mail)
+
+
+async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
+    """Until cancelled: every mail of the outbox is handed to the SMTP server once, however long that is away."""
+    while True:
+        if not await deliver_some(mailer, clock):
+            await clock.sleep(LOOK_FOR_MAIL_S)
+
+
+async def deliver_some(mailer: Mailer, clock: Clock) -> bool:
+    """Whether there was anything to deliver. One mail is claimed at a time, so that a crash repeats one at most."""
+    claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
+    for message in claimed:
+        await _deliver(message, mailer, clock)
+    return bool(claimed)
+
+
+async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock) -> None:
+    try:
+        await mailer.send(_decoder.decode(message.payload))
+    except UnavailableError as error:
+        _log.warning("mail waits", message=str(message.id), attempts=message.attempts, reason=error.message)
+        await outbox.retry(message, error=error.message, now=clock.now())
+    except (DomainError, msgspec.DecodeError) as error:
+        _log.error("mail cannot be delivered", message=str(message.id), reason=str(error))
+        await outbox.fail(message, error=str(error), now=clock.now())
+    else:
+        await outbox.done(message, now=clock.now())
+
+
+async def keep_house(clock: Clock) -> None:
+    """Until cancelled: rows that nobody may ask for any more go away."""
+    while True:
+        now = clock.now()
+        forgotten = await offers.forget_decisions(before=now - DECISIONS_KEPT)
+        done = await outbox.forget(before=now - DONE_MESSAGES_KEPT)
+        _log.info("house kept", decisions=forgotten, messages=done)
+        await clock.sleep(HOUSEKEEPING_S)

@@ -1,0 +1,98 @@
+"""Tests of mails on their way from the outbox to a real SMTP server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from app.jobs import deliver_some
+from app.mail import SmtpMailer, smtp_server
+from domain import outbox, sql
+from domain.clock import SystemClock
+from domain.ports import Mail
+from tests.servers import free_port
+
+pytestmark = pytest.mark.usefixtures("database")
+
+CLOCK = SystemClock()
+
+
+@dataclass
+class Inbox:
+    """What an SMTP server took; `answer` is what it says to the next mail."""
+
+    answer: str = "250 OK"
+    taken: list[Envelope] = field(default_factory=list)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  the server's name for it
+        """Keeps the mail unless it is told otherwise."""
+        if self.answer.startswith("250"):
+            self.taken.append(envelope)
+        return self.answer
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    """An empty inbox."""
+    return Inbox()
+
+
+@pytest.fixture
+def mailer(inbox: Inbox) -> Iterator[SmtpMailer]:
+    """A mailer whose server is real and on this machine."""
+    port = free_port()
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield SmtpMailer(smtp_server(f"smtp://127.0.0.1:{port}"), sender="Lade <lade@example.org>", clock=CLOCK)
+    controller.stop()
+
+
+async def put_mail(to: str = "ida@example.org") -> None:
+    """One mail waits in the outbox."""
+    mail = Mail(
+        to=to, subject="P7 is silent", text="Nothing heard from P7 for 15 minutes.", message_id="<1@example.org>"
+    )
+    await outbox.put("mail", msgspec.json.encode(mail).decode(), now=CLOCK.now())
+
+
+async def test_a_mail_reaches_the_server_once(mailer: SmtpMailer, inbox: Inbox) -> None:
+    """What waits in the outbox is delivered, and nothing is left to deliver."""
+    await put_mail()
+    assert await deliver_some(mailer, CLOCK)
+    assert not await deliver_some(mailer, CLOCK)
+    assert [envelope.rcpt_tos for envelope in inbox.taken] == [["ida@example.org"]]
+
+
+async def test_a_mail_waits_while_the_server_cannot(mailer: SmtpMailer, inbox: Inbox) -> None:
+    """A server that asks for patience gets the mail later; it is neither lost nor marked as done."""
+    inbox.answer = "451 try later"
+    await put_mail()
+    await deliver_some(mailer, CLOCK)
+    row = await sql.row("SELECT attempts, done_at, failed_at, due_at, created_at FROM outbox")
+    assert row is not None
+    assert (row["attempts"], row["done_at"], row["failed_at"]) == (1, None, None)
+    assert sql.instant_of(row["due_at"]) > sql.instant_of(row["created_at"])
+
+
+async def test_a_refused_mail_is_kept_with_the_reason(mailer: SmtpMailer, inbox: Inbox) -> None:
+    """What a server refuses for good is not tried again."""
+    inbox.answer = "550 no such person"
+    await put_mail()
+    await deliver_some(mailer, CLOCK)
+    row = await sql.row("SELECT failed_at, error FROM outbox")
+    assert row is not None
+    assert row["failed_at"] is not None
+    assert "550" in row["error"]
+    assert not await deliver_some(mailer, CLOCK)
+
+
+async def test_an_unreadable_mail_does_not_stop_the_others(mailer: SmtpMailer, inbox: Inbox) -> None:
+    """A broken row is set aside and the next mail goes out."""
+    await outbox.put("mail", "not json", now=CLOCK.now())
+    await put_mail()
+    assert await deliver_some(mailer, CLOCK)
+    assert await deliver_some(mailer, CLOCK)
+    assert len(inbox.taken) == 1
