@@ -1,0 +1,214 @@
+"""Tests of one site over time: facts, answers and seconds in, orders out."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from balancing.circuit import Line
+from balancing.controller import Decision, Order, SiteController
+from domain.observations import ConnectorStatus
+from domain.offers import ChargerFacts, CircuitFacts, SessionFacts, SiteFacts
+from domain.ports import OfferStep
+from domain.roles import NetworkType, OperatingMode, PhaseRotation
+from domain.units import PhaseAmps
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+SITE = UUID(int=1)
+ROOT = UUID(int=2)
+
+
+def charger(number: int) -> ChargerFacts:
+    """A charger in reach with nothing plugged in."""
+    return ChargerFacts(
+        id=UUID(int=100 + number),
+        circuit_id=ROOT,
+        name=f"P{number}",
+        phase_rotation=PhaseRotation.RST,
+        min_current_a=6.0,
+        max_current_a=32.0,
+        offline_current_a=0.0,
+        can_switch_phases=False,
+        is_enabled=True,
+        is_online=True,
+        epoch=1,
+        mode=OperatingMode.DISCONNECTED,
+        connector_status=ConnectorStatus.AVAILABLE,
+        status_received_at=NOON,
+        connected_at=NOON,
+        measured=(None, None, None),
+        measured_at=None,
+        session=None,
+        fallback_a=None,
+        last_offer_at=None,
+    )
+
+
+def charging(facts: ChargerFacts, *, session: int, draw: float, at_s: float) -> ChargerFacts:
+    """The charger with a car that draws that much on every line."""
+    return replace(
+        facts,
+        mode=OperatingMode.CHARGING if draw else OperatingMode.AWAITING_CURRENT,
+        connector_status=ConnectorStatus.CHARGING if draw else ConnectorStatus.SUSPENDED_EVSE,
+        measured=(draw, draw, draw),
+        measured_at=NOON + timedelta(seconds=at_s),
+        session=SessionFacts(UUID(int=session), str(session), 0, is_paused=False, is_permitted=True, started_at=NOON),
+    )
+
+
+class Bench:
+    """A controller with its site, moved by hand."""
+
+    def __init__(self, *chargers: ChargerFacts, fuse_a: float = 16.0) -> None:
+        self.controller = SiteController()
+        self.chargers = {facts.id: facts for facts in chargers}
+        self.fuse_a = fuse_a
+
+    def decide(self, at_s: float) -> Decision:
+        """The decision at that second."""
+        breaker = PhaseAmps.even(self.fuse_a)
+        facts = SiteFacts(
+            installation_id=SITE,
+            name="Garage",
+            network_type=NetworkType.TN_3_PHASE,
+            available=None,
+            three_to_one_switch_a=None,
+            circuits=(CircuitFacts(ROOT, None, "Main", breaker, PhaseAmps.even(0.0)),),
+            chargers=tuple(self.chargers.values()),
+        )
+        return self.controller.decide(facts, now=NOON + timedelta(seconds=at_s), now_s=at_s)
+
+    def accept(self, orders: tuple[Order, ...], at_s: float) -> None:
+        """Every order is accepted."""
+        for order in orders:
+            self.controller.answered(order, is_accepted=True, is_refused=False, now_s=at_s)
+
+    def settle(self) -> None:
+        """Every charger holds its default of 0 A, and is known to."""
+        self.accept(self.decide(0.0).orders, 0.1)
+        assert self.decide(0.2).orders == ()
+
+
+def offered(decision: Decision) -> dict[int, float]:
+    """Charger number → current that goes out now in a session's offer."""
+    return {
+        order.charger_id.int - 100: order.command.steps[0].current_a
+        for order in decision.orders
+        if order.command.transaction_id is not None
+    }
+
+
+def test_a_charger_in_reach_gets_the_default_first() -> None:
+    """Without a session it is told to give nothing for twenty minutes and then its planned fallback."""
+    bench = Bench(replace(charger(1), offline_current_a=None))
+    [order] = bench.decide(0.0).orders
+    assert order.command.transaction_id is None
+    assert order.command.steps == (OfferStep(0, 0.0), OfferStep(1200, 6.0))
+
+
+def test_a_car_gets_the_fuse_when_it_is_alone() -> None:
+    """Its offer is a schedule that falls to the fallback when nobody renews it."""
+    bench = Bench(charger(1))
+    bench.settle()
+    bench.chargers[UUID(int=101)] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    [order] = bench.decide(1.0).orders
+    assert order.command.transaction_id == "1"
+    assert order.command.steps == (OfferStep(0, 16.0), OfferStep(600, 0.0))
+
+
+def test_an_increase_waits_for_the_reduction_it_needs() -> None:
+    """The second car gets its share only when the first was seen to draw less, not when it said that it will."""
+    bench = Bench(charger(1), charger(2))
+    bench.settle()
+    first, second = UUID(int=101), UUID(int=102)
+    bench.chargers[first] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.chargers[first] = charging(charger(1), session=1, draw=16.0, at_s=5.0)
+    bench.chargers[second] = charging(charger(2), session=2, draw=0.0, at_s=5.0)
+    reduction = bench.decide(5.0)
+    assert offered(reduction) == {1: 8.0}
+    bench.accept(reduction.orders, 5.2)
+    assert offered(bench.decide(6.0)) == {}
+    bench.chargers[first] = charging(charger(1), session=1, draw=8.0, at_s=7.0)
+    assert offered(bench.decide(7.0)) == {2: 8.0}
+
+
+def test_a_next_session_of_the_same_charger_is_offered_anew() -> None:
+    """An offer ends with its session even when both happen between two looks."""
+    bench = Bench(charger(1))
+    bench.settle()
+    bench.chargers[UUID(int=101)] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.chargers[UUID(int=101)] = charging(charger(1), session=2, draw=0.0, at_s=2.0)
+    assert offered(bench.decide(2.0)) == {1: 16.0}
+
+
+def test_a_reconnect_neither_raises_nor_interrupts_a_charge() -> None:
+    """What a returning charger holds is not known, so it is told to stay at what it draws."""
+    bench = Bench(charger(1), fuse_a=32.0)
+    bench.settle()
+    bench.chargers[UUID(int=101)] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    back = replace(charging(charger(1), session=1, draw=11.0, at_s=9.0), epoch=2)
+    bench.chargers[UUID(int=101)] = back
+    assert offered(bench.decide(10.0)) == {1: 11.0}
+
+
+def test_a_charger_out_of_reach_keeps_what_it_may_hold() -> None:
+    """Its last offer stays reserved, so that another car gets only what is left."""
+    bench = Bench(charger(1), charger(2), fuse_a=20.0)
+    bench.settle()
+    first, second = UUID(int=101), UUID(int=102)
+    limited = replace(charger(1), max_current_a=10.0)
+    bench.chargers[first] = charging(limited, session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.chargers[first] = charging(limited, session=1, draw=10.0, at_s=2.0)
+    bench.decide(2.0)
+    bench.chargers[first] = replace(charging(limited, session=1, draw=10.0, at_s=2.0), is_online=False)
+    bench.chargers[second] = charging(charger(2), session=2, draw=0.0, at_s=3.0)
+    assert offered(bench.decide(3.0)) == {2: 10.0}
+
+
+def test_a_charger_that_was_never_heard_holds_its_maximum() -> None:
+    """It may be drawing for all that is known; what nobody knows is never given away."""
+    silent = replace(charger(1), is_online=False, offline_current_a=None, max_current_a=10.0, epoch=0)
+    bench = Bench(silent, charger(2))
+    bench.settle()
+    bench.chargers[UUID(int=102)] = charging(charger(2), session=2, draw=0.0, at_s=1.0)
+    assert offered(bench.decide(1.0)) == {2: 6.0}
+
+
+def test_a_refused_offer_is_not_repeated_at_once() -> None:
+    """What a charger held before stands, and it is asked again after half a minute."""
+    bench = Bench(charger(1))
+    bench.settle()
+    bench.chargers[UUID(int=101)] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    [order] = bench.decide(1.0).orders
+    bench.controller.answered(order, is_accepted=False, is_refused=True, now_s=1.1)
+    assert offered(bench.decide(2.0)) == {}
+    assert offered(bench.decide(32.0)) == {1: 16.0}
+
+
+def test_a_word_from_an_earlier_connection_changes_nothing() -> None:
+    """An answer that arrives after the charger reconnected does not confirm what it may have forgotten."""
+    bench = Bench(charger(1))
+    orders = bench.decide(0.0).orders
+    bench.chargers[UUID(int=101)] = replace(charger(1), epoch=2)
+    again = bench.decide(1.0)
+    bench.accept(orders, 1.1)
+    stage = bench.controller.stage(UUID(int=101))
+    assert [order.epoch for order in again.orders] == [2]
+    assert stage is not None
+    assert stage.confirmed is None
+
+
+def test_a_finished_car_keeps_its_minimum_while_nobody_waits() -> None:
+    """It may ask again before it leaves, and gives way as soon as another car is short."""
+    bench = Bench(charger(1), charger(2), fuse_a=32.0)
+    bench.settle()
+    full = replace(charging(charger(1), session=1, draw=0.0, at_s=1.0), mode=OperatingMode.FINISHED)
+    bench.chargers[UUID(int=101)] = full
+    decision = bench.decide(1.0)
+    assert offered(decision) == {1: 6.0}
+    bench.chargers[UUID(int=102)] = charging(charger(2), session=2, draw=0.0, at_s=2.0)
+    assert decision.allocation.by_charger()[str(UUID(int=101))].phases == (Line.L1, Line.L2, Line.L3)
+    assert offered(bench.decide(2.0))[1] == 0.0
