@@ -1,0 +1,85 @@
+# Everything a newcomer needs; `make help` lists it. Wants python3 (3.11 or newer), make and git; the rest it gets by itself.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+STAMP := $(VENV)/.installed
+# The privilege to install what is missing from Debian's packages.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo no-sudo)
+
+.PHONY: help demo serve test check format schema migrate bench install servers clean
+
+help:  ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@echo '  Arguments go in ARGS, as in: make demo ARGS="--for 60"'
+
+demo: $(STAMP)  ## A garage of 24 chargers with cars coming and going, live in the terminal
+	@$(BIN)/lade demo $(ARGS)
+
+serve: $(STAMP)  ## The portal on http://127.0.0.1:8080, with its data in .lade
+	@$(BIN)/lade serve $(ARGS)
+
+test: $(STAMP) servers  ## All tests, on SQLite with Valkey and on PostgreSQL with Redis
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+check: $(STAMP)  ## Style, types, import contracts; the lock and the committed schema are up to date
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_project.py
+
+format: $(STAMP)  ## Code laid out as `make check` wants it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+schema: $(STAMP)  ## gql/schema/schema.graphql from the types
+	$(BIN)/lade schema > gql/schema/schema.graphql.new
+	mv gql/schema/schema.graphql.new gql/schema/schema.graphql
+
+migrate: $(STAMP)  ## The database's tables brought to this version
+	@$(BIN)/lade migrate $(ARGS)
+
+bench: $(STAMP)  ## Every bench, each with its table
+	@for bench in bench/[a-z]*.py; do $(BIN)/python "$$bench" $(ARGS); done
+
+install: $(STAMP)  ## The virtual environment with everything in it
+
+clean:  ## The virtual environment and every cache removed; data in .lade stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# The lock has a hash for every file that may be installed. The project itself is built without isolation,
+# so that what builds it comes from the lock too.
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input -q --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Debian ships python3 without ensurepip; python3-venv has it.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'Lade needs Python 3.11 or newer: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory packages PACKAGES=python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+servers:
+	@missing=; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$$missing postgresql"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	[ -z "$$missing" ] || $(MAKE) --no-print-directory packages PACKAGES="$$missing"
+
+# RUNLEVEL=1 keeps Debian from starting the servers for the whole machine: the tests start their own.
+.PHONY: packages
+packages:
+	@command -v apt-get >/dev/null && [ '$(SUDO)' != no-sudo ] || { echo 'Install these, then try again: $(PACKAGES)' >&2; exit 1; }
+	@echo 'Installing from Debian: $(PACKAGES)'
+	@$(SUDO) apt-get update -qq
+	@$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null \
+	  || { echo 'Install these by hand, then try again: $(PACKAGES)' >&2; exit 1; }
