@@ -182,6 +182,9 @@ class EmbeddedValkey:
             self._echo.cancel()
             self._echo = None
         self._socket.unlink(missing_ok=True)
+        if self._socket.parent != self._home:
+            with contextlib.suppress(OSError):
+                self._socket.parent.rmdir()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
