@@ -334,6 +334,8 @@ class Migration(migrations.Migration):
                 ('action', fields.CharEnumField(description='START: START\nPAUSE: PAUSE\nRESUME: RESUME\nSTOP: STOP\nRESTART: RESTART\nUNLOCK: UNLOCK\nAUTHORIZE: AUTHORIZE\nUPDATE_FIRMWARE: UPDATE_FIRMWARE\nOTHER: OTHER', enum_type=CommandAction, max_length=16)),
                 ('state', fields.CharEnumField(default=CommandState.QUEUED, description='QUEUED: QUEUED\nSENT: SENT\nACCEPTED: ACCEPTED\nREJECTED: REJECTED\nTIMEOUT: TIMEOUT\nERROR: ERROR\nOFFLINE: OFFLINE\nCONFIRMED: CONFIRMED\nUNCONFIRMED: UNCONFIRMED', enum_type=CommandState, max_length=12)),
                 ('id_token', fields.CharField(null=True, max_length=36)),
+                ('energy_target_wh', fields.BigIntField(null=True)),
+                ('departure_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('requested_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('deadline', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),

@@ -12,7 +12,10 @@ from domain.roles import CommandAction, CommandState
 
 
 class Command(Model):
-    """A command with its deadline, by which it is final."""
+    """A command with its deadline, by which it is final.
+
+    Of a START, `id_token` is what the session that follows is known by, and the target and departure become the session's.
+    """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
     installation_id = fields.UUIDField(db_index=True)
@@ -26,6 +29,8 @@ class Command(Model):
     action = fields.CharEnumField(CommandAction, max_length=16)
     state = fields.CharEnumField(CommandState, max_length=12, default=CommandState.QUEUED)
     id_token = fields.CharField(max_length=36, null=True)
+    energy_target_wh = fields.BigIntField(null=True)
+    departure_at = fields.DatetimeField(null=True)
     requested_at = fields.DatetimeField()
     deadline = fields.DatetimeField()
     finished_at = fields.DatetimeField(null=True)
