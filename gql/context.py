@@ -1,6 +1,5 @@
 """What every resolver holds: who asks, at what instant, and the ports that use cases need."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -24,6 +23,10 @@ class Ports:
     passwords: Passwords
     commands: ChargerCommands
     public_url: str
+    secret_key: str = field(repr=False)
+    """Under which chargers' passwords are hashed."""
+    is_creation_open: bool = False
+    """Whether anyone may make an installation, or administrators only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,14 @@ class Context:
 
     async def load(self, batch: Batch[T], identity: UUID | None) -> T | None:
         """The row of that id, loaded with its neighbours; None when there is none, or none for this person."""
-        return None if identity is None else await self.loaders.load(batch, identity)
+        if identity is None:
+            return None
+        known: T | None = self.loaders.known(batch, identity)
+        return known if known is not None else await self.loaders.load(batch, identity)
 
-    def loading(self, batch: Batch[Any], identity: UUID | None) -> Awaitable[Any] | None:
-        """As `load`, without a coroutine of its own."""
-        return None if identity is None else self.loaders.load(batch, identity)
+    def loading(self, batch: Batch[Any], identity: UUID | None) -> Any:
+        """As `load`, but the row itself where it is here already, and without a coroutine of its own."""
+        if identity is None:
+            return None
+        known = self.loaders.known(batch, identity)
+        return known if known is not None else self.loaders.load(batch, identity)

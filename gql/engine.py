@@ -117,16 +117,22 @@ class Engine:
     async def caller(self, token: str | None, *, address: str) -> Caller:
         """Who holds this token. EdgeError (UNAUTHENTICATED) when it is not valid, has expired, or its sign-in has ended."""
         now = self.ports.clock.now()
-        if token is None:
+        claims = self.claims(token)
+        if claims is None:
             return Caller(Access.nobody(now), None, address)
-        try:
-            claims = self.ports.tokens.verify(token, now=now)
-        except UnauthenticatedError as error:
-            raise edge_error(error) from error
         access = await access_of(claims.user_id, now=now, sign_in_id=claims.session_id)
         if access.actor is None:
             raise EdgeError("This sign-in has ended. Sign in again.", code=Code.UNAUTHENTICATED)
         return Caller(access, claims, address)
+
+    def claims(self, token: str | None) -> AccessClaims | None:
+        """What the token says; None without one. EdgeError (UNAUTHENTICATED) when it is not valid or has expired."""
+        if token is None:
+            return None
+        try:
+            return self.ports.tokens.verify(token, now=self.ports.clock.now())
+        except UnauthenticatedError as error:
+            raise edge_error(error) from error
 
     def ready(self, request: Request) -> Ready:
         """The request, judged. RefusedError says what is wrong with it."""

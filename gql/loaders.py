@@ -19,11 +19,16 @@ MAX_BATCH = 1000
 class Loaders:
     """One request's loaders, made as they are asked for; a row is read once."""
 
-    __slots__ = ("_access", "_loaders")
+    __slots__ = ("_access", "_known", "_loaders")
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, known: Mapping[tuple[Batch[Any], UUID], Any] | None = None) -> None:
         self._access = access
+        self._known = known or {}
         self._loaders: dict[Batch[Any], DataLoader[UUID, Any]] = {}
+
+    def known(self, batch: Batch[Any], identity: UUID) -> Any:
+        """The row if it is already here, as those of a live event are; else None."""
+        return self._known.get((batch, identity))
 
     def load(self, batch: Batch[T], identity: UUID) -> Awaitable[T | None]:
         """The row, or None when it is hidden or absent."""

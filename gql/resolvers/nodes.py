@@ -1,6 +1,6 @@
 """Things by their global ids, whatever they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from domain.errors import invalid
@@ -27,4 +27,4 @@ async def nodes(context: Context, loads: Mapping[str, Batch[Any]], identities: S
         found = ids.parsed(identity)
         load = loads.get(found[0]) if found else None
         started.append(None if found is None or load is None else context.loading(load, found[1]))
-    return [None if one is None else await one for one in started]
+    return [await one if isinstance(one, Awaitable) else one for one in started]

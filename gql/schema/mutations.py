@@ -2,9 +2,8 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar, get_args
-from uuid import UUID
 
 import orjson
 import strawberry
@@ -16,20 +15,13 @@ from domain.errors import DomainError, NotFoundError, UnauthenticatedError
 from domain.idempotency import Outcome, input_hash, once
 from gql.context import Context
 from gql.loaders import Loaders
+from gql.made import Made
 from gql.schema.errors import ERRORS
 from gql.schema.fields import plain
 
 KEY: Final = "idempotency_key"
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a resolver did: the thing's id, and what is shown this once and never again."""
-
-    identity: UUID
-    shown_once: dict[str, object] = field(default_factory=dict)
 
 
 Resolver = Callable[..., Awaitable[Any]]

@@ -1,0 +1,69 @@
+"""Messages on their way to one client: bounded, and of what a slow reader has not taken yet only the newest state stays."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+MAX_WAITING: Final = 4_096
+MAX_CHARACTERS: Final = 8 * 1024 * 1024
+
+
+class OverflowedError(Exception):
+    """The reader is too slow even for the newest of everything."""
+
+
+class Outbox:
+    """In order of the first offer; a message that replaces a waiting one takes its place."""
+
+    __slots__ = ("_characters", "_count", "_waiting", "_wakeup", "replaced")
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[object, tuple[str, str]] = OrderedDict()
+        self._wakeup: asyncio.Future[None] | None = None
+        self._characters = 0
+        self._count = 0
+        self.replaced = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, prefix: str, payload: str = "", *, key: object = None) -> None:
+        """The message `prefix + payload` waits. One that waits under the same key is replaced (no key: never).
+
+        OverflowedError when there is no room.
+        """
+        if key is None:
+            self._count += 1
+            key = self._count
+        known = self._waiting.get(key)
+        if known is not None:
+            self._characters -= len(known[1])
+            self.replaced += 1
+        self._waiting[key] = (prefix, payload)
+        self._characters += len(payload)
+        if len(self._waiting) > MAX_WAITING or self._characters > MAX_CHARACTERS:
+            raise OverflowedError
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    def forget(self, owner: object) -> None:
+        """Messages under keys `(owner, …)` no longer wait."""
+        for key in [key for key in self._waiting if isinstance(key, tuple) and key[0] is owner]:
+            self._characters -= len(self._waiting.pop(key)[1])
+
+    def take(self) -> str | None:
+        """The next message, or None."""
+        if not self._waiting:
+            return None
+        _, (prefix, payload) = self._waiting.popitem(last=False)
+        self._characters -= len(payload)
+        return prefix + payload
+
+    async def wait(self) -> None:
+        """Returns when something waits."""
+        while not self._waiting:
+            self._wakeup = asyncio.get_running_loop().create_future()
+            try:
+                await self._wakeup
+            finally:
+                self._wakeup = None

@@ -1,0 +1,446 @@
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, one connection at a time.
+
+Our own, because identical subscriptions share their execution and their text (gql.audiences): what differs between two
+clients is the id of their operation, which is written in front of the shared text.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import msgspec
+import orjson
+from graphql import OperationType
+from starlette.types import Message, Receive, Scope, Send
+
+from domain import events
+from domain.access_times import next_change_of
+from domain.errors import DomainError, NotFoundError, UnavailableError
+from gql.audiences import Audience, Audiences, is_resync
+from gql.engine import Caller, Engine, Ready, RefusedError, told
+from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask
+from gql.http import bearer, request_of
+from gql.limits import MAX_BODY_BYTES
+from gql.origins import Origins
+from gql.outbox import Outbox, OverflowedError
+
+PROTOCOL: Final = "graphql-transport-ws"
+INIT_TIMEOUT_S: Final = 10.0
+MAX_OPERATIONS: Final = 50
+_MAX_ID: Final = 128
+_MAX_REASON_BYTES: Final = 123
+"""A close frame's reason (RFC 6455 §5.5)."""
+
+
+class CloseCode(IntEnum):
+    """Why the server ends a connection (graphql-transport-ws, and RFC 6455)."""
+
+    TOO_BIG = 1009
+    TRY_AGAIN_LATER = 1013
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    INIT_TIMEOUT = 4408
+    SUBSCRIBER_EXISTS = 4409
+    TOO_MANY_INITS = 4429
+    INTERNAL = 4500
+
+
+class _ClosedError(Exception):
+    """The connection is to be ended."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class SocketCounts:
+    """Connections and operations of this process."""
+
+    connections: int
+    operations: int
+
+
+class SocketEndpoint:
+    """Takes WebSocket connections at the GraphQL address."""
+
+    def __init__(self, engine: Engine, origins: Origins, audiences: Audiences) -> None:
+        self._engine = engine
+        self._origins = origins
+        self._audiences = audiences
+        self._connections: set[Connection] = set()
+
+    @property
+    def counts(self) -> SocketCounts:
+        """Of this moment."""
+        return SocketCounts(len(self._connections), sum(len(one.operations) for one in self._connections))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Returns when the connection has ended."""
+        await receive()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if not self._origins.allows(headers.get("origin")):
+            await send({"type": "websocket.close", "code": CloseCode.FORBIDDEN, "reason": ""})
+            return
+        if PROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            reason = f"Only the sub-protocol {PROTOCOL} is spoken here."
+            code = CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE
+            await send({"type": "websocket.close", "code": code, "reason": reason})
+            return
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        client = scope.get("client")
+        connection = Connection(self._engine, self._audiences, receive, send, address=client[0] if client else "")
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+
+
+class Operation:
+    """One operation of a client, followed until it ends."""
+
+    __slots__ = ("_connection", "_prefix", "audience", "identity", "ready", "task")
+
+    def __init__(self, connection: "Connection", identity: str) -> None:
+        self._connection = connection
+        self.identity = identity
+        self._prefix = '{"id":' + orjson.dumps(identity).decode() + ',"type":"next","payload":'
+        self.audience: Audience | None = None
+        self.ready: Ready | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def offer(self, key: object, payload: str) -> None:
+        """The payload is on its way; see Follower."""
+        self._connection.put(self._prefix, payload, key=None if key is None else (self, key))
+
+    def end(self, errors: Sequence[dict[str, Any]] = ()) -> None:
+        """The client hears what went wrong, if anything, and that nothing more comes."""
+        if self._connection.operations.get(self.identity) is not self:
+            return
+        if errors:
+            self.offer(None, orjson.dumps({"data": None, "errors": list(errors)}).decode() + "}")
+        self._connection.tell({"id": self.identity, "type": "complete"})
+        self.drop()
+
+    def refuse(self, errors: Sequence[dict[str, Any]]) -> None:
+        """The client hears why the operation did not begin."""
+        if self._connection.operations.get(self.identity) is self:
+            self._connection.tell({"id": self.identity, "type": "error", "payload": list(errors)})
+            self.drop()
+
+    def drop(self) -> None:
+        """The operation is no more; its id is free."""
+        self._connection.operations.pop(self.identity, None)
+        if self.audience is not None:
+            self.audience.leave(self)
+            self.audience = None
+
+
+class Connection:
+    """One client's socket, from its accept to its end."""
+
+    def __init__(self, engine: Engine, audiences: Audiences, receive: Receive, send: Send, *, address: str) -> None:
+        self.operations: dict[str, Operation] = {}
+        self._engine = engine
+        self._audiences = audiences
+        self._receive = receive
+        self._send = send
+        self._address = address
+        self._outbox = Outbox()
+        self._caller: Caller | None = None
+        self._token: str | None = None
+        self._asked_init = False
+        self._acknowledged = asyncio.Event()
+        self._ending: asyncio.Future[_ClosedError] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Returns when the client is gone, or was told why it had to go."""
+        reader = self._start(self._read(), "socket reader")
+        self._start(self._write(), "socket writer")
+        self._start(self._await_init(), "socket init")
+        try:
+            waited: set[asyncio.Future[Any]] = {reader, self._ending}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._stop()
+        if self._ending.done():
+            closed = self._ending.result()
+            reason = closed.reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
+            await _quietly(self._send({"type": "websocket.close", "code": int(closed.code), "reason": reason}))
+
+    def put(self, prefix: str, payload: str = "", *, key: object = None) -> None:
+        """The message is on its way."""
+        try:
+            self._outbox.put(prefix, payload, key=key)
+        except OverflowedError:
+            self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """A message of the protocol is on its way."""
+        self.put(orjson.dumps(message).decode())
+
+    def _end(self, code: CloseCode, reason: str) -> None:
+        if not self._ending.done():
+            self._ending.set_result(_ClosedError(code, reason))
+
+    async def _stop(self) -> None:
+        for operation in list(self.operations.values()):
+            operation.drop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._ending.done():
+            await _quietly(self._drain())
+
+    async def _drain(self) -> None:
+        """What was told before the end still goes out, unless the client does not read."""
+        async with asyncio.timeout(1.0):
+            while (text := self._outbox.take()) is not None:
+                await self._send({"type": "websocket.send", "text": text})
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._supervised(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except _ClosedError as closed:
+            self._end(closed.code, closed.reason)
+        except OSError:
+            self._end(CloseCode.TRY_AGAIN_LATER, "")
+        # A defect in one connection ends that connection only; `mask` logs it.
+        except Exception as defect:
+            self._end(CloseCode.INTERNAL, mask(defect).message)
+
+    async def _await_init(self) -> None:
+        try:
+            async with asyncio.timeout(INIT_TIMEOUT_S):
+                await self._acknowledged.wait()
+        except TimeoutError:
+            raise _ClosedError(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
+
+    async def _write(self) -> None:
+        while True:
+            await self._outbox.wait()
+            while (text := self._outbox.take()) is not None:
+                await self._send({"type": "websocket.send", "text": text})
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            self._handle(_decoded(message))
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        match message.get("type"):
+            case "connection_init":
+                self._init(message.get("payload"))
+            case "ping":
+                self.tell({"type": "pong", **_payload(message)})
+            case "pong":
+                pass
+            case "subscribe":
+                self._subscribe(message)
+            case "complete":
+                operation = self.operations.get(_identity(message))
+                if operation is not None:
+                    self._cancel(operation)
+            case other:
+                raise _ClosedError(CloseCode.BAD_REQUEST, f"There is no message of type {str(other)[:40]!r}.")
+
+    def _init(self, payload: object) -> None:
+        if self._asked_init:
+            raise _ClosedError(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
+        if payload is not None and not isinstance(payload, dict):
+            raise _ClosedError(CloseCode.BAD_REQUEST, "The payload of connection_init is an object.")
+        self._asked_init = True
+        try:
+            self._token = _token(payload or {})
+            claims = self._engine.claims(self._token)
+        except EdgeError as error:
+            raise _ClosedError(CloseCode.FORBIDDEN, error.message) from error
+        if claims is None:
+            self._start(self._enter(None), "socket entry")
+        else:
+            self._start(self._watch_rights(events.user_channel(claims.user_id)), "socket rights")
+
+    async def _enter(self, token: str | None) -> None:
+        try:
+            self._caller = await self._engine.caller(token, address=self._address)
+        except EdgeError as error:
+            raise _ClosedError(CloseCode.FORBIDDEN, error.message) from error
+        self._acknowledged.set()
+        self.tell({"type": "connection_ack"})
+
+    async def _watch_rights(self, channel: str) -> None:
+        """From before the rights are read until the end, so that no change of them is missed."""
+        bus = self._engine.ports.bus
+        try:
+            async with bus.subscribe(channel) as messages:
+                await self._enter(self._token)
+                self._start(self._expire(), "socket expiry")
+                self._start(self._await_next_change(), "socket validity")
+                async for message in messages:
+                    await self._hear(message)
+        except UnavailableError as error:
+            raise _ClosedError(CloseCode.TRY_AGAIN_LATER, error.message) from error
+
+    async def _hear(self, message: bytes) -> None:
+        try:
+            event = events.decode(message)
+        except msgspec.DecodeError:
+            return
+        match event:
+            case events.SignInEnded() if self._claims_of(event.sign_in_id):
+                self._end_all(AccessEndedError())
+                raise _ClosedError(CloseCode.FORBIDDEN, "This sign-in has ended. Sign in again.")
+            case events.PermissionChanged():
+                await self._renew()
+                self._start(self._await_next_change(), "socket validity")
+
+    def _claims_of(self, sign_in_id: object) -> bool:
+        return (
+            self._caller is not None
+            and self._caller.claims is not None
+            and self._caller.claims.session_id == sign_in_id
+        )
+
+    async def _expire(self) -> None:
+        clock = self._engine.ports.clock
+        if self._caller is not None and self._caller.claims is not None:
+            await clock.sleep((self._caller.claims.expires_at - clock.now()).total_seconds())
+            raise _ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
+
+    async def _await_next_change(self) -> None:
+        """Rights begin and end by the clock, too."""
+        clock = self._engine.ports.clock
+        while self._caller is not None and self._caller.access.user_id is not None:
+            now = clock.now()
+            at = await next_change_of(self._caller.access.user_id, now=now)
+            if at is None:
+                return
+            await clock.sleep(max(0.0, (at - now).total_seconds()))
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Every stream has its present rights: it goes on, goes on with other eyes, or ends."""
+        try:
+            self._caller = await self._engine.caller(self._token, address=self._address)
+        except EdgeError as error:
+            self._end_all(AccessEndedError())
+            raise _ClosedError(CloseCode.FORBIDDEN, error.message) from error
+        for operation in list(self.operations.values()):
+            if operation.audience is not None and operation.ready is not None:
+                await self._move(operation, operation.audience, operation.ready, self._caller)
+
+    async def _move(self, operation: Operation, old: Audience, ready: Ready, caller: Caller) -> None:
+        try:
+            new = await self._audiences.of(ready, caller, cost=0)
+            if new is old:
+                return
+            await old.tell(operation, old.source.leaving(new.source))
+            old.leave(operation)
+            operation.audience = new
+            await new.join(operation, is_resync=False, is_move=True)
+        except (NotFoundError, AccessEndedError):
+            operation.end([body_of(AccessEndedError())])
+        except (RefusedError, EdgeError, DomainError) as error:
+            operation.end(told(error))
+
+    def _end_all(self, error: EdgeError) -> None:
+        for operation in list(self.operations.values()):
+            operation.end([body_of(error)])
+
+    def _subscribe(self, message: dict[str, Any]) -> None:
+        if not self._acknowledged.is_set():
+            raise _ClosedError(CloseCode.UNAUTHORIZED, "Unauthorized")
+        identity = _identity(message)
+        if identity in self.operations:
+            raise _ClosedError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identity} already exists")
+        operation = self.operations[identity] = Operation(self, identity)
+        if len(self.operations) > MAX_OPERATIONS:
+            text = f"At most {MAX_OPERATIONS} operations at once on one connection: complete others first."
+            operation.refuse([body_of(EdgeError(text, code=Code.RATE_LIMITED))])
+            return
+        operation.task = self._start(self._operate(operation, message.get("payload")), "socket operation")
+
+    async def _operate(self, operation: Operation, payload: object) -> None:
+        try:
+            ready = self._engine.ready(request_of(payload))
+            caller = await self._engine.caller(self._token, address=self._address)
+            if ready.operation.kind is OperationType.SUBSCRIPTION:
+                operation.ready = ready
+                operation.audience = await self._audiences.of(ready, caller)
+                await operation.audience.join(operation, is_resync=is_resync(ready))
+            else:
+                body = await self._engine.run(ready, caller)
+                operation.offer(None, body.decode() + "}")
+                operation.end()
+        except (RefusedError, EdgeError, DomainError) as error:
+            operation.refuse(told(error))
+        # One operation's defect must not end the others of this connection; `told` masks and logs it.
+        except Exception as error:
+            operation.refuse(told(error))
+
+    def _cancel(self, operation: Operation) -> None:
+        operation.drop()
+        self._outbox.forget(operation)
+        if operation.task is not None:
+            operation.task.cancel()
+
+
+def _decoded(message: Message) -> dict[str, Any]:
+    text = message.get("text")
+    if text is None:
+        raise _ClosedError(CloseCode.BAD_REQUEST, "Messages are JSON in text frames.")
+    if len(text) > MAX_BODY_BYTES:
+        raise _ClosedError(CloseCode.TOO_BIG, f"A message has at most {MAX_BODY_BYTES // 1024} KiB.")
+    try:
+        decoded = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _ClosedError(CloseCode.BAD_REQUEST, "This message is no JSON.") from error
+    if not isinstance(decoded, dict):
+        raise _ClosedError(CloseCode.BAD_REQUEST, "A message is a JSON object with a type.")
+    return decoded
+
+
+def _identity(message: dict[str, Any]) -> str:
+    identity = message.get("id")
+    if not isinstance(identity, str) or not 1 <= len(identity) <= _MAX_ID:
+        raise _ClosedError(CloseCode.BAD_REQUEST, f"`id` is a string of 1 to {_MAX_ID} characters.")
+    return identity
+
+
+def _payload(message: dict[str, Any]) -> dict[str, Any]:
+    return {"payload": message["payload"]} if isinstance(message.get("payload"), dict) else {}
+
+
+def _token(payload: dict[str, Any]) -> str | None:
+    """`{"Authorization": "Bearer …"}`, in any case, or `{"token": "…"}`."""
+    for name, value in payload.items():
+        if name.lower() == "authorization" and isinstance(value, str):
+            return bearer(value)
+        if name == "token" and isinstance(value, str):
+            return value
+    return None
+
+
+async def _quietly(work: Awaitable[None]) -> None:
+    """The client may be gone by now, which is no trouble."""
+    try:
+        await work
+    except (OSError, TimeoutError, RuntimeError):
+        return
