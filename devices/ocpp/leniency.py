@@ -108,6 +108,7 @@ def _convert(value: object, kind: object, names: Names) -> object:
     except UNREADABLE:
         if not isinstance(value, list):
             raise
+    msgspec.convert([], kind)  # Raises where the field is no list.
     return _readable_items(value, kind, names)
 
 

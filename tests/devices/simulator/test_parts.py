@@ -71,9 +71,9 @@ def profile(
     return msgspec.convert(values, CsChargingProfiles)
 
 
-TX = {"chargingProfilePurpose": "TxProfile"}
-ABSOLUTE = {"chargingProfileKind": "Absolute"}
-DAILY = {"chargingProfileKind": "Recurring", "recurrencyKind": "Daily"}
+TX: dict[str, Any] = {"chargingProfilePurpose": "TxProfile"}
+ABSOLUTE: dict[str, Any] = {"chargingProfileKind": "Absolute"}
+DAILY: dict[str, Any] = {"chargingProfileKind": "Recurring", "recurrencyKind": "Daily"}
 STARTED = "2026-03-01T11:59:30Z"
 CASES: list[tuple[str, list[CsChargingProfiles], float | None, float]] = [
     ("none: the charger's maximum", [], 0.0, 32.0),
