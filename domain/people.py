@@ -132,7 +132,14 @@ async def sign_out(access: Access, *, everywhere: bool, bus: EventBus) -> None:
 
 
 async def create_administrator(name: str, email: str, password: str, *, passwords: Passwords, now: datetime) -> UUID:
-    """A new account with the portal-wide role. ValidationError names every wrong field, ConflictError a taken address."""
+    """A new account with the portal-wide role; errors as `create_account`."""
+    return await create_account(name, email, password, is_administrator=True, passwords=passwords, now=now)
+
+
+async def create_account(
+    name: str, email: str, password: str, *, is_administrator: bool = False, passwords: Passwords, now: datetime
+) -> UUID:
+    """A new account, made by the operator. ValidationError names every wrong field, ConflictError a taken address."""
     problems = Problems()
     name, address = problems.text("name", name), problems.email("email", email)
     check_password(problems, "password", password, email=address)
@@ -143,14 +150,14 @@ async def create_administrator(name: str, email: str, password: str, *, password
         name=name,
         email=address,
         password_hash=hashed,
-        is_administrator=True,
+        is_administrator=is_administrator,
         is_active=True,
         created_at=now,
     )
     try:
         async with in_transaction():
             await row.save(force_create=True)
-            after = {"name": name, "email": address, "isAdministrator": True}
+            after = {"name": name, "email": address, "isAdministrator": is_administrator}
             await audit.record_operator("user.create", "User", row.id, now=now, after=after)
     except IntegrityError as error:
         message = "There is an account with this address already; another administrator can promote it."
