@@ -47,7 +47,7 @@ class PermissionRow:
 def _seen(access: Access, arguments: list[object]) -> str:
     arguments.append(access.now)
     now = f"${len(arguments)}"
-    visible = access.permissions_condition("p", arguments)
+    visible = f"{access.permissions_condition('p', arguments)} AND {_object_seen(access, arguments)}"
     granting = access.granting_condition("p", arguments)
     is_valid = f"p.revoked_at IS NULL AND p.valid_from <= {now} AND (p.valid_to IS NULL OR p.valid_to > {now})"
     return (
@@ -60,6 +60,17 @@ def _seen(access: Access, arguments: list[object]) -> str:
         " LEFT JOIN users u ON u.id = p.user_id LEFT JOIN users g ON g.id = p.granted_by_id"
         " LEFT JOIN users r ON r.id = p.revoked_by_id"
     )
+
+
+def _object_seen(access: Access, arguments: list[object]) -> str:
+    """What a grant is on exists for this person too: who lost the last right to a place no longer sees its grants."""
+    site = access.installations_condition("seen_i", arguments)
+    charger = access.chargers_condition("seen_c", arguments)
+    at_site = f"SELECT 1 FROM installations seen_i WHERE seen_i.id = p.installation_id AND {site}"  # noqa: S608
+    at_charger = (
+        f"SELECT 1 FROM chargers seen_c WHERE seen_c.id = p.charger_id AND seen_c.removed_at IS NULL AND {charger}"  # noqa: S608
+    )
+    return f"CASE WHEN p.charger_id IS NULL THEN EXISTS ({at_site}) ELSE EXISTS ({at_charger}) END"
 
 
 async def permissions_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, PermissionRow]:

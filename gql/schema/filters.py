@@ -1,13 +1,13 @@
 """Filters of single values, and the terms that they become."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import strawberry
 
-from domain.filters import Comparison, Condition, Every, Term
+from domain.filters import Comparison, Condition, Every, Not, Some, Term
 from gql import ids
 
 
@@ -88,3 +88,26 @@ def id_terms(column: str, given: IDFilter | None, type_name: str) -> Iterator[Co
 def every(*parts: Iterator[Condition]) -> Every:
     """All of these terms."""
     return Every(tuple(condition for part in parts for condition in part))
+
+
+def any_of(column: str, values: Iterable[object] | None) -> Iterator[Condition]:
+    """The term of a column that is one of these; nothing when the list is absent."""
+    if values is not None and values is not strawberry.UNSET:
+        yield Term(column, Comparison.ONE_OF, tuple(values))
+
+
+def exactly(column: str, value: object) -> Iterator[Condition]:
+    """The term of a column that is this; nothing when it is absent."""
+    if value is not None and value is not strawberry.UNSET:
+        yield Term(column, Comparison.EQUALS, value)
+
+
+def combined(given: Any, *parts: Iterator[Condition]) -> Every:
+    """All of these terms, and what the input's `and_`, `or_` and `not_` say."""
+    conditions = [condition for part in parts for condition in part]
+    conditions += [one.to_domain() for one in given.and_ or ()]
+    if given.or_ is not None and given.or_ is not strawberry.UNSET:
+        conditions.append(Some(tuple(one.to_domain() for one in given.or_)))
+    if given.not_ is not None and given.not_ is not strawberry.UNSET:
+        conditions.append(Not(given.not_.to_domain()))
+    return Every(tuple(conditions))

@@ -20,22 +20,39 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 
 from gql.ids import global_id
-from gql.schema import enums, people, root
+from gql.schema import chargers, circuits, enums, installations, people, permissions, root
 from gql.schema.errors import ERRORS
 from gql.schema.fields import READ, RELATION
 from gql.schema.mutations import register_loads
 from gql.schema.nodes import NodeKind, type_name_of
 from gql.schema.scalars import SCALARS
 
-NODES: Final[tuple[NodeKind, ...]] = (*people.NODES,)
+NODES: Final[tuple[NodeKind, ...]] = (
+    *people.NODES,
+    *installations.NODES,
+    *circuits.NODES,
+    *chargers.NODES,
+    *permissions.NODES,
+)
 """Everything with a global id."""
 
 ROWS: Final[Mapping[type, type]] = {}
 """Rows of types without an id that are members of unions, by their class: (row class → schema type)."""
 
 
-QUERIES: Final[tuple[type, ...]] = (root.RootQueries, people.PeopleQueries)
-MUTATIONS: Final[tuple[type, ...]] = ()
+QUERIES: Final[tuple[type, ...]] = (
+    root.RootQueries,
+    people.PeopleQueries,
+    installations.InstallationQueries,
+    chargers.ChargerQueries,
+)
+MUTATIONS: Final[tuple[type, ...]] = (
+    people.PeopleMutations,
+    permissions.PermissionMutations,
+    installations.InstallationMutations,
+    circuits.CircuitMutations,
+    chargers.ChargerMutations,
+)
 SUBSCRIPTIONS: Final[tuple[type, ...]] = ()
 
 _BACKREF = "strawberry-definition"

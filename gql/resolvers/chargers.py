@@ -1,0 +1,122 @@
+"""Chargers: lists, and the changes that people make."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from domain import chargers
+from domain.charger_views import BY_NAME, ChargerOrder, ChargerRow, chargers_page
+from domain.chargers import ChargerChanges, Electrical
+from domain.filters import ANYTHING, Comparison, Condition, Every, Term
+from domain.pages import Page, PageRequest
+from domain.permission_views import PermissionRow, permissions_page
+from domain.roles import PhaseRotation, Unset
+from gql import ids
+from gql.context import Context
+from gql.made import Made
+
+
+async def chargers_list(
+    context: Context,
+    _root: Any,
+    request: PageRequest,
+    *,
+    where: Condition | None = None,
+    order_by: Sequence[ChargerOrder] | None = None,
+) -> Page[ChargerRow]:
+    """The chargers that exist for the viewer."""
+    return await chargers_page(context.access, request, where=where or ANYTHING, order=order_by or BY_NAME)
+
+
+async def permissions_of(
+    context: Context, row: ChargerRow, request: PageRequest, *, where: Condition | None = None
+) -> Page[PermissionRow]:
+    """Grants on just this charger, given where it stands, as far as they exist for the viewer."""
+    here = Every(
+        (
+            Term("chargerId", Comparison.EQUALS, row.id),
+            Term("installationId", Comparison.EQUALS, row.installation_id),
+        )
+    )
+    return await permissions_page(context.access, request, where=where or ANYTHING, within=here)
+
+
+async def add_charger(
+    context: Context,
+    *,
+    circuit_id: str,
+    name: str,
+    identity: str,
+    evse: int,
+    phase_rotation: PhaseRotation,
+    min_current_a: float,
+    max_current_a: float,
+    offline_current_a: float | Unset | None,
+    can_switch_phases: bool,
+) -> Made:
+    """The new charger, with its password."""
+    electrical = Electrical(
+        phase_rotation=phase_rotation,
+        min_current_a=min_current_a,
+        max_current_a=max_current_a,
+        offline_current_a=None if isinstance(offline_current_a, Unset) else offline_current_a,
+        can_switch_phases=can_switch_phases,
+    )
+    added = await chargers.add_charger(
+        context.access,
+        ids.uuid_of(circuit_id, "Circuit", at="circuitId"),
+        name=name,
+        identity=identity,
+        evse=evse,
+        electrical=electrical,
+        secret=context.ports.secret_key,
+        bus=context.ports.bus,
+    )
+    return Made(added.charger_id, {"password": added.password})
+
+
+async def update_charger(
+    context: Context,
+    *,
+    charger_id: str,
+    name: str | Unset | None,
+    phase_rotation: PhaseRotation | Unset | None,
+    min_current_a: float | Unset | None,
+    max_current_a: float | Unset | None,
+    offline_current_a: float | Unset | None,
+    can_switch_phases: bool | Unset | None,
+    authentication_required: bool | Unset | None,
+    is_enabled: bool | Unset | None,
+) -> UUID:
+    """The changed charger."""
+    changes = ChargerChanges(
+        name=name,
+        phase_rotation=phase_rotation,
+        min_current_a=min_current_a,
+        max_current_a=max_current_a,
+        offline_current_a=offline_current_a,
+        can_switch_phases=can_switch_phases,
+        authentication_required=authentication_required,
+        is_enabled=is_enabled,
+    )
+    charger = ids.uuid_of(charger_id, "Charger", at="chargerId")
+    return await chargers.update_charger(context.access, charger, changes, bus=context.ports.bus)
+
+
+async def rotate_charger_password(context: Context, *, charger_id: str) -> Made:
+    """The charger, with its new password."""
+    charger = ids.uuid_of(charger_id, "Charger", at="chargerId")
+    rotated = await chargers.rotate_charger_password(context.access, charger, secret=context.ports.secret_key)
+    return Made(rotated.charger_id, {"password": rotated.password})
+
+
+async def move_charger(context: Context, *, charger_id: str, circuit_id: str) -> UUID:
+    """The charger where it hangs now."""
+    charger = ids.uuid_of(charger_id, "Charger", at="chargerId")
+    circuit = ids.uuid_of(circuit_id, "Circuit", at="circuitId")
+    return await chargers.move_charger(context.access, charger, circuit, bus=context.ports.bus)
+
+
+async def remove_charger(context: Context, *, id: str) -> None:
+    """The charger is gone."""
+    await chargers.remove_charger(context.access, ids.uuid_of(id, "Charger", at="id"), bus=context.ports.bus)

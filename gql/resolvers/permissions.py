@@ -1,0 +1,65 @@
+"""Grants: given, taken, and whose and where they are."""
+
+from datetime import datetime
+from uuid import UUID
+
+from domain import permissions
+from domain.charger_views import ChargerRow, chargers_by_ids
+from domain.errors import invalid
+from domain.installation_views import InstallationRow, installations_by_ids
+from domain.people import PersonRow, people_by_ids
+from domain.permission_views import InvitationRow, PermissionRow
+from domain.permissions import Grant, Subject
+from domain.roles import Role, Unset
+from gql import ids
+from gql.context import Context
+
+
+async def subject_of(context: Context, row: PermissionRow) -> PersonRow | InvitationRow | None:
+    """Who holds it, or is invited to."""
+    return row.invitation or await context.load(people_by_ids, row.user_id)
+
+
+async def object_of(context: Context, row: PermissionRow) -> InstallationRow | ChargerRow | None:
+    """What it is on."""
+    if row.charger_id is not None:
+        return await context.load(chargers_by_ids, row.charger_id)
+    return await context.load(installations_by_ids, row.installation_id)
+
+
+async def grant_permission(
+    context: Context,
+    *,
+    subject: Subject,
+    object_id: str,
+    role: Role,
+    valid_from: datetime | Unset | None,
+    valid_to: datetime | Unset | None,
+    external_id: str | Unset | None,
+) -> UUID:
+    """The grant."""
+    grant = Grant(
+        subject=subject,
+        object_id=ids.uuid_of(object_id, "Installation", "Charger", at="objectId"),
+        role=role,
+        valid_from=None if isinstance(valid_from, Unset) else valid_from,
+        valid_to=None if isinstance(valid_to, Unset) else valid_to,
+        external_id=None if isinstance(external_id, Unset) else external_id,
+    )
+    return await permissions.grant_permission(context.access, grant, bus=context.ports.bus)
+
+
+async def revoke_permission(
+    context: Context, *, permission_id: str | Unset | None, external_id: str | Unset | None
+) -> UUID:
+    """The grant, now over."""
+    named = None if isinstance(permission_id, Unset) else permission_id
+    given = None if isinstance(external_id, Unset) else external_id
+    if (named is None) == (given is None):
+        raise invalid("permissionId", "Name the permission by one of permissionId and externalId.")
+    return await permissions.revoke_permission(
+        context.access,
+        permission_id=ids.optional_uuid_of(named, "Permission", at="permissionId"),
+        external_id=given,
+        bus=context.ports.bus,
+    )

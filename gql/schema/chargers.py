@@ -1,0 +1,258 @@
+"""Chargers, their lists, and the changes that people make to them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import strawberry
+
+from domain.charger_views import ChargerOrder as DomainOrder
+from domain.charger_views import ChargerRow, chargers_by_ids
+from domain.circuit_views import circuits_by_ids
+from domain.filters import Condition
+from domain.installation_views import installations_by_ids
+from domain.live_status import visible_statuses
+from domain.roles import OperatingMode, PhaseRotation, Role
+from gql.resolvers import chargers as resolvers
+from gql.schema.charger_status import ChargerStatus
+from gql.schema.connections import Connection
+from gql.schema.enums import OrderDirection
+from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
+from gql.schema.fields import connection, related
+from gql.schema.filters import IDFilter, StringFilter, any_of, combined, exactly, id_terms, terms
+from gql.schema.mutations import REMOVED, Thing, mutation
+from gql.schema.nodes import Node, NodeKind
+from gql.schema.permissions import PermissionWhere
+from gql.schema.removal import RemoveInput, RemoveResult
+
+if TYPE_CHECKING:
+    from gql.schema.circuits import Circuit
+    from gql.schema.installations import Installation
+    from gql.schema.permissions import Permission
+
+
+@strawberry.type(
+    description="What a car plugs into; a station with two sockets is two chargers of one identity. "
+    "What is nullable is null for those who may only charge here."
+)
+class Charger(Node):
+    """Read from ChargerRow."""
+
+    name: str = strawberry.field(description="Usually that of the parking space.")
+    identity: str | None = strawberry.field(description="The OCPP charge point identity.")
+    evse: int | None = strawberry.field(description="Which socket of the station, from 1.")
+    serial_number: str | None
+    vendor: str | None
+    model: str | None
+    firmware_version: str | None
+    installation: Annotated["Installation", strawberry.lazy("gql.schema.installations")] = related(
+        installations_by_ids, lambda row: row.installation_id
+    )
+    circuit: Annotated["Circuit", strawberry.lazy("gql.schema.circuits")] | None = related(
+        circuits_by_ids,
+        lambda row: row.circuit_id,
+        description="For OWNER of the installation, SERVICE and ADMINISTRATOR.",
+    )
+    phase_rotation: PhaseRotation | None = strawberry.field(
+        description="Which grid lines hang at its terminals, in terminal order (R, S, T = L1, L2, L3)."
+    )
+    min_current_a: float = strawberry.field(description="Below this it does not charge.")
+    max_current_a: float
+    offline_current_a: float | None = strawberry.field(
+        description="What it may draw on each phase while it is off the net; null also where the balancer plans it."
+    )
+    can_switch_phases: bool | None = strawberry.field(description="Between three phases and one.")
+    authentication_required: bool | None = strawberry.field(description="Null: as the installation says.")
+    is_enabled: bool
+    created_at: datetime | None
+    last_seen_at: datetime | None = strawberry.field(description="When its station was last heard.")
+    status: ChargerStatus = related(visible_statuses, lambda row: row.id)
+    permissions = connection(
+        resolvers.permissions_of,
+        Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
+        further={"where": PermissionWhere | None},
+        description="Grants on just this charger: all for its owners and administrators, else the viewer's own.",
+    )
+    viewer_roles: list[Role] = strawberry.field(description="What the viewer holds here, through the installation too.")
+
+
+@strawberry.enum(description="What chargers are ordered by.")
+class ChargerOrderField(StrEnum):
+    """What chargers are ordered by."""
+
+    NAME = "NAME"
+    CREATED_AT = "CREATED_AT"
+
+
+@strawberry.input(description="One term of an order; ties go by id.")
+class ChargerOrder:
+    """Becomes the domain's."""
+
+    field: ChargerOrderField
+    direction: OrderDirection = OrderDirection.ASC
+
+    def to_domain(self) -> DomainOrder:
+        """The same as the domain knows it."""
+        return DomainOrder(self.field.value, self.direction is OrderDirection.DESC)
+
+
+@strawberry.input(description="Several fields are AND, a list is any of; at most 4 levels and 50 terms.")
+class ChargerWhere:
+    """Becomes a condition."""
+
+    id: IDFilter | None = strawberry.UNSET
+    name: StringFilter | None = strawberry.UNSET
+    identity: StringFilter | None = strawberry.UNSET
+    serial_number: StringFilter | None = strawberry.UNSET
+    installation_id: IDFilter | None = strawberry.UNSET
+    circuit_id: IDFilter | None = strawberry.UNSET
+    mode: list[OperatingMode] | None = strawberry.UNSET
+    is_online: bool | None = strawberry.UNSET
+    viewer_may_charge: bool | None = strawberry.field(
+        description="Where the viewer would be accepted now.", default=strawberry.UNSET
+    )
+    and_: list["ChargerWhere"] | None = strawberry.field(name="AND", default=strawberry.UNSET)
+    or_: list["ChargerWhere"] | None = strawberry.field(name="OR", default=strawberry.UNSET)
+    not_: Optional["ChargerWhere"] = strawberry.field(name="NOT", default=strawberry.UNSET)
+
+    def to_domain(self) -> Condition:
+        """The condition."""
+        return combined(
+            self,
+            id_terms("id", self.id, "Charger"),
+            terms("name", self.name),
+            terms("identity", self.identity),
+            terms("serialNumber", self.serial_number),
+            id_terms("installationId", self.installation_id, "Installation"),
+            id_terms("circuitId", self.circuit_id, "Circuit"),
+            any_of("mode", self.mode),
+            exactly("isOnline", self.is_online),
+            exactly("viewerMayCharge", self.viewer_may_charge),
+        )
+
+
+@strawberry.type
+class ChargerQueries:
+    """Root fields about chargers."""
+
+    chargers = connection(
+        resolvers.chargers_list,
+        Connection[Charger],
+        further={"where": ChargerWhere | None, "order_by": list[ChargerOrder] | None},
+        description="Those at which the viewer holds something, in all installations; by name unless ordered.",
+    )
+
+
+@strawberry.input(
+    description="A new charger. The identity is what its socket signs in with; two sockets of one differ in evse."
+)
+class AddChargerInput:
+    """Its station is made on demand."""
+
+    circuit_id: strawberry.ID
+    name: str
+    identity: str
+    evse: int = 1
+    phase_rotation: PhaseRotation = PhaseRotation.RST
+    min_current_a: float = 6
+    max_current_a: float = 32
+    offline_current_a: float | None = strawberry.UNSET
+    can_switch_phases: bool = False
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="An absent field stays. What is electrical: SERVICE and ADMINISTRATOR. authenticationRequired: OWNER of the "
+    "installation and ADMINISTRATOR. A field that is not the viewer's: NotAllowedError with its path, nothing changed."
+)
+class UpdateChargerInput:
+    """Null clears offlineCurrentA and authenticationRequired only."""
+
+    charger_id: strawberry.ID
+    name: str | None = strawberry.UNSET
+    phase_rotation: PhaseRotation | None = strawberry.UNSET
+    min_current_a: float | None = strawberry.UNSET
+    max_current_a: float | None = strawberry.UNSET
+    offline_current_a: float | None = strawberry.UNSET
+    can_switch_phases: bool | None = strawberry.UNSET
+    authentication_required: bool | None = strawberry.UNSET
+    is_enabled: bool | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="The charger whose station gets a new password.")
+class RotateChargerPasswordInput:
+    """By any charger of the station."""
+
+    charger_id: strawberry.ID
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="To any circuit on which the viewer is SERVICE or ADMINISTRATOR; old sessions stay where they were."
+)
+class MoveChargerInput:
+    """Within a site or to another."""
+
+    charger_id: strawberry.ID
+    circuit_id: strawberry.ID
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.type(description="The charger as it is now.")
+class ChargerSuccess:
+    """Read anew."""
+
+    charger: Charger
+    password: str | None = strawberry.field(description="To enter in the charger; shown once, when made or rotated.")
+
+
+ChargerResult = Annotated[
+    ChargerSuccess | ValidationError | NotFoundError | NotAllowedError | ConflictError,
+    strawberry.union("ChargerResult"),
+]
+_CHARGER = Thing(ChargerSuccess, "charger", "Charger")
+
+
+@strawberry.type
+class ChargerMutations:
+    """Changes of chargers."""
+
+    add_charger = mutation(
+        resolvers.add_charger,
+        AddChargerInput,
+        ChargerResult,
+        _CHARGER,
+        description="Adds a charger to a circuit. For SERVICE and ADMINISTRATOR.",
+    )
+    update_charger = mutation(
+        resolvers.update_charger,
+        UpdateChargerInput,
+        ChargerResult,
+        _CHARGER,
+        description="Changes a charger. For OWNER, SERVICE and ADMINISTRATOR, field by field.",
+    )
+    rotate_charger_password = mutation(
+        resolvers.rotate_charger_password,
+        RotateChargerPasswordInput,
+        ChargerResult,
+        _CHARGER,
+        description="A new OCPP password; the old one works until the first sign-in with the new. For SERVICE and ADMINISTRATOR.",
+    )
+    move_charger = mutation(
+        resolvers.move_charger,
+        MoveChargerInput,
+        ChargerResult,
+        _CHARGER,
+        description="Hangs a charger elsewhere; refused (IN_USE) while a car charges there. For SERVICE and ADMINISTRATOR on both.",
+    )
+    remove_charger = mutation(
+        resolvers.remove_charger,
+        RemoveInput,
+        RemoveResult,
+        REMOVED,
+        description="Takes a charger away; its sessions stay. Refused (IN_USE) while a car charges. For SERVICE and ADMINISTRATOR.",
+    )
+
+
+NODES = (NodeKind(Charger, ChargerRow, chargers_by_ids),)

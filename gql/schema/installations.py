@@ -1,0 +1,270 @@
+"""Sites, their lists, and the changes that people make to them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import strawberry
+from strawberry.types.info import Info
+
+from domain import installations as domain_installations
+from domain.circuit_views import CircuitRow
+from domain.filters import Condition
+from domain.installation_views import InstallationOrder as DomainOrder
+from domain.installation_views import InstallationRow, installations_by_ids
+from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
+from gql.context import Context
+from gql.resolvers import installations as resolvers
+from gql.schema.chargers import ChargerOrder, ChargerWhere
+from gql.schema.connections import Connection
+from gql.schema.enums import OrderDirection
+from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
+from gql.schema.fields import connection, resolved
+from gql.schema.filters import IDFilter, StringFilter, any_of, combined, id_terms, terms
+from gql.schema.mutations import Thing, mutation
+from gql.schema.nodes import Node, NodeKind
+from gql.schema.permissions import PermissionWhere
+from gql.schema.quantities import PhaseAmps, PhaseAmpsInput
+
+if TYPE_CHECKING:
+    from gql.schema.chargers import Charger
+    from gql.schema.circuits import Circuit
+    from gql.schema.permissions import Permission
+
+
+@strawberry.type(description="Where a site is.")
+class Address:
+    """Read from domain.installations.Address."""
+
+    street: str | None
+    postal_code: str | None
+    city: str | None
+    country_code: str = strawberry.field(description="ISO 3166-1, two letters.")
+
+
+async def _circuits(root: Any, info: Info[Context, Any]) -> list[CircuitRow]:
+    return list(await resolvers.circuits_of(info.context, root))
+
+
+@strawberry.type(
+    description="A site. Who holds only a charger here sees id, name, timeZone, viewerRoles and, through the connections, "
+    "what is theirs; the rest is null or empty."
+)
+class Installation(Node):
+    """Read from InstallationRow."""
+
+    name: str
+    time_zone: str = strawberry.field(description="IANA name; local dates and times of the site are in it.")
+    is_active: bool | None = strawberry.field(description="Where false, nobody charges.")
+    created_at: datetime | None
+    address: Address | None
+    currency: str | None = strawberry.field(description="ISO 4217.")
+    category: InstallationCategory | None
+    network_type: NetworkType | None
+    main_breaker_a: float | None = strawberry.field(
+        description="Rating of the main breaker, in ampere; of its weakest line where they differ."
+    )
+    available_current_a: PhaseAmps | None = strawberry.field(
+        description="The limit in force on each line, for the cars and all else behind the main breaker: set, scheduled or metered."
+    )
+    available_current_mode: AvailableCurrentMode | None
+    available_current_expires_at: datetime | None = strawberry.field(
+        description="Then fallbackCurrentA is in force; null = never."
+    )
+    fallback_current_a: PhaseAmps | None = strawberry.field(description="Null = the main breaker.")
+    three_to_one_phase_switch_current_a: float | None
+    circuits = resolved(
+        _circuits,
+        list[Annotated["Circuit", strawberry.lazy("gql.schema.circuits")]],
+        description="The whole tree, parents first; at most 1,000. Empty for those who only charge here.",
+    )
+    chargers = connection(
+        resolvers.chargers_of,
+        Connection[Annotated["Charger", strawberry.lazy("gql.schema.chargers")]],
+        further={"where": ChargerWhere | None, "order_by": list[ChargerOrder] | None},
+    )
+    permissions = connection(
+        resolvers.permissions_of,
+        Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
+        further={"where": PermissionWhere | None},
+        description="Grants here and on the chargers here: all for owners and administrators, else the viewer's own.",
+    )
+    viewer_roles: list[Role] = strawberry.field(description="What the viewer holds on the whole of it.")
+
+
+@strawberry.enum(description="What installations are ordered by.")
+class InstallationOrderField(StrEnum):
+    """What installations are ordered by."""
+
+    NAME = "NAME"
+    CREATED_AT = "CREATED_AT"
+
+
+@strawberry.input(description="One term of an order; ties go by id.")
+class InstallationOrder:
+    """Becomes the domain's."""
+
+    field: InstallationOrderField
+    direction: OrderDirection = OrderDirection.ASC
+
+    def to_domain(self) -> DomainOrder:
+        """The same as the domain knows it."""
+        return DomainOrder(self.field.value, self.direction is OrderDirection.DESC)
+
+
+@strawberry.input(description="Several fields are AND, a list is any of; at most 4 levels and 50 terms.")
+class InstallationWhere:
+    """Becomes a condition."""
+
+    id: IDFilter | None = strawberry.UNSET
+    name: StringFilter | None = strawberry.UNSET
+    category: list[InstallationCategory] | None = strawberry.UNSET
+    viewer_role: list[Role] | None = strawberry.field(
+        description="Any of these roles, held there or at a charger there.", default=strawberry.UNSET
+    )
+    and_: list["InstallationWhere"] | None = strawberry.field(name="AND", default=strawberry.UNSET)
+    or_: list["InstallationWhere"] | None = strawberry.field(name="OR", default=strawberry.UNSET)
+    not_: Optional["InstallationWhere"] = strawberry.field(name="NOT", default=strawberry.UNSET)
+
+    def to_domain(self) -> Condition:
+        """The condition."""
+        return combined(
+            self,
+            id_terms("id", self.id, "Installation"),
+            terms("name", self.name),
+            any_of("category", self.category),
+            any_of("viewerRole", self.viewer_role),
+        )
+
+
+@strawberry.type
+class InstallationQueries:
+    """Root fields about sites."""
+
+    installations = connection(
+        resolvers.installations_list,
+        Connection[Installation],
+        further={"where": InstallationWhere | None, "order_by": list[InstallationOrder] | None},
+        description="Those at which the viewer holds something, be it one charger; by name unless ordered.",
+    )
+
+
+@strawberry.input(description="Where a site is.")
+class AddressInput:
+    """Becomes the domain's."""
+
+    street: str | None = strawberry.UNSET
+    postal_code: str | None = strawberry.UNSET
+    city: str | None = strawberry.UNSET
+    country_code: str
+
+    def to_domain(self) -> domain_installations.Address:
+        """The same as the domain knows it."""
+        return domain_installations.Address(
+            self.street or None, self.postal_code or None, self.city or None, self.country_code
+        )
+
+
+@strawberry.input(description="A new site. `timeZone` is an IANA name, `currency` an ISO 4217 code.")
+class CreateInstallationInput:
+    """Its main breaker becomes the root circuit."""
+
+    name: str
+    address: AddressInput
+    time_zone: str
+    currency: str
+    category: InstallationCategory
+    network_type: NetworkType
+    main_breaker_a: float
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="Breaker, network and switch current: SERVICE and ADMINISTRATOR; a field that is not the viewer's: "
+    "NotAllowedError with its path, nothing changed."
+)
+class UpdateInstallationInput:
+    """An absent field stays."""
+
+    installation_id: strawberry.ID
+    name: str | None = strawberry.UNSET
+    address: AddressInput | None = strawberry.UNSET
+    category: InstallationCategory | None = strawberry.UNSET
+    network_type: NetworkType | None = strawberry.UNSET
+    main_breaker_a: float | None = strawberry.UNSET
+    three_to_one_phase_switch_current_a: float | None = strawberry.UNSET
+    is_active: bool | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="At most mainBreakerA on each line; ends METER and SCHEDULE until cleared or expired.")
+class SetAvailableCurrentInput:
+    """For a time, or until it is changed."""
+
+    installation_id: strawberry.ID
+    available_current_a: PhaseAmpsInput
+    valid_for_seconds: int | None = strawberry.UNSET
+    fallback_current_a: PhaseAmpsInput | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="The limit that a person set ends; `mode` decides what sets it from now on.")
+class ClearAvailableCurrentInput:
+    """Back to the main breaker, or to what the mode says."""
+
+    installation_id: strawberry.ID
+    mode: AvailableCurrentMode = AvailableCurrentMode.MANUAL
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.type(description="The site as it is now.")
+class InstallationSuccess:
+    """Read anew."""
+
+    installation: Installation
+
+
+InstallationResult = Annotated[
+    InstallationSuccess | ValidationError | NotFoundError | NotAllowedError | ConflictError,
+    strawberry.union("InstallationResult"),
+]
+_INSTALLATION = Thing(InstallationSuccess, "installation", "Installation")
+
+
+@strawberry.type
+class InstallationMutations:
+    """Changes of sites."""
+
+    create_installation = mutation(
+        resolvers.create_installation,
+        CreateInstallationInput,
+        InstallationResult,
+        _INSTALLATION,
+        description="Makes a site with its main breaker. For administrators, or for anyone where the operator allows it: "
+        "who makes it holds SERVICE there and names an owner.",
+    )
+    update_installation = mutation(
+        resolvers.update_installation,
+        UpdateInstallationInput,
+        InstallationResult,
+        _INSTALLATION,
+        description="Changes a site. For OWNER, SERVICE and ADMINISTRATOR.",
+    )
+    set_available_current = mutation(
+        resolvers.set_available_current,
+        SetAvailableCurrentInput,
+        InstallationResult,
+        _INSTALLATION,
+        description="Limits the current of the site on each line. For OWNER, SERVICE and ADMINISTRATOR.",
+    )
+    clear_available_current = mutation(
+        resolvers.clear_available_current,
+        ClearAvailableCurrentInput,
+        InstallationResult,
+        _INSTALLATION,
+        description="Ends the limit that a person set. For OWNER, SERVICE and ADMINISTRATOR.",
+    )
+
+
+NODES = (NodeKind(Installation, InstallationRow, installations_by_ids),)
+ROWS = {domain_installations.Address: Address}
