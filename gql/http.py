@@ -41,7 +41,7 @@ class HttpEndpoint:
         self._engine = engine
         self._origins = origins
 
-    async def __call__(self, request: HttpRequest) -> Response:
+    async def answer(self, request: HttpRequest) -> Response:
         """The response; trouble in it is GraphQL errors, whatever the status."""
         if request.method == "GET" and _wants_page(request):
             return HTMLResponse(PAGE, headers=PAGE_HEADERS)

@@ -20,7 +20,7 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 
 from gql.ids import global_id
-from gql.schema import chargers, circuits, enums, installations, people, permissions, root
+from gql.schema import chargers, circuits, enums, installations, live, people, permissions, root
 from gql.schema.errors import ERRORS
 from gql.schema.fields import READ, RELATION
 from gql.schema.mutations import register_loads
@@ -53,7 +53,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     circuits.CircuitMutations,
     chargers.ChargerMutations,
 )
-SUBSCRIPTIONS: Final[tuple[type, ...]] = ()
+SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions,)
 
 _BACKREF = "strawberry-definition"
 

@@ -1,0 +1,42 @@
+"""The GraphQL edge as app mounts it: its routes, made of the ports it needs."""
+
+from typing import Final
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from gql.audiences import Audiences
+from gql.context import Ports
+from gql.engine import Engine
+from gql.http import HttpEndpoint
+from gql.limits import POINTS_PER_MINUTE, Meter
+from gql.origins import Origins
+from gql.schema.public import public_schema
+from gql.socket import SocketCounts, SocketEndpoint
+
+PATH: Final = "/graphql"
+
+
+class Edge:
+    """One API over HTTP and WebSocket. `points_per_minute` bounds each caller in this process."""
+
+    def __init__(self, ports: Ports, *, points_per_minute: int = POINTS_PER_MINUTE) -> None:
+        schema = public_schema()
+        origins = Origins(ports.public_url)
+        self.engine = Engine(
+            schema.core, schema.execution_context_class, ports=ports, meter=Meter(ports.clock, points_per_minute)
+        )
+        self.audiences = Audiences(self.engine)
+        self._http = HttpEndpoint(self.engine, origins)
+        self._socket = SocketEndpoint(self.engine, origins, self.audiences)
+
+    def routes(self) -> list[BaseRoute]:
+        """`/graphql`: operations by POST and GET, a page for people by GET, graphql-transport-ws."""
+        return [
+            Route(PATH, self._http.answer, methods=["GET", "POST"]),
+            WebSocketRoute(PATH, self._socket),
+        ]
+
+    @property
+    def counts(self) -> SocketCounts:
+        """Connections and operations at this moment."""
+        return self._socket.counts

@@ -1,0 +1,288 @@
+"""Streams: the present state first, then what changes, for whoever asks and no further than they may see."""
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from domain import events
+from domain.access import Access
+from domain.charger_views import ChargerRow, chargers_by_ids
+from domain.clock import Clock
+from domain.errors import NotFoundError, UnauthenticatedError
+from domain.events import ChargerStatusChanged, Event, InstallationChanged, PermissionChanged
+from domain.installation_views import InstallationRow, installations_by_ids
+from domain.live_status import (
+    followed_charger,
+    followed_installation,
+    followed_statuses,
+    visible_status,
+    visible_statuses,
+)
+from domain.roles import Role
+from gql.context import Context
+from gql.errors import AccessEndedError
+from gql.live import Known, Live, Source
+from gql.loaders import Batch
+
+_SHARED: Final[Mapping[str, str]] = {
+    "Subscription": "chargerStatus",
+    "ChargerStatusEvent": "cursor isResync kind chargerId charger",
+    "Charger": "id name identity evse serialNumber vendor model firmwareVersion phaseRotation minCurrentA maxCurrentA"
+    " offlineCurrentA canSwitchPhases authenticationRequired isEnabled createdAt lastSeenAt status installation",
+    "Installation": "id name timeZone",
+    "ChargerStatus": "mode isOnline powerKw currentA allocatedA allocatedPhases sessionEnergyKwh warnings observedAt"
+    " receivedAt version",
+    "ChargerWarning": "kind severity message since vendorCode",
+    "PhaseAmps": "l1 l2 l3",
+}
+SHARED_FIELDS: Final = frozenset(f"{kind}.{name}" for kind, names in _SHARED.items() for name in names.split())
+"""Fields that look the same to every owner of an installation; one with another field shares with nobody else."""
+
+_EPOCH: Final = secrets.token_hex(4)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEventRow:
+    """One event of `chargerStatus`; `kind` is a LiveEventKind's name."""
+
+    kind: str
+    cursor: str
+    is_resync: bool = False
+    charger_id: UUID | None = None
+    charger: ChargerRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEventRow:
+    """What the viewer may do has changed there."""
+
+    at: datetime
+    installation_ids: tuple[UUID, ...]
+    charger_ids: tuple[UUID, ...] = ()
+
+
+class StatusSource:
+    """The statuses of an installation's chargers, or of one charger."""
+
+    def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None) -> None:
+        self.access = access
+        self.channel = events.installation_channel(installation_id)
+        self.is_over = False
+        self._installation_id = installation_id
+        self._charger_id = charger_id
+        self._position = 0
+        self._statuses: dict[UUID, ChargerStatusChanged] = {}
+        self._rows: Mapping[UUID, ChargerRow] = {}
+        self._installation: InstallationRow | None = None
+
+    def visibility(self, field_paths: frozenset[str]) -> object:
+        """Owners of the installation see the same; everybody else only what they themselves do."""
+        if Role.OWNER in self.access.roles_at(self._installation_id) and field_paths <= SHARED_FIELDS:
+            return "owner"
+        return _eyes(self.access)
+
+    async def open(self) -> None:
+        """The present state is read."""
+        found = await followed_statuses(self.access, self._installation_id, self._charger_id)
+        self._statuses = dict(found)
+        self._rows = await chargers_by_ids(self.access, list(found))
+        sites = await installations_by_ids(self.access, [self._installation_id])
+        self._installation = sites.get(self._installation_id)
+
+    def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
+        """Every charger's status, then READY; after a move the statuses only, which may now show more or less."""
+        if is_move:
+            return [self._changed(charger_id) for charger_id in self._rows]
+        snapshot = [self._snapshot(charger_id, is_resync=is_resync) for charger_id in self._rows]
+        return [*snapshot, Live(StatusEventRow("READY", self._cursor(), is_resync))]
+
+    async def take(self, event: Event) -> Sequence[Live]:
+        """What the fact changes here."""
+        match event:
+            case ChargerStatusChanged():
+                return self._take_status(event)
+            case InstallationChanged():
+                return await self._reload()
+        return ()
+
+    async def refresh(self) -> Sequence[Live]:
+        """Statuses that changed unheard, and a heartbeat."""
+        return [*await self._reload(), Live(StatusEventRow("HEARTBEAT", self._cursor()), key="heartbeat")]
+
+    def leaving(self, successor: Source) -> Sequence[Live]:
+        """REMOVED for each charger that no longer exists for them."""
+        seen = successor.access
+        return [self._removed(one) for one in self._rows if not seen.sees_charger(one, self._installation_id)]
+
+    def _take_status(self, event: ChargerStatusChanged) -> Sequence[Live]:
+        known = self._statuses.get(event.charger_id)
+        if known is None or event.charger_id not in self._rows or event.version <= known.version:
+            return ()
+        self._statuses[event.charger_id] = event
+        self._position += 1
+        return (self._changed(event.charger_id),)
+
+    async def _reload(self) -> Sequence[Live]:
+        before, rows_before = self._statuses, self._rows
+        await self.open()
+        if self._charger_id is not None and self._charger_id not in self._rows:
+            raise AccessEndedError
+        # What was heard may be newer than what was read.
+        for charger_id, heard in before.items():
+            read = self._statuses.get(charger_id)
+            if read is not None and heard.version > read.version:
+                self._statuses[charger_id] = heard
+        gone = [one for one in rows_before if one not in self._rows]
+        changed = [
+            one
+            for one, row in self._rows.items()
+            if rows_before.get(one) != row or one not in before or before[one].version < self._statuses[one].version
+        ]
+        self._position += len(gone) + len(changed)
+        return [*(self._removed(one) for one in gone), *(self._changed(one) for one in changed)]
+
+    def _snapshot(self, charger_id: UUID, *, is_resync: bool) -> Live:
+        event = StatusEventRow("SNAPSHOT", self._cursor(), is_resync, charger_id, self._rows[charger_id])
+        return self._live(event, charger_id, key=None)
+
+    def _changed(self, charger_id: UUID) -> Live:
+        event = StatusEventRow("CHANGED", self._cursor(), False, charger_id, self._rows[charger_id])
+        return self._live(event, charger_id, key=charger_id)
+
+    def _removed(self, charger_id: UUID) -> Live:
+        return Live(StatusEventRow("REMOVED", self._cursor(), False, charger_id), key=charger_id)
+
+    def _live(self, event: StatusEventRow, charger_id: UUID, *, key: object) -> Live:
+        status, row = self._statuses[charger_id], self._rows[charger_id]
+        known: Known = {
+            (installations_by_ids, self._installation_id): self._installation,
+            (visible_statuses, charger_id): visible_status(self.access, status),
+            (chargers_by_ids, charger_id): row,
+        }
+        what = (event.kind, event.is_resync, charger_id)
+        return Live(event, key, known, same_as=(what, (status.version, row, self._installation)))
+
+    def _cursor(self) -> str:
+        return base64.urlsafe_b64encode(f"{_EPOCH}.{self._position}".encode()).decode().rstrip("=")
+
+
+class RowSource:
+    """One row and each change of it, until it is final."""
+
+    def __init__(
+        self,
+        access: Access,
+        batch: Batch[Any],
+        identity: UUID,
+        *,
+        channel: str,
+        is_final: Callable[[Any], bool],
+    ) -> None:
+        self.access = access
+        self.channel = channel
+        self.is_over = False
+        self._batch = batch
+        self._identity = identity
+        self._is_final = is_final
+        self._row: Any = None
+
+    def visibility(self, _field_paths: frozenset[str]) -> object:
+        """Shared with one's own other clients only."""
+        return _eyes(self.access)
+
+    async def open(self) -> None:
+        """The row is read. NotFoundError when it is hidden or absent."""
+        row = (await self._batch(self.access, [self._identity])).get(self._identity)
+        if row is None:
+            raise NotFoundError
+        self._row = row
+        self.is_over = self._is_final(row)
+
+    def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
+        """The row as it is."""
+        return () if is_move and not is_resync else (Live(self._row),)
+
+    async def take(self, _event: Event) -> Sequence[Live]:
+        """The row, if it is another now."""
+        before = self._row
+        try:
+            await self.open()
+        except NotFoundError:
+            raise AccessEndedError from None
+        return () if self._row == before else (Live(self._row),)
+
+    async def refresh(self) -> Sequence[Live]:
+        """The row, if it changed unheard."""
+        return await self.take(InstallationChanged(installation_id=self._identity))
+
+    def leaving(self, _successor: Source) -> Sequence[Live]:
+        """Nothing: it is seen or it is not."""
+        return ()
+
+
+class AccessSource:
+    """Changes of what one person may do."""
+
+    def __init__(self, access: Access, user_id: UUID, clock: Clock) -> None:
+        self.access = access
+        self.channel = events.user_channel(user_id)
+        self.is_over = False
+        self._user_id = user_id
+        self._clock = clock
+
+    def visibility(self, _field_paths: frozenset[str]) -> object:
+        """The person themselves, whatever they may do by now."""
+        return self._user_id
+
+    async def open(self) -> None:
+        """Nothing is there to be read."""
+
+    def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
+        """Nothing: only changes are told."""
+        del is_resync, is_move
+        return ()
+
+    async def take(self, event: Event) -> Sequence[Live]:
+        """A change of a permission, told as it is."""
+        if isinstance(event, PermissionChanged):
+            return (Live(AccessEventRow(self._clock.now(), (event.installation_id,))),)
+        return ()
+
+    async def refresh(self) -> Sequence[Live]:
+        """Nothing."""
+        return ()
+
+    def leaving(self, _successor: Source) -> Sequence[Live]:
+        """Nothing."""
+        return ()
+
+
+async def charger_status(context: Context, *, charger_id: UUID | None, installation_id: UUID | None) -> Source:
+    """The statuses of that charger or installation. NotFoundError when it is hidden or absent."""
+    access = context.access
+    if charger_id is not None:
+        return StatusSource(access, await followed_charger(access, charger_id), charger_id)
+    if installation_id is not None:
+        return StatusSource(access, await followed_installation(access, installation_id), None)
+    raise NotFoundError(path=("target",))
+
+
+def access_changed(context: Context) -> Source:
+    """Changes of what the viewer may do. UnauthenticatedError when nobody is signed in."""
+    if context.access.user_id is None:
+        raise UnauthenticatedError
+    return AccessSource(context.access, context.access.user_id, context.ports.clock)
+
+
+def _eyes(access: Access) -> object:
+    """Equal for the same person with the same rights."""
+    return (
+        access.user_id,
+        access.is_administrator,
+        frozenset(access.installations.items()),
+        frozenset(access.chargers.items()),
+    )

@@ -1,0 +1,100 @@
+"""Subscriptions: the present state (SNAPSHOT), READY, then changes."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from strawberry.types.info import Info
+
+from gql import ids
+from gql.context import Context
+from gql.ids import global_id
+from gql.live import Source
+from gql.resolvers import live
+from gql.schema.enums import LiveEventKind
+from gql.schema.fields import derived
+
+if TYPE_CHECKING:
+    from gql.schema.chargers import Charger
+
+
+@strawberry.input(
+    one_of=True, description="What to follow: one charger, or all that the viewer may see of an installation."
+)
+class StatusTarget:
+    """Exactly one of the two."""
+
+    charger_id: strawberry.ID | None = strawberry.UNSET
+    installation_id: strawberry.ID | None = strawberry.UNSET
+
+
+@strawberry.type(
+    description="`charger` is set in SNAPSHOT and CHANGED (its status is that of the event), `chargerId` in REMOVED too. "
+    "`isResync`: forget what you had."
+)
+class ChargerStatusEvent:
+    """Read from StatusEventRow."""
+
+    cursor: str = strawberry.field(
+        description="Of the place in the stream; pass that of the last event taken as `after`."
+    )
+    is_resync: bool
+    kind: LiveEventKind = derived(lambda event: LiveEventKind(event.kind))
+    charger_id: strawberry.ID | None = derived(
+        lambda event: None if event.charger_id is None else global_id("Charger", event.charger_id)
+    )
+    charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None
+
+
+def _global_ids(type_name: str, identities: Any) -> list[str]:
+    return [global_id(type_name, identity) for identity in identities]
+
+
+@strawberry.type(description="What the viewer may do there has changed: fetch anew what is on the screen.")
+class AccessEvent:
+    """Read from AccessEventRow."""
+
+    at: datetime
+    installation_ids: list[strawberry.ID] = derived(lambda event: _global_ids("Installation", event.installation_ids))
+    charger_ids: list[strawberry.ID] = derived(
+        lambda event: _global_ids("Charger", event.charger_ids),
+        description="Empty: any charger of those installations may be meant.",
+    )
+
+
+async def _charger_status(
+    info: Info[Context, Any], target: StatusTarget, after: str | None = strawberry.UNSET
+) -> Source:
+    del after  # Its place in the stream is not kept yet: whoever comes back gets a snapshot with isResync.
+    return await live.charger_status(
+        info.context,
+        charger_id=ids.optional_uuid_of(target.charger_id or None, "Charger", at="target"),
+        installation_id=ids.optional_uuid_of(target.installation_id or None, "Installation", at="target"),
+    )
+
+
+def _access_changed(info: Info[Context, Any]) -> Source:
+    return live.access_changed(info.context)
+
+
+def followed(resolver: Any, graphql_type: Any, *, description: str) -> Any:
+    """A subscription whose resolver returns a Source."""
+    return strawberry.subscription(resolver=resolver, graphql_type=graphql_type, description=description)
+
+
+@strawberry.type
+class LiveSubscriptions:
+    """Streams that are here from the first day."""
+
+    charger_status = followed(
+        _charger_status,
+        ChargerStatusEvent,
+        description="First the present status of each charger (SNAPSHOT), then READY, then changes; HEARTBEAT at least every 30 s. "
+        "Slow readers get the newest status, never an older. REMOVED: access to a charger was lost; an error with code "
+        "ACCESS_ENDED and the end: access to the target was. A hidden target is NOT_FOUND.",
+    )
+    access_changed = followed(
+        _access_changed,
+        AccessEvent,
+        description="What the viewer may do has changed: fetch anew what is on the screen.",
+    )
