@@ -12,10 +12,25 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from tortoise import connections
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import BaseORMException, DBConnectionError
 
 Row = dict[str, Any]
+
+DATABASE_AWAY = (
+    OSError,
+    DBConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""What is raised while the database cannot be reached or is going down: nothing was stored, try again later."""
+
+DATABASE_TROUBLE = (BaseORMException, asyncpg.PostgresError)
+"""What is raised when the database refuses a statement."""
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 

@@ -1,0 +1,330 @@
+"""The working set of one transaction of the machine doors: what a batch of reports concerns, read at once and written at once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from domain import faults, live, session_store, sql
+from domain.authorization import NOTHING_KNOWN, Credentials, credentials_for, normalised_card_number
+from domain.energy_intervals import Part, intervals
+from domain.events import CommandChanged, Event, SessionChanged
+from domain.faults import OpenAlert
+from domain.live import Connector
+from domain.observations import (
+    AnyObservation,
+    Booted,
+    Metered,
+    SessionEnded,
+    SessionStarted,
+    StatusReported,
+    TokenPresented,
+)
+from domain.roles import AuthorizationDecision, CommandAction, CommandState, SessionFlag
+from domain.session_rules import Hearing, Reading, charging_time, most_possible_wh, session_energy, start_key, stop_key
+from domain.session_store import SampleRow, SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An observation, which station made it, and over which of its connections it came."""
+
+    station_id: UUID
+    epoch: int
+    hearing: Hearing
+    observation: AnyObservation
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the charger is to be told. `refusal` says why nothing was stored; otherwise everything is durable."""
+
+    transaction_id: str | None = None
+    decision: AuthorizationDecision = AuthorizationDecision.ACCEPTED
+    refusal: str | None = None
+
+
+@dataclass(slots=True)
+class StationState:
+    """A station while its reports are worked on."""
+
+    id: UUID
+    epoch: int
+    last_transaction_id: int
+    given_ids: int = 0
+    booted: Booted | None = None
+
+
+@dataclass(slots=True)
+class OpenCommand:
+    """A command whose effect is awaited."""
+
+    id: UUID
+    charger_id: UUID
+    action: CommandAction
+    id_token: str | None
+    session_id: UUID | None
+
+
+_OPEN_COMMAND_STATES = (CommandState.QUEUED, CommandState.SENT, CommandState.ACCEPTED)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that the reports concern. Handlers change it; `write` makes it so."""
+
+    now: datetime
+    stations: dict[UUID, StationState] = field(default_factory=dict)
+    connectors: dict[UUID, list[Connector]] = field(default_factory=dict)
+    sessions: dict[UUID, SessionRecord] = field(default_factory=dict)
+    credentials: Credentials = NOTHING_KNOWN
+    commands: list[OpenCommand] = field(default_factory=list)
+    alerts: list[OpenAlert] = field(default_factory=list)
+    samples: list[SampleRow] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    _keys: dict[tuple[UUID | None, str, str], SessionRecord] = field(default_factory=dict)
+    _new: set[UUID] = field(default_factory=set)
+    _dirty: set[UUID] = field(default_factory=set)
+    _finals: set[UUID] = field(default_factory=set)
+
+    def all_connectors(self) -> Iterable[Connector]:
+        """Every charger of the batch."""
+        return (one for found in self.connectors.values() for one in found)
+
+    def connector(self, station_id: UUID, evse: int | None) -> Connector | None:
+        """The charger at that evse; where the message names none or one that we do not know, the station's first."""
+        found = self.connectors.get(station_id, [])
+        return next((one for one in found if one.place.evse == evse), found[0] if found else None)
+
+    def connector_of(self, session: SessionRecord) -> Connector | None:
+        """The charger of a session, if it is still there."""
+        return next((one for one in self.all_connectors() if one.place.charger_id == session.charger_id), None)
+
+    def keep(self, session: SessionRecord) -> None:
+        """The session can be found by its keys."""
+        self.sessions[session.id] = session
+        for name in ("transaction_id", "start_key", "stop_key"):
+            if value := getattr(session, name):
+                self._keys[(session.station_id, name, value)] = session
+
+    def add(self, session: SessionRecord) -> None:
+        """A new session, to be stored."""
+        self._new.add(session.id)
+        self.keep(session)
+
+    def touch(self, session: SessionRecord) -> None:
+        """The session has changed."""
+        self._dirty.add(session.id)
+
+    def finalise(self, session: SessionRecord) -> None:
+        """Its energy and intervals are to be worked out from everything that is known."""
+        self._dirty.add(session.id)
+        self._finals.add(session.id)
+
+    def by_key(self, station_id: UUID, name: str, key: str | None) -> SessionRecord | None:
+        """The session with that `transaction_id`, `start_key` or `stop_key` at the station."""
+        return self._keys.get((station_id, name, key)) if key else None
+
+    def open_at(self, charger_id: UUID) -> list[SessionRecord]:
+        """Sessions that go on at a charger, oldest first."""
+        return sorted(
+            (one for one in self.sessions.values() if one.charger_id == charger_id and one.is_open),
+            key=lambda one: one.started_at,
+        )
+
+    def next_transaction_id(self, station_id: UUID) -> str:
+        """A number that this station never had."""
+        station = self.stations[station_id]
+        station.last_transaction_id += 1
+        station.given_ids += 1
+        return str(station.last_transaction_id)
+
+    def tell(self, session: SessionRecord, change: str) -> None:
+        """The session's change is published after the commit."""
+        self.events.append(
+            SessionChanged(
+                installation_id=session.installation_id,
+                charger_id=session.charger_id,
+                session_id=session.id,
+                user_id=session.user_id,
+                change=change,
+            )
+        )
+
+    async def confirm(self, command: OpenCommand, session_id: UUID | None = None) -> None:
+        """What the command asked for has happened."""
+        self.commands.remove(command)
+        await sql.execute(
+            "UPDATE commands SET state = $1, finished_at = $2, session_id = COALESCE($3, session_id) WHERE id = $4",
+            CommandState.CONFIRMED,
+            self.now,
+            session_id,
+            command.id,
+        )
+        self.events.append(CommandChanged(command.id, command.charger_id, CommandState.CONFIRMED))
+
+    async def write(self) -> list[Event]:
+        """Everything is stored; what is to be published after the commit."""
+        await session_store.insert_samples(self.samples)
+        parts = self._finalised(await session_store.readings([*self._finals]))
+        await session_store.insert(self.sessions[one] for one in sorted(self._new))
+        await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
+        await session_store.replace_intervals(parts)
+        await self._write_stations()
+        return [*self.events, *await live.write(self.all_connectors())]
+
+    async def _write_stations(self) -> None:
+        await sql.execute_many(
+            "UPDATE stations SET last_transaction_id = $2 WHERE id = $1",
+            [(one.id, one.last_transaction_id) for one in self.stations.values() if one.given_ids],
+        )
+        await sql.execute_many(
+            "UPDATE stations SET vendor = $2, model = $3, serial_number = $4, firmware_version = $5, booted_at = $6 WHERE id = $1",
+            [
+                (
+                    one.id,
+                    one.booted.vendor,
+                    one.booted.model,
+                    one.booted.serial_number,
+                    one.booted.firmware_version,
+                    one.booted.received_at,
+                )
+                for one in self.stations.values()
+                if one.booted is not None
+            ],
+        )
+
+    def _finalised(self, readings: dict[UUID, list[Reading]]) -> dict[UUID, tuple[UUID, Sequence[Part]]]:
+        parts: dict[UUID, tuple[UUID, Sequence[Part]]] = {}
+        for session_id in sorted(self._finals):
+            session = self.sessions[session_id]
+            connector = self.connector_of(session)
+            rating_w = connector.place.rating_w if connector else None
+            parts[session_id] = (session.installation_id, final_energy(session, readings.get(session_id, []), rating_w))
+        return parts
+
+
+def final_energy(session: SessionRecord, samples: Sequence[Reading], rating_w: float | None) -> list[Part]:
+    """The ended session has its energy, charging time and flag; its energy by interval."""
+    started_at, ended_at = session.started_at, session.ended_at or session.started_at
+    inside = [one for one in samples if started_at <= one.at <= ended_at]
+    is_trusted = rating_w is not None and SessionFlag.CLOCK_UNRELIABLE not in session.flags
+    stop_wh = session.meter_last_wh if session.meter_stop_wh is None and session.is_inferred else session.meter_stop_wh
+    energy = session_energy(
+        meter_start_wh=session.meter_start_wh,
+        meter_stop_wh=stop_wh,
+        registers=[one.register_wh for one in samples if one.register_wh is not None],
+        limit_wh=most_possible_wh(rating_w, ended_at - started_at) if is_trusted and rating_w is not None else None,
+    )
+    session.energy_wh = energy.wh
+    session.flags &= ~SessionFlag.ENERGY_ESTIMATED
+    if energy.is_estimated:
+        session.flags |= SessionFlag.ENERGY_ESTIMATED
+    edges = [Reading(started_at, session.meter_start_wh), *inside, Reading(ended_at, stop_wh)]
+    session.charging_s = round(charging_time(edges).total_seconds())
+    session.connected_s = round((ended_at - started_at).total_seconds())
+    if energy.wh is None:
+        return []
+    has_samples = any(one.register_wh is not None for one in inside)
+    return intervals(started_at, ended_at, energy.wh, edges, is_estimated=not has_samples or energy.is_estimated)
+
+
+async def load(reports: Sequence[Report], *, now: datetime) -> Batch:
+    """What these reports concern, with the chargers' states locked."""
+    station_ids = sorted({one.station_id for one in reports})
+    has_starts = any(isinstance(one.observation, SessionStarted) for one in reports)
+    batch = await load_stations(station_ids, now=now, locked=has_starts)
+    await _load_sessions(batch, reports, station_ids)
+    await _load_surroundings(batch, reports)
+    return batch
+
+
+async def load_stations(station_ids: Sequence[UUID], *, now: datetime, locked: bool = False) -> Batch:
+    """These stations, their chargers and the sessions that go on there; `locked`: transaction ids may be given."""
+    batch = Batch(now)
+    # The chargers come first: their lock makes what is read afterwards the newest.
+    for connector in await live.of_stations(station_ids):
+        if connector.place.station_id is not None:
+            batch.connectors.setdefault(connector.place.station_id, []).append(connector)
+    for connectors in batch.connectors.values():
+        connectors.sort(key=lambda one: one.place.evse)
+    arguments: list[object] = []
+    condition = sql.any_of("id", live.padded(station_ids), arguments)
+    lock = sql.for_update() if locked else ""
+    statement = f"SELECT id, epoch, last_transaction_id FROM stations WHERE {condition} ORDER BY id{lock}"  # noqa: S608
+    for row in await sql.rows(statement, *arguments):
+        station_id = sql.uuid_of(row["id"])
+        batch.stations[station_id] = StationState(station_id, int(row["epoch"]), int(row["last_transaction_id"]))
+    for session in await session_store.open_of_stations(station_ids):
+        batch.keep(session)
+    return batch
+
+
+async def _load_sessions(batch: Batch, reports: Sequence[Report], station_ids: Sequence[UUID]) -> None:
+    wanted: dict[str, list[str]] = {"transaction_id": [], "start_key": [], "stop_key": []}
+    for one in reports:
+        for name, key in _keys_of(one.observation):
+            if key and batch.by_key(one.station_id, name, key) is None:
+                wanted[name].append(key)
+    for name, keys in wanted.items():
+        for session in await session_store.by_keys(name, station_ids, keys):
+            if session.id not in batch.sessions:
+                batch.keep(session)
+    starting = sorted({one.station_id for one in reports if isinstance(one.observation, SessionStarted)})
+    for session in await session_store.without_start(starting, since=batch.now - timedelta(days=62)):
+        if session.id not in batch.sessions:
+            batch.keep(session)
+
+
+def _keys_of(observation: AnyObservation) -> tuple[tuple[str, str | None], ...]:
+    match observation:
+        case SessionStarted():
+            key = start_key(
+                observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh
+            )
+            return (("start_key", key), ("transaction_id", observation.transaction_id))
+        case Metered():
+            return (("transaction_id", observation.transaction_id),)
+        case SessionEnded():
+            key = stop_key(observation.transaction_id, observation.charger_time, observation.meter_stop_wh)
+            return (("transaction_id", observation.transaction_id), ("stop_key", key))
+    return ()
+
+
+async def _load_surroundings(batch: Batch, reports: Sequence[Report]) -> None:
+    """Credentials, awaited commands and open alerts, each only where a report asks for them."""
+    observations = [one.observation for one in reports]
+    tokens = [one.id_token for one in observations if isinstance(one, SessionStarted | TokenPresented)]
+    if tokens:
+        batch.credentials = await credentials_for(tokens)
+    moving = [one.station_id for one in reports if isinstance(one.observation, SessionStarted | SessionEnded | Booted)]
+    batch.commands = await open_commands(_chargers(batch, moving))
+    reporting = [one.station_id for one in reports if isinstance(one.observation, StatusReported)]
+    batch.alerts = await faults.open_alerts(_chargers(batch, reporting))
+
+
+def _chargers(batch: Batch, station_ids: Sequence[UUID]) -> list[UUID]:
+    return [one.place.charger_id for station in set(station_ids) for one in batch.connectors.get(station, [])]
+
+
+async def open_commands(charger_ids: Sequence[UUID]) -> list[OpenCommand]:
+    """Commands to these chargers whose effect is awaited, oldest first."""
+    if not charger_ids:
+        return []
+    arguments: list[object] = list(_OPEN_COMMAND_STATES)
+    condition = sql.any_of("charger_id", live.padded(charger_ids), arguments)
+    found = await sql.rows(
+        "SELECT id, charger_id, action, id_token, session_id FROM commands"  # noqa: S608  numbers of ours only
+        f" WHERE state IN ($1, $2, $3) AND {condition} ORDER BY requested_at, id",
+        *arguments,
+    )
+    return [
+        OpenCommand(
+            id=sql.uuid_of(row["id"]),
+            charger_id=sql.uuid_of(row["charger_id"]),
+            action=CommandAction(row["action"]),
+            id_token=normalised_card_number(row["id_token"]) if row["id_token"] else None,
+            session_id=sql.optional_uuid_of(row["session_id"]),
+        )
+        for row in found
+    ]

@@ -1,0 +1,252 @@
+"""What is wrong with a charger: alerts opened and resolved by what it reports or by its silence, and the mails that follow.
+
+Machines only. An alert and its mails are one transaction; there is one open alert per kind and charger.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from tortoise.transactions import in_transaction
+
+from domain import live, outbox, sql
+from domain.events import AlertChanged, Event
+from domain.ids import new_id
+from domain.live import Connector, padded
+from domain.observations import ConnectorStatus
+from domain.ports import Mail
+from domain.roles import AlertKind, AlertState, Role, Severity
+
+MAIL = "mail"
+"""The outbox's kind of e-mails; the payload is a `domain.ports.Mail` as JSON."""
+
+NO_ERROR = "NoError"
+_NO_FAULT = {NO_ERROR, "WeakSignal", "LocalListConflict"}
+"""Codes that concern the charger's network and lists, not the charge."""
+
+KINDS: dict[str, AlertKind] = {
+    "ConnectorLockFailure": AlertKind.CONNECTOR_LOCK,
+    "EVCommunicationError": AlertKind.VEHICLE_COMMUNICATION,
+    "GroundFailure": AlertKind.GROUND_FAULT,
+    "HighTemperature": AlertKind.OVER_TEMPERATURE,
+    "OverVoltage": AlertKind.VOLTAGE,
+    "UnderVoltage": AlertKind.VOLTAGE,
+    "OverCurrentFailure": AlertKind.OVERCURRENT,
+    "PowerMeterFailure": AlertKind.METER_FAULT,
+    "PowerSwitchFailure": AlertKind.CONTACTOR_WELDED,
+    "ReaderFailure": AlertKind.READER_FAULT,
+    "InternalError": AlertKind.INTERNAL,
+    "ResetFailure": AlertKind.INTERNAL,
+    "OtherError": AlertKind.INTERNAL,
+}
+"""OCPP 1.6 ChargePointErrorCode (§7.6) → what is wrong."""
+
+_CABLE_WORDS = ("cable", "proximity", "breakaway")
+"""Vendors say so in their own codes (e.g. CableCheckFailure, ProximityPilotMissing)."""
+
+SEVERITIES: dict[AlertKind, Severity] = {
+    AlertKind.VEHICLE_COMMUNICATION: Severity.INFO,
+    AlertKind.GROUND_FAULT: Severity.CRITICAL,
+    AlertKind.CONTACTOR_WELDED: Severity.CRITICAL,
+    AlertKind.READER_FAULT: Severity.WARNING,
+    AlertKind.CHARGER_OFFLINE: Severity.WARNING,
+}
+"""Everything else is an ERROR."""
+
+WORDS: dict[AlertKind, str] = {
+    AlertKind.CHARGER_OFFLINE: "The charger has not been heard of. Check its power and its network.",
+    AlertKind.CABLE_FAULT: "The charger reports a fault of its cable or plug.",
+    AlertKind.CONNECTOR_LOCK: "The connector does not lock or unlock. Check that nothing blocks the plug.",
+    AlertKind.GROUND_FAULT: "The residual current protection tripped. Do not use the charger until an electrician has looked at it.",
+    AlertKind.CONTACTOR_WELDED: "The contactor does not open. Switch off its fuse and call an electrician.",
+    AlertKind.OVER_TEMPERATURE: "The charger is too hot and charges less or not at all.",
+    AlertKind.OVERCURRENT: "A car drew more current than the charger allows.",
+    AlertKind.VOLTAGE: "The mains voltage at the charger is too high or too low.",
+    AlertKind.METER_FAULT: "The charger's meter fails; energy may be missing or wrong.",
+    AlertKind.READER_FAULT: "The charger's card reader fails. Starting in the app still works.",
+    AlertKind.VEHICLE_COMMUNICATION: "The charger and the car do not understand each other.",
+    AlertKind.INTERNAL: "The charger reports an internal error.",
+}
+
+REPORTED = frozenset(KINDS.values()) | {AlertKind.CABLE_FAULT}
+"""Kinds that a charger's own status opens and resolves."""
+
+DAMPED_FROM = 3
+"""The third opening of the same alert within an hour sends no mail."""
+DAMPED_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a status says is wrong."""
+
+    kind: AlertKind
+    vendor_code: str | None
+    info: str | None
+
+
+def fault_of(
+    error_code: str | None, vendor_error_code: str | None, info: str | None, status: ConnectorStatus
+) -> Fault | None:
+    """What a status means: None where nothing is wrong. A Faulted connector without a code is an internal error."""
+    vendor = vendor_error_code or None
+    if any(word in (vendor or "").lower() for word in _CABLE_WORDS):
+        return Fault(AlertKind.CABLE_FAULT, vendor, info)
+    if error_code is None or error_code in _NO_FAULT:
+        return Fault(AlertKind.INTERNAL, vendor, info) if status is ConnectorStatus.FAULTED else None
+    return Fault(KINDS.get(error_code, AlertKind.INTERNAL), vendor or error_code, info)
+
+
+@dataclass(slots=True)
+class OpenAlert:
+    """An alert that is not resolved."""
+
+    id: UUID
+    charger_id: UUID
+    kind: AlertKind
+
+
+async def open_alerts(charger_ids: Sequence[UUID]) -> list[OpenAlert]:
+    """What is wrong with these chargers right now."""
+    if not charger_ids:
+        return []
+    arguments: list[object] = [AlertState.RESOLVED]
+    wanted = sql.any_of("charger_id", padded(charger_ids), arguments)
+    found = await sql.rows(f"SELECT id, charger_id, kind FROM alerts WHERE state <> $1 AND {wanted}", *arguments)  # noqa: S608
+    return [OpenAlert(sql.uuid_of(row["id"]), sql.uuid_of(row["charger_id"]), AlertKind(row["kind"])) for row in found]
+
+
+async def report(
+    connector: Connector, fault: Fault | None, alerts: Iterable[OpenAlert], *, now: datetime
+) -> list[Event]:
+    """The charger's reported alerts are exactly this fault, or none."""
+    events: list[Event] = []
+    is_open = False
+    for alert in alerts:
+        if alert.charger_id != connector.place.charger_id or alert.kind not in REPORTED:
+            continue
+        if fault is not None and alert.kind is fault.kind:
+            is_open = True
+        else:
+            events.append(await resolve(connector, alert, now=now))
+    if fault is not None and not is_open:
+        events += await open_alert(connector, fault, now=now)
+    return events
+
+
+_OPEN = """
+INSERT INTO alerts (id, installation_id, charger_id, kind, severity, state, open_key, message, vendor_code, opened_at, occurrences)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (open_key) DO NOTHING RETURNING id
+"""
+
+
+async def open_alert(connector: Connector, fault: Fault, *, now: datetime) -> list[Event]:
+    """There is an open alert of that kind; where it is new, its mails are in the outbox."""
+    place = connector.place
+    severity = SEVERITIES.get(fault.kind, Severity.ERROR)
+    recent = await sql.row(
+        "SELECT COUNT(*) AS n FROM alerts WHERE charger_id = $1 AND kind = $2 AND opened_at > $3",
+        place.charger_id,
+        fault.kind,
+        now - DAMPED_WITHIN,
+    )
+    occurrences = 1 + (int(recent["n"]) if recent else 0)
+    message = WORDS.get(fault.kind, "The charger reports a fault.")
+    made = await sql.row(
+        _OPEN,
+        new_id(),
+        place.installation_id,
+        place.charger_id,
+        fault.kind,
+        severity,
+        AlertState.OPEN,
+        f"{fault.kind.value}:{place.charger_id}",
+        (f"{message} ({fault.info})" if fault.info else message)[:500],
+        fault.vendor_code[:50] if fault.vendor_code else None,
+        now,
+        occurrences,
+    )
+    if made is None:
+        return []
+    alert_id = sql.uuid_of(made["id"])
+    connector.warnings_changed = True
+    if severity is not Severity.INFO and occurrences < DAMPED_FROM:
+        await _write_mails(connector, alert_id, fault.kind, now)
+    return [AlertChanged(alert_id=alert_id, installation_id=place.installation_id, charger_id=place.charger_id)]
+
+
+async def resolve(connector: Connector, alert: OpenAlert, *, now: datetime) -> Event:
+    """The alert is over."""
+    await sql.execute(
+        "UPDATE alerts SET state = $1, resolved_at = $2, open_key = NULL WHERE id = $3",
+        AlertState.RESOLVED,
+        now,
+        alert.id,
+    )
+    connector.warnings_changed = True
+    place = connector.place
+    return AlertChanged(alert_id=alert.id, installation_id=place.installation_id, charger_id=place.charger_id)
+
+
+async def _write_mails(connector: Connector, alert_id: UUID, kind: AlertKind, now: datetime) -> None:
+    """One mail to each owner of the installation or the charger who has an address."""
+    place = connector.place
+    subject = f"{place.installation_name}: {place.charger_name} {_SUBJECTS.get(kind, 'reports a fault')}"
+    for row in await sql.rows(_OWNERS, Role.OWNER, place.installation_id, place.charger_id, now):
+        text = (
+            f"Hello {row['name']},\n\n{WORDS.get(kind, 'The charger reports a fault.')}\n\n"
+            f"Charger: {place.charger_name}\nInstallation: {place.installation_name}\n"
+            f"Since: {now:%Y-%m-%d %H:%M} UTC\n"
+        )
+        mail = Mail(to=row["email"], subject=subject, text=text, message_id=f"alert-{alert_id}-{row['id']}@lade")
+        await outbox.put(MAIL, msgspec.json.encode(mail).decode(), now=now)
+
+
+_SUBJECTS = {
+    AlertKind.CHARGER_OFFLINE: "is offline",
+    AlertKind.CABLE_FAULT: "has a cable fault",
+    AlertKind.GROUND_FAULT: "tripped its residual current protection",
+    AlertKind.CONTACTOR_WELDED: "does not switch off",
+}
+
+_OWNERS = """
+SELECT DISTINCT u.id, u.name, u.email FROM permissions p JOIN users u ON u.id = p.user_id
+WHERE p.role = $1 AND p.installation_id = $2 AND (p.charger_id IS NULL OR p.charger_id = $3) AND p.revoked_at IS NULL
+  AND p.valid_from <= $4 AND (p.valid_to IS NULL OR p.valid_to > $4) AND u.is_active AND u.email IS NOT NULL
+ORDER BY u.email
+"""
+
+_SILENT = """
+SELECT c.id FROM chargers c JOIN stations s ON s.id = c.station_id JOIN installations i ON i.id = c.installation_id
+WHERE c.removed_at IS NULL AND c.is_enabled AND i.is_active AND NOT s.is_connected AND s.last_seen_at <= $1
+  AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.charger_id = c.id AND a.kind = $2 AND a.state <> $3)
+ORDER BY c.id LIMIT 500
+"""
+
+
+async def check_silence(*, now: datetime, portal_started_at: datetime, offline_after_s: float) -> list[Event]:
+    """Every charger that was here once and has been silent for that long, counted from the portal's own start, has an open alert."""
+    silent_since = now - timedelta(seconds=offline_after_s)
+    if portal_started_at > silent_since:
+        return []
+    async with in_transaction():
+        found = await sql.rows(_SILENT, silent_since, AlertKind.CHARGER_OFFLINE, AlertState.RESOLVED)
+        if not found:
+            return []
+        connectors = await live.of_chargers([sql.uuid_of(row["id"]) for row in found])
+        events: list[Event] = []
+        for connector in connectors:
+            events += await open_alert(connector, Fault(AlertKind.CHARGER_OFFLINE, None, None), now=now)
+        return [*events, *await live.write(connectors)]
+
+
+async def heard_again(connectors: Sequence[Connector], *, now: datetime) -> list[Event]:
+    """These chargers are not silent any more; call inside a transaction."""
+    by_id = {one.place.charger_id: one for one in connectors}
+    return [
+        await resolve(by_id[alert.charger_id], alert, now=now)
+        for alert in await open_alerts(list(by_id))
+        if alert.kind is AlertKind.CHARGER_OFFLINE
+    ]

@@ -1,0 +1,250 @@
+"""The door for connections: who may connect, who is here, what became of commands. Machines only.
+
+Every function that changes something is one transaction and returns what is to be published after it.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import faults, leases, live, sql
+from domain.events import CommandChanged, Event, InstallationChanged
+from domain.live import Connector
+from domain.roles import CommandState
+from domain.stations import hash_charger_key
+
+
+@dataclass(frozen=True, slots=True)
+class StationCredentials:
+    """What a charger has to know to be let in; `next_hash` is its coming key, valid beside the present one until first used."""
+
+    station_id: UUID
+    identity: str
+    password_hash: str
+    next_hash: str | None
+
+    def accepts(self, key: bytes, secret: str) -> "Login | None":
+        """How the key fits, None where it does not. Raw bytes, their hexadecimal form in either case, and plain text are accepted."""
+        for offered in _forms(key):
+            hashed = hash_charger_key(offered, secret)
+            if hmac.compare_digest(hashed, self.password_hash):
+                return Login(self.station_id, is_rotation=False)
+            if self.next_hash is not None and hmac.compare_digest(hashed, self.next_hash):
+                return Login(self.station_id, is_rotation=True)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A password that fits; `is_rotation`: it is the coming one, which becomes the only one by `rotated`."""
+
+    station_id: UUID
+    is_rotation: bool
+
+
+def _forms(key: bytes) -> list[str]:
+    forms = [key.hex()]
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return forms
+    return list(dict.fromkeys((text, text.lower(), *forms)))
+
+
+async def station_credentials(identity: str) -> StationCredentials | None:
+    """The credentials of the station with that identity; None where there is no such station."""
+    row = await sql.row(
+        "SELECT id, identity, password_hash, next_password_hash FROM stations WHERE identity = $1", identity
+    )
+    if row is None:
+        return None
+    return StationCredentials(sql.uuid_of(row["id"]), row["identity"], row["password_hash"], row["next_password_hash"])
+
+
+async def rotated(station_id: UUID) -> None:
+    """The coming key is the only one."""
+    await sql.execute(
+        "UPDATE stations SET password_hash = next_password_hash, next_password_hash = NULL"
+        " WHERE id = $1 AND next_password_hash IS NOT NULL",
+        station_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection that owns its station: reports and commands of an older epoch are refused. `chargers`: evse → charger."""
+
+    station_id: UUID
+    epoch: int
+    chargers: dict[int, UUID]
+    events: tuple[Event, ...]
+
+
+async def connected(station_id: UUID, *, process: str, protocol: str, now: datetime) -> Connected:
+    """The station's chargers are online, owned by this process under a new epoch; alerts about their silence are resolved."""
+    async with in_transaction():
+        connectors = await live.of_stations([station_id])
+        row = await sql.row(
+            "UPDATE stations SET epoch = epoch + 1, process = $2, protocol = $3, is_connected = $4, connected_at = $5,"
+            " last_seen_at = $5 WHERE id = $1 RETURNING epoch",
+            station_id,
+            process,
+            protocol,
+            True,
+            now,
+        )
+        if row is None:
+            raise LookupError("the station is gone")
+        resolved = await faults.heard_again(connectors, now=now)
+        for connector in connectors:
+            connector.live.is_online = True
+            connector.live.received_at = now
+        events = [*resolved, *await live.write(connectors), *_installations(connectors)]
+    chargers = {one.place.evse: one.place.charger_id for one in connectors}
+    return Connected(station_id, int(row["epoch"]), chargers, tuple(events))
+
+
+async def disconnected(station_id: UUID, *, epoch: int, now: datetime) -> list[Event]:
+    """The station's chargers are offline, unless a newer connection owns them by now."""
+    async with in_transaction():
+        return await _set_offline([station_id], now=now, epoch=epoch)
+
+
+async def _set_offline(station_ids: Sequence[UUID], *, now: datetime, epoch: int | None = None) -> list[Event]:
+    connectors = await live.of_stations(station_ids)
+    arguments: list[object] = [False, now]
+    condition = sql.any_of("id", station_ids, arguments)
+    if epoch is not None:
+        arguments.append(epoch)
+        condition += f" AND epoch = ${len(arguments)}"
+    gone = {
+        sql.uuid_of(row["id"])
+        for row in await sql.rows(
+            "UPDATE stations SET is_connected = $1, disconnected_at = $2"  # noqa: S608  numbers of ours only
+            f" WHERE is_connected AND {condition} RETURNING id",
+            *arguments,
+        )
+    }
+    offline = [one for one in connectors if one.place.station_id in gone]
+    for connector in offline:
+        connector.live.is_online = False
+        # What flows there now is not known; the last values would look like the present.
+        connector.live.power_w, connector.live.currents = None, None
+    return [*await live.write(offline), *_installations(offline)]
+
+
+def _installations(connectors: Sequence[Connector]) -> list[Event]:
+    return [InstallationChanged(one) for one in sorted({one.place.installation_id for one in connectors})]
+
+
+async def seen(heard: Sequence[tuple[UUID, datetime]]) -> None:
+    """When each of these stations was last heard of."""
+    await sql.execute_many("UPDATE stations SET last_seen_at = $2 WHERE id = $1", heard)
+
+
+PROCESS_LEASE = "devices:"
+
+
+async def process_lives(process: str, *, now: datetime, for_s: float) -> None:
+    """Others take this process for alive until then."""
+    await leases.take(f"{PROCESS_LEASE}{process}", process, now=now, for_s=for_s)
+
+
+_ORPHANED = """
+SELECT s.id FROM stations s LEFT JOIN leases l ON l.name = $2 || s.process
+WHERE s.is_connected AND (l.until IS NULL OR l.until <= $1) ORDER BY s.id LIMIT 1000
+"""
+
+
+async def release_dead(*, now: datetime) -> list[Event]:
+    """Stations whose process is dead are offline; their chargers reconnect on their own."""
+    found = await sql.rows(_ORPHANED, now, PROCESS_LEASE)
+    if not found:
+        return []
+    async with in_transaction():
+        return await _set_offline([sql.uuid_of(row["id"]) for row in found], now=now)
+
+
+async def process_ended(process: str, *, now: datetime) -> list[Event]:
+    """Everything that this process held is offline, and nobody waits for its lease to run out."""
+    found = await sql.rows("SELECT id FROM stations WHERE is_connected AND process = $1 ORDER BY id", process)
+    async with in_transaction():
+        events = await _set_offline([sql.uuid_of(row["id"]) for row in found], now=now) if found else []
+        await sql.execute("DELETE FROM leases WHERE name = $1", f"{PROCESS_LEASE}{process}")
+    return events
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a charger can be reached: over this connection of this process."""
+
+    station_id: UUID
+    evse: int
+    process: str
+    epoch: int
+
+
+async def whereabouts(charger_id: UUID) -> Whereabouts | None:
+    """Where the charger's socket is, None while it has none."""
+    row = await sql.row(
+        "SELECT s.id, c.evse, s.process, s.epoch FROM chargers c JOIN stations s ON s.id = c.station_id"
+        " WHERE c.id = $1 AND c.removed_at IS NULL AND s.is_connected AND s.process IS NOT NULL",
+        charger_id,
+    )
+    if row is None:
+        return None
+    return Whereabouts(sql.uuid_of(row["id"]), int(row["evse"]), row["process"], int(row["epoch"]))
+
+
+_NEXT = {
+    CommandState.SENT: (CommandState.QUEUED,),
+    CommandState.ACCEPTED: (CommandState.QUEUED, CommandState.SENT),
+}
+_OPEN = (CommandState.QUEUED, CommandState.SENT, CommandState.ACCEPTED)
+
+
+async def command_progressed(
+    command_id: UUID, state: CommandState, *, detail: str | None = None, now: datetime
+) -> list[Event]:
+    """The command is in that state, unless it was further already: its effect may be seen before its answer."""
+    arguments: list[object] = [state, detail[:500] if detail else None, now if state.is_final else None, command_id]
+    condition = sql.any_of("state", _NEXT.get(state, _OPEN), arguments)
+    row = await sql.row(
+        "UPDATE commands SET state = $1, detail = COALESCE($2, detail), finished_at = $3"  # noqa: S608
+        f" WHERE id = $4 AND {condition} RETURNING charger_id",
+        *arguments,
+    )
+    return [] if row is None else [CommandChanged(command_id, sql.uuid_of(row["charger_id"]), state)]
+
+
+OVERDUE = {
+    CommandState.QUEUED: (CommandState.TIMEOUT, "The charger did not answer in time."),
+    CommandState.SENT: (CommandState.TIMEOUT, "The charger did not answer in time."),
+    CommandState.ACCEPTED: (CommandState.UNCONFIRMED, "The charger agreed, but nothing happened in time."),
+}
+
+
+async def expire_commands(*, now: datetime) -> list[Event]:
+    """No command is open beyond its deadline."""
+    events: list[Event] = []
+    for state, (final, detail) in OVERDUE.items():
+        found = await sql.rows(
+            "UPDATE commands SET state = $1, detail = $2, finished_at = $3 WHERE state = $4 AND deadline <= $3"
+            " RETURNING id, charger_id",
+            final,
+            detail,
+            now,
+            state,
+        )
+        events += [CommandChanged(sql.uuid_of(row["id"]), sql.uuid_of(row["charger_id"]), final) for row in found]
+    return events
+
+
+async def show_allocation(charger_id: UUID, current_a: float | None, phases: str) -> list[Event]:
+    """The offer in force shows in the charger's live status. `phases` are grid lines, e.g. `L1L2L3`."""
+    async with in_transaction():
+        return list(await live.allocate(charger_id, current_a, phases))

@@ -1,0 +1,315 @@
+"""The live state of chargers while a machine door works on it: read under a lock, changed in memory, written once, told once.
+
+Call everything here inside a transaction. What is returned is published after its commit.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain import sql
+from domain.events import ChargerStatusChanged, StatusWarning
+from domain.modes import Lines, ModeFacts, operating_mode
+from domain.observations import ConnectorStatus
+from domain.roles import AlertKind, AlertState, OperatingMode, PhaseRotation, Severity
+
+NO_CURRENT: Lines = (0.0, 0.0, 0.0)
+VOLTS_TO_NEUTRAL = 230.0
+PHASES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a charger is and where it hangs, with the names that a session takes along."""
+
+    charger_id: UUID
+    installation_id: UUID
+    station_id: UUID | None
+    circuit_id: UUID
+    evse: int
+    charger_name: str
+    circuit_name: str
+    installation_name: str
+    time_zone: str
+    phase_rotation: PhaseRotation
+    max_current_a: float
+    is_usable: bool
+    """The charger is enabled and its installation active."""
+    authentication_required: bool
+    allows_concurrent: bool
+
+    @property
+    def rating_w(self) -> float:
+        """The most it could deliver, generously: three phases to neutral whatever the wiring."""
+        return self.max_current_a * VOLTS_TO_NEUTRAL * PHASES
+
+
+@dataclass(slots=True)
+class Live:
+    """A charger's newest known state."""
+
+    mode: OperatingMode
+    is_online: bool
+    session_id: UUID | None
+    session_user_id: UUID | None
+    session_energy_wh: int | None
+    power_w: float | None
+    currents: Lines | None
+    allocated_a: float | None
+    allocated_phases: str
+    connector_status: ConnectorStatus
+    error_code: str | None
+    vendor_error_code: str | None
+    status_at: datetime | None
+    register_wh: int | None
+    measured_at: datetime | None
+    observed_at: datetime | None
+    received_at: datetime | None
+
+    def seen(self) -> tuple[object, ...]:
+        """What people can see of it."""
+        return (
+            self.mode,
+            self.is_online,
+            self.session_id,
+            self.session_user_id,
+            self.session_energy_wh,
+            self.power_w,
+            self.currents,
+            self.allocated_a,
+            self.allocated_phases,
+        )
+
+
+class Connector:
+    """One charger at work: what it is, its live state, whether its session is paused, and what was read at first."""
+
+    __slots__ = ("_before", "_seen_before", "is_paused", "live", "place", "version", "warnings_changed")
+
+    def __init__(self, place: Place, live: Live, *, version: int, is_paused: bool) -> None:
+        self.place = place
+        self.live = live
+        self.version = version
+        self.is_paused = is_paused
+        self.warnings_changed = False
+        self._before = astuple(live)
+        self._seen_before = live.seen()
+
+    def settle_mode(self) -> None:
+        """The mode is what the present facts say."""
+        live = self.live
+        live.mode = operating_mode(
+            ModeFacts(
+                status=live.connector_status,
+                has_session=live.session_id is not None,
+                is_paused=self.is_paused,
+                allocated_a=live.allocated_a,
+            )
+        )
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to write."""
+        return self.warnings_changed or astuple(self.live) != self._before
+
+    @property
+    def is_seen_changed(self) -> bool:
+        """Whether people see a change."""
+        return self.warnings_changed or self.live.seen() != self._seen_before
+
+
+_SELECT = """
+SELECT c.id AS charger_id, c.installation_id, c.station_id, c.circuit_id, c.evse, c.name AS charger_name,
+  k.name AS circuit_name, i.name AS installation_name, i.time_zone, c.phase_rotation, c.max_current_a, c.is_enabled,
+  i.is_active, c.authentication_required, i.authentication_required AS site_requires, i.allows_concurrent,
+  t.version, t.mode, t.is_online, t.connector_status, t.error_code, t.vendor_error_code, t.status_at, t.session_id,
+  t.session_user_id, t.session_energy_wh, t.register_wh, t.power_w, t.current_l1, t.current_l2, t.current_l3,
+  t.measured_at, t.allocated_a, t.allocated_phases, t.observed_at, t.received_at,
+  (SELECT s.is_paused FROM charge_sessions s WHERE s.id = t.session_id) AS is_paused
+FROM charger_statuses t
+JOIN chargers c ON c.id = t.charger_id
+JOIN circuits k ON k.id = c.circuit_id
+JOIN installations i ON i.id = c.installation_id
+WHERE c.removed_at IS NULL AND """
+
+
+async def of_stations(station_ids: Sequence[UUID]) -> list[Connector]:
+    """The chargers of these stations, by station and evse; their states are locked."""
+    arguments: list[object] = []
+    return await _loaded(sql.any_of("c.station_id", padded(station_ids), arguments), arguments)
+
+
+async def of_chargers(charger_ids: Sequence[UUID]) -> list[Connector]:
+    """These chargers; their states are locked."""
+    arguments: list[object] = []
+    return await _loaded(sql.any_of("c.id", padded(charger_ids), arguments), arguments)
+
+
+async def _loaded(condition: str, arguments: list[object]) -> list[Connector]:
+    lock = "" if sql.is_sqlite() else " FOR UPDATE OF t"
+    # Everybody locks in the order of ids, so that two batches cannot wait for each other.
+    found = await sql.rows(f"{_SELECT}{condition} ORDER BY t.charger_id{lock}", *arguments)
+    return [_connector(row) for row in found]
+
+
+def padded(ids: Sequence[UUID]) -> list[object]:
+    """The ids, the last one repeated up to a power of two: statements of few lengths stay prepared."""
+    distinct: list[object] = list(dict.fromkeys(ids))
+    if not distinct:
+        return distinct
+    size = 1 << (len(distinct) - 1).bit_length()
+    return distinct + [distinct[-1]] * (size - len(distinct))
+
+
+def _connector(row: sql.Row) -> Connector:
+    own = row["authentication_required"]
+    place = Place(
+        charger_id=sql.uuid_of(row["charger_id"]),
+        installation_id=sql.uuid_of(row["installation_id"]),
+        station_id=sql.optional_uuid_of(row["station_id"]),
+        circuit_id=sql.uuid_of(row["circuit_id"]),
+        evse=int(row["evse"]),
+        charger_name=row["charger_name"],
+        circuit_name=row["circuit_name"],
+        installation_name=row["installation_name"],
+        time_zone=row["time_zone"],
+        phase_rotation=PhaseRotation(row["phase_rotation"]),
+        max_current_a=float(row["max_current_a"]),
+        is_usable=bool(row["is_enabled"]) and bool(row["is_active"]),
+        authentication_required=bool(row["site_requires"] if own is None else own),
+        allows_concurrent=bool(row["allows_concurrent"]),
+    )
+    return Connector(place, _live(row), version=int(row["version"]), is_paused=bool(row["is_paused"]))
+
+
+def _live(row: sql.Row) -> Live:
+    lines = (row["current_l1"], row["current_l2"], row["current_l3"])
+    return Live(
+        mode=OperatingMode(row["mode"]),
+        is_online=bool(row["is_online"]),
+        session_id=sql.optional_uuid_of(row["session_id"]),
+        session_user_id=sql.optional_uuid_of(row["session_user_id"]),
+        session_energy_wh=row["session_energy_wh"],
+        power_w=row["power_w"],
+        currents=None if lines == (None, None, None) else (lines[0] or 0.0, lines[1] or 0.0, lines[2] or 0.0),
+        allocated_a=row["allocated_a"],
+        allocated_phases=row["allocated_phases"],
+        connector_status=ConnectorStatus(row["connector_status"]),
+        error_code=row["error_code"],
+        vendor_error_code=row["vendor_error_code"],
+        status_at=sql.optional_instant_of(row["status_at"]),
+        register_wh=row["register_wh"],
+        measured_at=sql.optional_instant_of(row["measured_at"]),
+        observed_at=sql.optional_instant_of(row["observed_at"]),
+        received_at=sql.optional_instant_of(row["received_at"]),
+    )
+
+
+_UPDATE = """
+UPDATE charger_statuses SET version = $2, mode = $3, is_online = $4, session_id = $5, session_user_id = $6,
+  session_energy_wh = $7, power_w = $8, current_l1 = $9, current_l2 = $10, current_l3 = $11, allocated_a = $12,
+  allocated_phases = $13, connector_status = $14, error_code = $15, vendor_error_code = $16, status_at = $17,
+  register_wh = $18, measured_at = $19, observed_at = $20, received_at = $21
+WHERE charger_id = $1
+"""
+
+
+async def write(connectors: Iterable[Connector]) -> list[ChargerStatusChanged]:
+    """What changed is stored; what people can see of it has a new version and an event with the whole new state."""
+    changed = [one for one in connectors if one.is_changed]
+    told = [one for one in changed if one.is_seen_changed]
+    for one in told:
+        one.version += 1
+    await sql.execute_many(_UPDATE, [_values(one) for one in changed])
+    warnings = await _open_warnings([one.place.charger_id for one in told])
+    return [_event(one, warnings.get(one.place.charger_id, ())) for one in told]
+
+
+def _values(one: Connector) -> tuple[object, ...]:
+    live = one.live
+    return (
+        one.place.charger_id,
+        one.version,
+        live.mode,
+        live.is_online,
+        live.session_id,
+        live.session_user_id,
+        live.session_energy_wh,
+        live.power_w,
+        *(live.currents or (None, None, None)),
+        live.allocated_a,
+        live.allocated_phases,
+        live.connector_status,
+        live.error_code,
+        live.vendor_error_code,
+        live.status_at,
+        live.register_wh,
+        live.measured_at,
+        live.observed_at,
+        live.received_at,
+    )
+
+
+def _event(one: Connector, warnings: tuple[StatusWarning, ...]) -> ChargerStatusChanged:
+    live = one.live
+    phases = live.allocated_phases
+    return ChargerStatusChanged(
+        installation_id=one.place.installation_id,
+        charger_id=one.place.charger_id,
+        version=one.version,
+        mode=live.mode,
+        is_online=live.is_online,
+        power_w=live.power_w,
+        currents=live.currents,
+        allocated_a=live.allocated_a,
+        allocated_phases=tuple(phases[start : start + 2] for start in range(0, len(phases), 2)),
+        session_id=live.session_id,
+        session_user_id=live.session_user_id,
+        session_energy_wh=live.session_energy_wh,
+        warnings=warnings,
+        observed_at=live.observed_at,
+        received_at=live.received_at,
+    )
+
+
+async def _open_warnings(charger_ids: Sequence[UUID]) -> Mapping[UUID, tuple[StatusWarning, ...]]:
+    if not charger_ids:
+        return {}
+    arguments: list[object] = [AlertState.RESOLVED]
+    wanted = sql.any_of("charger_id", padded(charger_ids), arguments)
+    found = await sql.rows(
+        "SELECT charger_id, kind, severity, message, opened_at, vendor_code FROM alerts"  # noqa: S608  numbers of ours only
+        f" WHERE state <> $1 AND {wanted} ORDER BY opened_at, id",
+        *arguments,
+    )
+    by_charger: dict[UUID, tuple[StatusWarning, ...]] = {}
+    for row in found:
+        charger_id = sql.uuid_of(row["charger_id"])
+        warning = StatusWarning(
+            kind=AlertKind(row["kind"]),
+            severity=Severity(row["severity"]),
+            message=row["message"],
+            since=sql.instant_of(row["opened_at"]),
+            vendor_code=row["vendor_code"],
+        )
+        by_charger[charger_id] = (*by_charger.get(charger_id, ()), warning)
+    return by_charger
+
+
+async def refresh(charger_ids: Sequence[UUID]) -> list[ChargerStatusChanged]:
+    """The modes of these chargers follow from what is stored now: call it where a session was paused, resumed or changed hands."""
+    connectors = await of_chargers(charger_ids)
+    for one in connectors:
+        one.settle_mode()
+    return await write(connectors)
+
+
+async def allocate(charger_id: UUID, current_a: float | None, phases: str) -> list[ChargerStatusChanged]:
+    """What the balancer lets the charger draw shows in its status. `phases` are grid lines, e.g. `L1L2L3`."""
+    connectors = await of_chargers([charger_id])
+    for one in connectors:
+        one.live.allocated_a = current_a
+        one.live.allocated_phases = phases
+        one.settle_mode()
+    return await write(connectors)

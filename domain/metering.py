@@ -1,0 +1,176 @@
+"""The door for what chargers say: a batch of reports is one transaction, and only what is durable is answered. Machines only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from tortoise.transactions import in_transaction
+
+from domain import faults, session_machine, session_store, sql
+from domain.batch import Batch, Outcome, Report, load, load_stations, open_commands
+from domain.errors import UnavailableError
+from domain.events import Event
+from domain.live import Connector
+from domain.observations import (
+    Booted,
+    ConnectorStatus,
+    Metered,
+    SessionEnded,
+    SessionStarted,
+    StatusReported,
+    TokenPresented,
+)
+from domain.roles import AuthorizationDecision, CommandAction
+from domain.session_rules import END_HOLD, Moment, moment_of
+
+__all__ = ["BatchResult", "Outcome", "Report", "apply_batch", "settle"]
+
+STALE = "A newer connection of this station has taken over."
+DEFECT = "This message could not be stored."
+DEFECTS = (*sql.DATABASE_TROUBLE, ArithmeticError, LookupError, TypeError, ValueError)
+"""What one bad report may raise; it must not take the others of its batch along."""
+SETTLED_AT_ONCE = 100
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """One outcome for each report, in their order, and what is to be published now."""
+
+    outcomes: tuple[Outcome, ...]
+    events: tuple[Event, ...]
+
+
+async def apply_batch(reports: Sequence[Report], *, now: datetime) -> BatchResult:
+    """All reports are durable, but for those whose outcome is a refusal.
+
+    Reports of one station are worked on in the given order. UnavailableError: the database is away and nothing was stored.
+    """
+    try:
+        return await _applied(reports, now)
+    except sql.DATABASE_AWAY as error:
+        raise UnavailableError("The database is away.") from error
+    except DEFECTS:
+        if len(reports) == 1:
+            _log.exception(
+                "a report was refused",
+                station_id=str(reports[0].station_id),
+                report=type(reports[0].observation).__name__,
+            )
+            return BatchResult((Outcome(refusal=DEFECT),), ())
+    singles = [await apply_batch([one], now=now) for one in reports]
+    return BatchResult(
+        tuple(outcome for single in singles for outcome in single.outcomes),
+        tuple(event for single in singles for event in single.events),
+    )
+
+
+async def _applied(reports: Sequence[Report], now: datetime) -> BatchResult:
+    async with in_transaction():
+        batch = await load(reports, now=now)
+        outcomes = [await _outcome(batch, one) for one in reports]
+        events = await batch.write()
+    return BatchResult(tuple(outcomes), tuple(events))
+
+
+async def _outcome(batch: Batch, report: Report) -> Outcome:
+    station = batch.stations.get(report.station_id)
+    if station is None or report.epoch < station.epoch:
+        return Outcome(refusal=STALE)
+    match report.observation:
+        case Metered() as metered:
+            return session_machine.metered(batch, report, metered)
+        case SessionStarted() as started:
+            return await session_machine.started(batch, report, started)
+        case SessionEnded() as ended:
+            return await session_machine.ended(batch, report, ended)
+        case StatusReported() as reported:
+            return await _status(batch, report, reported)
+        case TokenPresented() as presented:
+            return _presented(batch, report, presented)
+        case Booted() as booted:
+            return await _booted(batch, report, booted)
+    return Outcome()
+
+
+def _presented(batch: Batch, report: Report, presented: TokenPresented) -> Outcome:
+    """The decision in force; where the message does not say for which connector, the most favourable one."""
+    connectors = batch.connectors.get(report.station_id, [])
+    here = [one for one in connectors if presented.evse in (None, one.place.evse)]
+    decisions = [
+        batch.credentials.verdict(one.place, presented.id_token, now=batch.now).decision for one in here or connectors
+    ]
+    if AuthorizationDecision.ACCEPTED in decisions:
+        return Outcome()
+    return Outcome(decision=decisions[0] if decisions else AuthorizationDecision.INVALID)
+
+
+async def _booted(batch: Batch, report: Report, booted: Booted) -> Outcome:
+    """The station is known by what it says of itself; restarts have happened, and sessions may have ended with the power."""
+    batch.stations[report.station_id].booted = booted
+    for connector in batch.connectors.get(report.station_id, []):
+        session_machine.await_ends_before(batch, connector, booted.received_at)
+        for command in list(batch.commands):
+            if command.action is CommandAction.RESTART and command.charger_id == connector.place.charger_id:
+                await batch.confirm(command)
+    return Outcome()
+
+
+async def _status(batch: Batch, report: Report, reported: StatusReported) -> Outcome:
+    """The newest status counts; one that was replayed changes nothing that shows."""
+    moment = moment_of(
+        reported.charger_time, reported.received_at, report.hearing, is_marked_offline=reported.is_marked_offline
+    )
+    for connector in _concerned(batch, report, reported):
+        live = connector.live
+        if live.status_at is not None and moment.at < live.status_at:
+            continue
+        live.status_at = live.observed_at = moment.at
+        live.received_at = reported.received_at
+        live.error_code, live.vendor_error_code = _known(reported.error_code), reported.vendor_error_code
+        if reported.evse != 0:
+            _connector_status(batch, connector, reported.status, moment)
+        fault = faults.fault_of(reported.error_code, reported.vendor_error_code, reported.info, reported.status)
+        batch.events += await faults.report(connector, fault, batch.alerts, now=batch.now)
+    return Outcome()
+
+
+def _concerned(batch: Batch, report: Report, reported: StatusReported) -> list[Connector]:
+    """The connector; for the station as a whole its first charger, and only where something is wrong with it."""
+    connectors = batch.connectors.get(report.station_id, [])
+    if reported.evse != 0:
+        return [one for one in connectors if one.place.evse == reported.evse]
+    fault = faults.fault_of(reported.error_code, reported.vendor_error_code, reported.info, reported.status)
+    return connectors[:1] if fault is not None else []
+
+
+def _known(error_code: str | None) -> str | None:
+    return None if error_code in (None, faults.NO_ERROR) else error_code
+
+
+def _connector_status(batch: Batch, connector: Connector, status: ConnectorStatus, moment: Moment) -> None:
+    live = connector.live
+    live.connector_status = status
+    if status is ConnectorStatus.AVAILABLE:
+        session_machine.await_ends_before(batch, connector, moment.at)
+    if status is not ConnectorStatus.CHARGING and live.power_w is not None:
+        live.power_w, live.currents = 0.0, None if live.currents is None else (0.0, 0.0, 0.0)
+    connector.settle_mode()
+
+
+async def settle(*, now: datetime) -> list[Event]:
+    """Sessions whose awaited final record has not come within the hold have ended with the last that was heard of them."""
+    due = await session_store.awaiting_end(due=now, connected_before=now - END_HOLD, limit=SETTLED_AT_ONCE)
+    if not due:
+        return []
+    async with in_transaction():
+        batch = await load_stations(sorted(set(due.values())), now=now)
+        batch.commands = await open_commands([one.place.charger_id for one in batch.all_connectors()])
+        for session_id in due:
+            session = batch.sessions.get(session_id)
+            if session is not None and session.is_open and session.inferred_end_due_at is not None:
+                session_machine.infer_end(batch, session)
+                await session_machine.confirm_stops(batch, session)
+        return await batch.write()

@@ -1,0 +1,411 @@
+"""How sessions begin, go on and end: the handlers of a batch, one for each kind of report. They change the working set only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from domain.authorization import Verdict, normalised_card_number
+from domain.batch import Batch, Outcome, Report
+from domain.ids import new_id
+from domain.live import NO_CURRENT, Connector
+from domain.modes import line_currents
+from domain.observations import ConnectorStatus, Metered, Sample, SessionEnded, SessionStarted
+from domain.roles import CommandAction, SessionFlag, SessionState, StopReason
+from domain.session_rules import (
+    CHARGING_ABOVE_A,
+    END_HOLD,
+    LATE_SAMPLES_FOR,
+    Moment,
+    OpenSession,
+    dates_of,
+    moment_of,
+    most_possible_wh,
+    session_that_ends,
+    start_key,
+    stop_key,
+)
+from domain.session_store import SampleRow, SessionRecord
+
+NO_CHARGER = "This station has no charger here: an installer adds it first."
+_PLUGGED = {
+    ConnectorStatus.CHARGING,
+    ConnectorStatus.SUSPENDED_EV,
+    ConnectorStatus.SUSPENDED_EVSE,
+    ConnectorStatus.PREPARING,
+}
+
+
+async def started(batch: Batch, report: Report, observation: SessionStarted) -> Outcome:
+    """There is one session for this start, however often it is told, under one transaction id."""
+    connector = batch.connector(report.station_id, observation.evse)
+    if connector is None:
+        return Outcome(refusal=NO_CHARGER)
+    key = start_key(observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh)
+    verdict = batch.credentials.verdict(connector.place, observation.id_token, now=batch.now)
+    known = batch.by_key(report.station_id, "start_key", key) or batch.by_key(
+        report.station_id, "transaction_id", observation.transaction_id
+    )
+    moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    if known is None:
+        known = _overtaken(batch, connector, observation, moment)
+        if known is None:
+            known = _new_session(batch, report, connector, moment)
+            _supersede(batch, known)
+            batch.add(known)
+        _begin(batch, known, observation, moment, verdict, key)
+        await _confirm_start(batch, known)
+    _take_samples(batch, report, connector, known, observation.samples)
+    _point(batch, connector)
+    return Outcome(known.transaction_id, verdict.decision)
+
+
+def _new_session(batch: Batch, report: Report, connector: Connector, moment: Moment) -> SessionRecord:
+    place = connector.place
+    return SessionRecord(
+        id=new_id(),
+        installation_id=place.installation_id,
+        circuit_id=place.circuit_id,
+        charger_id=place.charger_id,
+        user_id=None,
+        card_id=None,
+        installation_name=place.installation_name,
+        circuit_name=place.circuit_name,
+        charger_name=place.charger_name,
+        user_name=None,
+        card_name=None,
+        time_zone=place.time_zone,
+        id_token=None,
+        station_id=report.station_id,
+        transaction_id=None,
+        start_key=None,
+        stop_key=None,
+        state=SessionState.ACTIVE,
+        flags=moment.flags,
+        authorized_at=None,
+        started_at=moment.at,
+        ended_at=None,
+        registered_at=None,
+        last_event_at=moment.at,
+        device_started_at=None,
+        inferred_end_due_at=None,
+        meter_start_wh=None,
+        meter_last_wh=None,
+        meter_stop_wh=None,
+        energy_wh=None,
+        connected_s=0,
+        charging_s=0,
+        stop_reason=None,
+        is_paused=False,
+        priority=0,
+        created_at=batch.now,
+    )
+
+
+def _begin(
+    batch: Batch, session: SessionRecord, observation: SessionStarted, moment: Moment, verdict: Verdict, key: str
+) -> None:
+    """The session has what its start says."""
+    session.start_key = key
+    session.transaction_id = observation.transaction_id or batch.next_transaction_id(_station(session))
+    session.id_token = normalised_card_number(observation.id_token or "") or None
+    session.flags |= moment.flags
+    session.device_started_at = moment.device_at
+    session.meter_start_wh = observation.meter_start_wh
+    session.authorized_at = moment.at if verdict.is_accepted else None
+    if verdict.person is not None:
+        session.user_id, session.user_name = verdict.person.user_id, verdict.person.user_name
+        session.card_id, session.card_name = verdict.person.card_id, verdict.person.card_name
+    if session.is_open:
+        session.meter_last_wh = observation.meter_start_wh
+        session.energy_wh = 0
+        batch.touch(session)
+    else:
+        session.flags &= ~SessionFlag.START_UNKNOWN
+        session.started_at = moment.at
+        batch.finalise(session)
+    batch.keep(session)
+    batch.tell(session, "STARTED")
+
+
+def _station(session: SessionRecord) -> UUID:
+    if session.station_id is None:
+        raise LookupError("a session of a machine has a station")
+    return session.station_id
+
+
+def _overtaken(batch: Batch, connector: Connector, observation: SessionStarted, moment: Moment) -> SessionRecord | None:
+    """The session whose final record arrived before its start did."""
+    token = normalised_card_number(observation.id_token or "")
+    for one in batch.sessions.values():
+        if (
+            one.station_id == connector.place.station_id
+            and SessionFlag.START_UNKNOWN in one.flags
+            and one.ended_at is not None
+            and moment.is_reliable
+            and moment.at <= one.ended_at
+            and (one.id_token is None or one.id_token == token)
+            and (one.meter_stop_wh or 0) >= (observation.meter_start_wh or 0)
+        ):
+            return one
+    return None
+
+
+def _supersede(batch: Batch, session: SessionRecord) -> None:
+    """Older sessions at the connector cannot go on: their ends are awaited."""
+    for older in batch.open_at(session.charger_id):
+        if older.id != session.id and older.started_at <= session.started_at:
+            await_end(batch, older)
+
+
+def await_end(batch: Batch, session: SessionRecord) -> None:
+    """A signal says that the session is over: its final record has the hold's time to arrive."""
+    if session.is_open and session.inferred_end_due_at is None:
+        session.inferred_end_due_at = batch.now + END_HOLD
+        batch.touch(session)
+
+
+def await_ends_before(batch: Batch, connector: Connector, at: datetime) -> None:
+    """The ends of sessions that have said nothing since that instant are awaited."""
+    for session in batch.open_at(connector.place.charger_id):
+        if session.last_event_at is None or session.last_event_at < at:
+            await_end(batch, session)
+
+
+async def _confirm_start(batch: Batch, session: SessionRecord) -> None:
+    for command in list(batch.commands):
+        if command.action is CommandAction.START and command.id_token and command.id_token == session.id_token:
+            await batch.confirm(command, session.id)
+
+
+def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
+    """The readings are kept; those of a session count for it, those that are newest and live show."""
+    session = batch.by_key(report.station_id, "transaction_id", observation.transaction_id)
+    connector = batch.connector_of(session) if session else None
+    if connector is None:
+        if observation.evse == 0:
+            return Outcome()  # The station's main meter, not a charger's.
+        connector = batch.connector(report.station_id, observation.evse)
+    if connector is None:
+        return Outcome(refusal=NO_CHARGER)
+    if session is None:
+        session = _session_at(batch, report, connector, observation)
+    elif session.inferred_end_due_at is not None and session.is_open:
+        session.inferred_end_due_at = None  # It speaks again, so it is not over.
+        batch.touch(session)
+    _take_samples(batch, report, connector, session, observation.samples)
+    if session is not None and not session.is_open and _is_late_enough(batch, session):
+        batch.finalise(session)
+    _point(batch, connector)
+    return Outcome()
+
+
+def _is_late_enough(batch: Batch, session: SessionRecord) -> bool:
+    return session.registered_at is not None and batch.now - session.registered_at <= LATE_SAMPLES_FOR
+
+
+def _session_at(batch: Batch, report: Report, connector: Connector, observation: Metered) -> SessionRecord | None:
+    """The session that readings without a usable transaction id belong to: the one at the connector, if it had begun."""
+    moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    going_on = [one for one in batch.open_at(connector.place.charger_id) if one.started_at <= moment.at]
+    return going_on[-1] if going_on else None
+
+
+def _take_samples(
+    batch: Batch, report: Report, connector: Connector, session: SessionRecord | None, samples: Sequence[Sample]
+) -> None:
+    for sample in samples:
+        observation = report.observation
+        moment = _moment(
+            report, sample.at or observation.charger_time, observation.received_at, observation.is_marked_offline
+        )
+        batch.samples.append(
+            SampleRow(
+                installation_id=session.installation_id if session else connector.place.installation_id,
+                charger_id=connector.place.charger_id,
+                session_id=session.id if session else None,
+                at=moment.at,
+                received_at=observation.received_at,
+                context=sample.context,
+                register_wh=sample.register_wh,
+                power_w=sample.power_w,
+                currents=_lines(connector, sample),
+            )
+        )
+        if session is not None:
+            _count(batch, connector, session, sample, moment)
+        if not moment.is_offline:
+            _show(connector, session, sample, moment, observation.received_at)
+
+
+def _lines(connector: Connector, sample: Sample) -> tuple[float | None, float | None, float | None]:
+    if sample.currents == (None, None, None):
+        return (None, None, None)
+    return line_currents(sample.currents, connector.place.phase_rotation)
+
+
+def _count(batch: Batch, connector: Connector, session: SessionRecord, sample: Sample, moment: Moment) -> None:
+    """The session has the sample's flags and, where it is the newest, its energy and charging time."""
+    session.flags |= moment.flags
+    if sample.is_signed:
+        session.flags |= SessionFlag.SIGNED
+    batch.touch(session)
+    before = session.last_event_at or session.started_at
+    if not session.is_open or moment.at < before:
+        return
+    session.last_event_at = moment.at
+    session.connected_s = max(0, round((moment.at - session.started_at).total_seconds()))
+    if max((current or 0.0 for current in sample.currents), default=0.0) > CHARGING_ABOVE_A:
+        session.charging_s = min(session.connected_s, session.charging_s + round((moment.at - before).total_seconds()))
+    register = sample.register_wh
+    if register is None:
+        return
+    if session.meter_start_wh is None:
+        session.meter_start_wh = register
+    if register < (session.meter_last_wh or session.meter_start_wh):
+        return  # A register that fell says nothing about energy; the final record settles it.
+    energy = register - session.meter_start_wh
+    if energy <= most_possible_wh(connector.place.rating_w, moment.at - session.started_at) or not moment.is_reliable:
+        session.meter_last_wh = register
+        session.energy_wh = energy
+
+
+def _show(
+    connector: Connector, session: SessionRecord | None, sample: Sample, moment: Moment, received_at: datetime
+) -> None:
+    live = connector.live
+    if live.measured_at is not None and moment.at < live.measured_at:
+        return
+    live.measured_at = live.observed_at = moment.at
+    live.received_at = received_at
+    if sample.register_wh is not None:
+        live.register_wh = sample.register_wh
+    if sample.power_w is not None:
+        live.power_w = sample.power_w
+    if sample.currents != (None, None, None):
+        live.currents = line_currents(sample.currents, connector.place.phase_rotation)
+    if session is not None and not session.is_open:
+        live.power_w, live.currents = 0.0, NO_CURRENT
+
+
+def _point(batch: Batch, connector: Connector) -> None:
+    """The charger shows the newest session that goes on there, if any."""
+    live = connector.live
+    going_on = batch.open_at(connector.place.charger_id)
+    current = next(
+        (one for one in reversed(going_on) if one.inferred_end_due_at is None), going_on[-1] if going_on else None
+    )
+    if current is None and live.session_id is not None:
+        live.power_w, live.currents = 0.0, NO_CURRENT
+        if live.connector_status in _PLUGGED:
+            # Its own word for it follows; until then it is not waiting for a card.
+            live.connector_status = ConnectorStatus.FINISHING
+    live.session_id = current.id if current else None
+    live.session_user_id = current.user_id if current else None
+    live.session_energy_wh = current.energy_wh if current else None
+    connector.is_paused = current.is_paused if current else False
+    connector.settle_mode()
+
+
+async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outcome:
+    """The session has its final record; the first real one counts, a repetition changes nothing."""
+    moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    key = stop_key(observation.transaction_id, observation.charger_time, observation.meter_stop_wh)
+    session = (
+        batch.by_key(report.station_id, "transaction_id", observation.transaction_id)
+        or batch.by_key(report.station_id, "stop_key", key)
+        or _that_ends(batch, report, observation, moment)
+    )
+    if session is not None and not session.is_open and not session.is_inferred:
+        return Outcome(session.transaction_id)
+    if session is None:
+        connector = batch.connector(report.station_id, observation.evse)
+        if connector is None:
+            return Outcome(refusal=NO_CHARGER)
+        session = _without_start(batch, report, connector, observation, moment)
+    found = batch.connector_of(session)
+    session.stop_key = key
+    _finish(session, observation, moment)
+    session.registered_at = batch.now
+    batch.keep(session)
+    batch.finalise(session)
+    if found is not None:
+        _take_samples(batch, report, found, session, observation.samples)
+        _point(batch, found)
+    await confirm_stops(batch, session)
+    batch.tell(session, "ENDED")
+    return Outcome(session.transaction_id)
+
+
+def _that_ends(batch: Batch, report: Report, observation: SessionEnded, moment: Moment) -> SessionRecord | None:
+    candidates = [
+        OpenSession(session.id, connector.place.evse, session.id_token, session.started_at, session.meter_start_wh)
+        for connector in batch.connectors.get(report.station_id, [])
+        for session in batch.open_at(connector.place.charger_id)
+    ]
+    found = session_that_ends(
+        candidates,
+        moment,
+        evse=observation.evse,
+        id_token=normalised_card_number(observation.id_token or "") or None,
+        meter_stop_wh=observation.meter_stop_wh,
+    )
+    return batch.sessions[found] if found else None
+
+
+def _without_start(
+    batch: Batch, report: Report, connector: Connector, observation: SessionEnded, moment: Moment
+) -> SessionRecord:
+    """A session of which we know no start: it begins with its first reading."""
+    session = _new_session(batch, report, connector, moment)
+    session.flags |= SessionFlag.START_UNKNOWN
+    session.id_token = normalised_card_number(observation.id_token or "") or None
+    stamped = [one for one in observation.samples if one.at is not None and one.register_wh is not None]
+    if stamped:
+        first = min(stamped, key=lambda one: one.at or moment.at)
+        begun = _moment(report, first.at, observation.received_at, observation.is_marked_offline)
+        session.started_at = min(begun.at, moment.at)
+        session.device_started_at = begun.device_at
+        session.meter_start_wh = first.register_wh
+    batch.add(session)
+    return session
+
+
+def _finish(session: SessionRecord, observation: SessionEnded, moment: Moment) -> None:
+    start_reliable = SessionFlag.CLOCK_UNRELIABLE not in session.flags
+    dates = dates_of(session.started_at, session.device_started_at, start_reliable, moment)
+    session.state = SessionState.ENDED
+    session.flags = (session.flags | moment.flags) & ~SessionFlag.END_INFERRED
+    if not dates.is_reliable:
+        session.flags |= SessionFlag.CLOCK_UNRELIABLE
+    if observation.reason is StopReason.CARD:
+        session.flags |= SessionFlag.STOPPED_BY_CARD
+    session.started_at, session.ended_at = dates.started_at, dates.ended_at
+    session.last_event_at = max(session.last_event_at or moment.at, moment.at)
+    session.meter_stop_wh = observation.meter_stop_wh
+    session.stop_reason = observation.reason
+    session.inferred_end_due_at = None
+
+
+async def confirm_stops(batch: Batch, session: SessionRecord) -> None:
+    """Whoever asked for this session's end has got it."""
+    for command in list(batch.commands):
+        if command.action is CommandAction.STOP and command.session_id == session.id:
+            await batch.confirm(command, session.id)
+
+
+def infer_end(batch: Batch, session: SessionRecord) -> None:
+    """The session ended with the last that was heard of it."""
+    session.state = SessionState.ENDED
+    session.flags |= SessionFlag.END_INFERRED
+    session.ended_at = max(session.last_event_at or session.started_at, session.started_at)
+    session.stop_reason = StopReason.UNKNOWN
+    session.registered_at = batch.now
+    session.inferred_end_due_at = None
+    batch.finalise(session)
+    if connector := batch.connector_of(session):
+        _point(batch, connector)
+    batch.tell(session, "ENDED")
+
+
+def _moment(report: Report, charger_time: datetime | None, received_at: datetime, is_marked_offline: bool) -> Moment:
+    return moment_of(charger_time, received_at, report.hearing, is_marked_offline=is_marked_offline)

@@ -1,0 +1,266 @@
+"""Charge sessions as the machine doors work on them: rows in, records in memory, rows out, a few statements for many."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain import sql
+from domain.energy_intervals import Part
+from domain.live import padded
+from domain.roles import SessionFlag, SessionState, StopReason
+from domain.session_rules import Reading
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionRecord:
+    """A row of charge_sessions, as far as machines write it."""
+
+    id: UUID
+    installation_id: UUID
+    circuit_id: UUID | None
+    charger_id: UUID
+    user_id: UUID | None
+    card_id: UUID | None
+    installation_name: str
+    circuit_name: str | None
+    charger_name: str
+    user_name: str | None
+    card_name: str | None
+    time_zone: str
+    id_token: str | None
+    station_id: UUID | None
+    transaction_id: str | None
+    start_key: str | None
+    stop_key: str | None
+    state: SessionState
+    flags: SessionFlag
+    authorized_at: datetime | None
+    started_at: datetime
+    ended_at: datetime | None
+    registered_at: datetime | None
+    last_event_at: datetime | None
+    device_started_at: datetime | None
+    inferred_end_due_at: datetime | None
+    meter_start_wh: int | None
+    meter_last_wh: int | None
+    meter_stop_wh: int | None
+    energy_wh: int | None
+    connected_s: int
+    charging_s: int
+    stop_reason: StopReason | None
+    is_paused: bool
+    priority: int
+    created_at: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the charge goes on, as far as is known."""
+        return self.state is SessionState.ACTIVE
+
+    @property
+    def is_inferred(self) -> bool:
+        """Whether its end is only a conclusion, so that the real one is still welcome."""
+        return SessionFlag.END_INFERRED in self.flags
+
+
+_COLUMNS = tuple(field.name for field in fields(SessionRecord))
+_OF_PEOPLE = {"is_paused", "priority", "created_at", "id", "installation_id", "circuit_id", "charger_id"}
+"""Never written over: people change them meanwhile, or they never change."""
+_WRITTEN = tuple(name for name in _COLUMNS if name not in _OF_PEOPLE)
+
+_INSERT = (
+    f"INSERT INTO charge_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608  names of ours only
+    f"VALUES ({', '.join(f'${index}' for index in range(1, len(_COLUMNS) + 1))})"
+)
+_UPDATE = (
+    "UPDATE charge_sessions SET "  # noqa: S608  names of ours only
+    + ", ".join(f"{name} = ${index}" for index, name in enumerate(_WRITTEN, start=2))
+    + " WHERE id = $1"
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM charge_sessions WHERE "  # noqa: S608  names of ours only
+
+
+def _stop_reason(value: Any) -> StopReason | None:
+    return None if value is None else StopReason(value)
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("id", "installation_id", "charger_id"), sql.uuid_of),
+    **dict.fromkeys(("circuit_id", "user_id", "card_id", "station_id"), sql.optional_uuid_of),
+    **dict.fromkeys(("started_at", "created_at"), sql.instant_of),
+    **dict.fromkeys(
+        (
+            "authorized_at",
+            "ended_at",
+            "registered_at",
+            "last_event_at",
+            "device_started_at",
+            "inferred_end_due_at",
+        ),
+        sql.optional_instant_of,
+    ),
+    "state": SessionState,
+    "flags": SessionFlag,
+    "stop_reason": _stop_reason,
+    "is_paused": bool,
+}
+
+
+def _record(row: sql.Row) -> SessionRecord:
+    return SessionRecord(**{name: _READ[name](row[name]) if name in _READ else row[name] for name in _COLUMNS})
+
+
+async def open_of_stations(station_ids: Sequence[UUID]) -> list[SessionRecord]:
+    """Every session that goes on at these stations, oldest first."""
+    arguments: list[object] = [SessionState.ACTIVE]
+    condition = sql.any_of("station_id", padded(station_ids), arguments)
+    return [
+        _record(row)
+        for row in await sql.rows(
+            f"{_SELECT} state = $1 AND replaced_by_id IS NULL AND {condition} ORDER BY started_at, id", *arguments
+        )
+    ]
+
+
+async def by_keys(column: str, station_ids: Sequence[UUID], keys: Sequence[str]) -> list[SessionRecord]:
+    """Sessions of these stations whose `transaction_id`, `start_key` or `stop_key` is among the keys."""
+    if not keys:
+        return []
+    arguments: list[object] = []
+    stations = sql.any_of("station_id", padded(station_ids), arguments)
+    wanted = sql.any_of(column, list(dict.fromkeys(keys)), arguments)
+    return [_record(row) for row in await sql.rows(f"{_SELECT}{stations} AND {wanted}", *arguments)]
+
+
+async def without_start(station_ids: Sequence[UUID], *, since: datetime) -> list[SessionRecord]:
+    """Sessions of these stations of which only the final record came: a start that was overtaken may still follow."""
+    if not station_ids:
+        return []
+    arguments: list[object] = [SessionState.ENDED, since]
+    condition = sql.any_of("station_id", padded(station_ids), arguments)
+    return [
+        _record(row)
+        for row in await sql.rows(
+            f"{_SELECT} state = $1 AND registered_at >= $2 AND start_key IS NULL AND transaction_id IS NULL"
+            f" AND {condition} ORDER BY started_at, id",
+            *arguments,
+        )
+    ]
+
+
+_AWAITING_END = """
+SELECT c.id, c.station_id FROM charge_sessions c JOIN stations s ON s.id = c.station_id
+WHERE c.inferred_end_due_at <= $1 AND c.state = $2 AND s.is_connected AND s.connected_at <= $3
+ORDER BY c.inferred_end_due_at LIMIT $4
+"""
+
+
+async def awaiting_end(*, due: datetime, connected_before: datetime, limit: int) -> dict[UUID, UUID]:
+    """Session → station of those whose awaited final record has not come, though the station had time to deliver it."""
+    found = await sql.rows(_AWAITING_END, due, SessionState.ACTIVE, connected_before, limit)
+    return {sql.uuid_of(row["id"]): sql.uuid_of(row["station_id"]) for row in found}
+
+
+async def by_ids(ids: Sequence[UUID]) -> list[SessionRecord]:
+    """These sessions."""
+    arguments: list[object] = []
+    condition = sql.any_of("id", padded(ids), arguments)
+    return [_record(row) for row in await sql.rows(f"{_SELECT}{condition} ORDER BY id", *arguments)]
+
+
+async def insert(records: Iterable[SessionRecord]) -> None:
+    """New sessions are stored."""
+    await sql.execute_many(_INSERT, [tuple(getattr(one, name) for name in _COLUMNS) for one in records])
+
+
+async def update(records: Iterable[SessionRecord]) -> None:
+    """Known sessions are stored, but for what people decide about them."""
+    await sql.execute_many(_UPDATE, [(one.id, *(getattr(one, name) for name in _WRITTEN)) for one in records])
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRow:
+    """One reading to be stored."""
+
+    installation_id: UUID
+    charger_id: UUID
+    session_id: UUID | None
+    at: datetime
+    received_at: datetime
+    context: str
+    register_wh: int | None
+    power_w: float | None
+    currents: tuple[float | None, float | None, float | None]
+
+
+_INSERT_SAMPLE = """
+INSERT INTO samples (installation_id, charger_id, session_id, at, received_at, context, register_wh, power_w,
+  current_l1, current_l2, current_l3)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (charger_id, at, context) DO NOTHING
+"""
+
+
+async def insert_samples(samples: Iterable[SampleRow]) -> None:
+    """The readings are stored, each once however often it is delivered."""
+    await sql.execute_many(
+        _INSERT_SAMPLE,
+        [
+            (
+                one.installation_id,
+                one.charger_id,
+                one.session_id,
+                one.at,
+                one.received_at,
+                one.context[:24],
+                one.register_wh,
+                one.power_w,
+                *one.currents,
+            )
+            for one in samples
+        ],
+    )
+
+
+async def readings(session_ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
+    """The stored readings of each session, in order of time."""
+    if not session_ids:
+        return {}
+    arguments: list[object] = []
+    condition = sql.any_of("session_id", padded(session_ids), arguments)
+    found = await sql.rows(
+        "SELECT session_id, at, register_wh, current_l1, current_l2, current_l3 FROM samples"  # noqa: S608
+        f" WHERE {condition} ORDER BY session_id, at, id",
+        *arguments,
+    )
+    by_session: dict[UUID, list[Reading]] = {}
+    for row in found:
+        currents = [row[name] for name in ("current_l1", "current_l2", "current_l3") if row[name] is not None]
+        reading = Reading(sql.instant_of(row["at"]), row["register_wh"], max(currents, default=None))
+        by_session.setdefault(sql.uuid_of(row["session_id"]), []).append(reading)
+    return by_session
+
+
+_INSERT_PART = """
+INSERT INTO energy_intervals (session_id, installation_id, start_at, end_at, energy_wh, quality)
+VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+
+async def replace_intervals(parts: dict[UUID, tuple[UUID, Sequence[Part]]]) -> None:
+    """Session → (installation, parts): the sessions' intervals are these and no others."""
+    if not parts:
+        return
+    arguments: list[object] = []
+    condition = sql.any_of("session_id", padded(list(parts)), arguments)
+    await sql.execute(f"DELETE FROM energy_intervals WHERE {condition}", *arguments)  # noqa: S608
+    await sql.execute_many(
+        _INSERT_PART,
+        [
+            (session_id, installation_id, part.start_at, part.end_at, part.energy_wh, part.quality)
+            for session_id, (installation_id, session_parts) in parts.items()
+            for part in session_parts
+        ],
+    )
