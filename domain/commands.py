@@ -1,0 +1,362 @@
+"""What people may ask of chargers: charges started, paused, resumed and stopped, stations restarted, connectors unlocked.
+
+A command is stored with its deadline and sent after the commit by whoever implements `Dispatch`; its progress is a row.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import audit, sql
+from domain.access import CONTROLLERS, Access
+from domain.checks import normal_email
+from domain.errors import (
+    ChargerOfflineError,
+    ChargerStateError,
+    ConflictError,
+    ErrorCode,
+    NotAllowedError,
+    NotFoundError,
+    invalid,
+)
+from domain.events import CommandChanged, InstallationChanged
+from domain.ids import new_id
+from domain.models import ChargeSession, Command
+from domain.ports import EventBus
+from domain.roles import CommandAction, CommandState, OperatingMode, Role, SessionState
+
+SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S = 5, 600
+CHARGING_ROLES = frozenset({Role.USER, Role.OWNER})
+"""Who may start a charge."""
+
+_TOKEN_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # noqa: S105  signs, not a secret
+TOKEN_LENGTH = 20
+"""The most that OCPP 1.6 takes (CiString20Type)."""
+
+
+class Dispatch(Protocol):
+    """Takes stored commands to their chargers."""
+
+    def send_soon(self, command_id: UUID) -> None:
+        """The command will be sent, by a task of the dispatcher's own; returns at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKey:
+    """A person by one of their names."""
+
+    user_id: UUID | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A charger as commands need it."""
+
+    charger_id: UUID
+    installation_id: UUID
+    is_enabled: bool
+    is_online: bool
+    mode: OperatingMode
+    last_seen_at: datetime | None
+    session: ChargeSession | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a driver wants of the charge that is started."""
+
+    energy_wh: int | None = None
+    departure_at: datetime | None = None
+
+
+async def start_charging(
+    access: Access,
+    charger_id: UUID,
+    *,
+    person: PersonKey | None = None,
+    target: Target = Target(),
+    deadline_s: int = 60,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The id of a command that asks the charger to begin a charge for the person (None: the asker), under a token made for it.
+
+    NotAllowedError without a right to charge there, or to start for another; ChargerStateError when a charge goes on or the charger is
+    faulted or disabled; ChargerOfflineError when it is known to be off: nothing is queued.
+    """
+    actor = access.signed_in()
+    deadline = _deadline(access, deadline_s)
+    place = await _visible_place(access, charger_id)
+    access.manage_charger(charger_id, place.installation_id, CHARGING_ROLES, path=("chargerId",))
+    for_user_id = actor.user_id if person is None else await _other_person(access, place, person)
+    _check_target(access, target)
+    _require_online(access, place)
+    if not place.is_enabled:
+        raise ChargerStateError("This charger is switched off by its operator.", mode=place.mode)
+    if place.session is not None:
+        raise ChargerStateError("A charge is going on at this charger already.", mode=place.mode)
+    if place.mode is OperatingMode.FAULTED:
+        raise ChargerStateError("This charger has a fault; use another one.", mode=place.mode)
+    command = _command(access, place, CommandAction.START, deadline)
+    command.for_user_id, command.session_id = for_user_id, None
+    command.id_token = "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(TOKEN_LENGTH))
+    command.energy_target_wh, command.departure_at = target.energy_wh, target.departure_at
+    return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+async def stop_charging(
+    access: Access,
+    charger_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    deadline_s: int = 60,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The id of a command that asks the charger to end the charge that goes on there; for its driver and who controls the charger.
+
+    ConflictError (OTHER_SESSION) when `session_id` is another than the one that is active: a late retry never stops another's car.
+    """
+    deadline = _deadline(access, deadline_s)
+    place = await _controlled_session(access, charger_id, session_id)
+    _require_online(access, place)
+    return await _store(access, _command(access, place, CommandAction.STOP, deadline), bus=bus, dispatch=dispatch)
+
+
+async def pause_charging(
+    access: Access,
+    charger_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    deadline_s: int = 60,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The charge is paused: the balancer offers it nothing until it is resumed. Rights and errors as `stop_charging`."""
+    return await _set_paused(access, charger_id, session_id, deadline_s, is_paused=True, bus=bus, dispatch=dispatch)
+
+
+async def resume_charging(
+    access: Access,
+    charger_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    deadline_s: int = 60,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The charge is no longer paused: the balancer offers it its share again. Rights and errors as `stop_charging`."""
+    return await _set_paused(access, charger_id, session_id, deadline_s, is_paused=False, bus=bus, dispatch=dispatch)
+
+
+async def restart_charger(
+    access: Access,
+    charger_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    deadline_s: int = 60,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The id of a command that restarts the station, which ends its charges in an orderly way; for who controls the charger."""
+    place = await _controlled_charger(access, charger_id, session_id)
+    command = _command(access, place, CommandAction.RESTART, _deadline(access, deadline_s))
+    return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+async def unlock_connector(
+    access: Access,
+    charger_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    deadline_s: int = 60,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The id of a command that releases a plug that is stuck; for who controls the charger."""
+    place = await _controlled_charger(access, charger_id, session_id)
+    command = _command(access, place, CommandAction.UNLOCK, _deadline(access, deadline_s))
+    return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+async def _set_paused(
+    access: Access,
+    charger_id: UUID,
+    session_id: UUID | None,
+    deadline_s: int,
+    *,
+    is_paused: bool,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    deadline = _deadline(access, deadline_s)
+    place = await _controlled_session(access, charger_id, session_id)
+    _require_online(access, place)
+    action = CommandAction.PAUSE if is_paused else CommandAction.RESUME
+    command = _command(access, place, action, deadline)
+    made = await _store(access, command, bus=bus, dispatch=dispatch, pauses=is_paused)
+    await bus.publish(InstallationChanged(installation_id=place.installation_id))
+    return made
+
+
+_PLACE = """
+SELECT c.id, c.installation_id, c.is_enabled, i.is_active, t.is_online, t.mode, s.last_seen_at
+FROM chargers c JOIN installations i ON i.id = c.installation_id JOIN charger_statuses t ON t.charger_id = c.id
+LEFT JOIN stations s ON s.id = c.station_id
+WHERE c.id = $1 AND c.removed_at IS NULL
+"""
+
+
+async def _place(charger_id: UUID) -> _Place:
+    row = await sql.row(_PLACE, charger_id)
+    if row is None:
+        raise NotFoundError(path=("chargerId",))
+    session = (
+        await ChargeSession.filter(charger_id=charger_id, state=SessionState.ACTIVE).order_by("-started_at").first()
+    )
+    return _Place(
+        charger_id=charger_id,
+        installation_id=sql.uuid_of(row["installation_id"]),
+        is_enabled=bool(row["is_enabled"]) and bool(row["is_active"]),
+        is_online=bool(row["is_online"]),
+        mode=OperatingMode(row["mode"]),
+        last_seen_at=sql.optional_instant_of(row["last_seen_at"]),
+        session=session,
+    )
+
+
+async def _visible_place(access: Access, charger_id: UUID) -> _Place:
+    access.signed_in()
+    place = await _place(charger_id)
+    if not access.sees_charger(charger_id, place.installation_id):
+        raise NotFoundError(path=("chargerId",))
+    return place
+
+
+async def _controlled_charger(access: Access, charger_id: UUID, session_id: UUID | None) -> _Place:
+    """The charger, for its owner, the installation's, SERVICE and ADMINISTRATOR."""
+    place = await _visible_place(access, charger_id)
+    access.manage_charger(charger_id, place.installation_id, CONTROLLERS, path=("chargerId",))
+    await _require_same_session(access, place, session_id)
+    _require_online(access, place)
+    return place
+
+
+async def _controlled_session(access: Access, charger_id: UUID, session_id: UUID | None) -> _Place:
+    """The charger with a charge that this person may stop: their own (also where they may no longer begin one), or one they control."""
+    user_id = access.signed_in().user_id
+    place = await _place(charger_id)
+    is_own = place.session is not None and place.session.user_id == user_id
+    if not is_own and not access.sees_charger(charger_id, place.installation_id):
+        raise NotFoundError(path=("chargerId",))
+    await _require_same_session(access, place, session_id)
+    is_controller = access.require(access.roles_at_charger(charger_id, place.installation_id), CONTROLLERS)
+    if place.session is not None and not is_own and not is_controller:
+        raise NotAllowedError(
+            "This is not your charge; its driver or an owner of the charger may do this.", path=("chargerId",)
+        )
+    if place.session is None:
+        raise ChargerStateError("No charge is going on at this charger.", mode=place.mode)
+    return place
+
+
+async def _require_same_session(access: Access, place: _Place, session_id: UUID | None) -> None:
+    """Returns when no session was named, or the active one; a session that may not be seen looks absent."""
+    if session_id is None:
+        return
+    arguments: list[object] = [session_id]
+    visible = access.sessions_condition("s", arguments)
+    if await sql.row(f"SELECT 1 AS found FROM charge_sessions s WHERE s.id = $1 AND {visible}", *arguments) is None:  # noqa: S608
+        raise NotFoundError(path=("sessionId",))
+    if place.session is None or place.session.id != session_id:
+        message = "That charge is no longer the one at this charger; nothing was sent."
+        raise ConflictError(message, code=ErrorCode.OTHER_SESSION, path=("sessionId",))
+
+
+def _require_online(access: Access, place: _Place) -> None:
+    if not place.is_online:
+        is_detailed = access.sees_charger_details(place.charger_id, place.installation_id)
+        raise ChargerOfflineError(
+            "This charger is not connected right now, so nothing was sent; try again when it is back.",
+            last_seen_at=place.last_seen_at if is_detailed else None,
+        )
+
+
+async def _other_person(access: Access, place: _Place, person: PersonKey) -> UUID:
+    """The person for whom an owner starts: one whom the owner knows and who may charge there."""
+    owners = frozenset({Role.OWNER})
+    user_id = access.signed_in().user_id
+    arguments: list[object] = [person.user_id if person.user_id is not None else normal_email(person.email or "")]
+    column = "id" if person.user_id is not None else "email"
+    visible = access.user_contacts_condition("u", arguments)
+    row = await sql.row(f"SELECT u.id FROM users u WHERE u.{column} = $1 AND u.is_active AND {visible}", *arguments)  # noqa: S608
+    if row is None:
+        raise NotFoundError(path=("person",))
+    found = sql.uuid_of(row["id"])
+    if found == user_id:
+        return found
+    access.manage_charger(place.charger_id, place.installation_id, owners, path=("person",))
+    if await sql.row(_MAY_CHARGE, found, place.installation_id, place.charger_id, access.now) is None:
+        raise NotAllowedError("This person may not charge here; grant them USER first.", path=("person",))
+    return found
+
+
+_MAY_CHARGE = f"""
+SELECT 1 AS found FROM permissions WHERE user_id = $1 AND installation_id = $2 AND (charger_id IS NULL OR charger_id = $3)
+    AND role IN ('{Role.USER}', '{Role.OWNER}') AND revoked_at IS NULL AND valid_from <= $4
+    AND (valid_to IS NULL OR valid_to > $4)
+"""  # noqa: S608  enums' values
+
+
+def _deadline(access: Access, deadline_s: int) -> datetime:
+    if not SHORTEST_DEADLINE_S <= deadline_s <= LONGEST_DEADLINE_S:
+        raise invalid("deadlineSeconds", f"A deadline is from {SHORTEST_DEADLINE_S} to {LONGEST_DEADLINE_S} seconds.")
+    return access.now + timedelta(seconds=deadline_s)
+
+
+def _check_target(access: Access, target: Target) -> None:
+    if target.energy_wh is not None and target.energy_wh <= 0:
+        raise invalid("energyTargetKwh", "An energy target is more than 0.")
+    if target.departure_at is not None and target.departure_at <= access.now:
+        raise invalid("departureAt", "The departure is in the future.")
+
+
+def _command(access: Access, place: _Place, action: CommandAction, deadline: datetime) -> Command:
+    return Command(
+        id=new_id(),
+        installation_id=place.installation_id,
+        charger_id=place.charger_id,
+        session_id=None if place.session is None else place.session.id,
+        requested_by_id=access.user_id,
+        for_user_id=None if place.session is None else place.session.user_id,
+        action=action,
+        state=CommandState.QUEUED,
+        requested_at=access.now,
+        deadline=deadline,
+    )
+
+
+async def _store(
+    access: Access, command: Command, *, bus: EventBus, dispatch: Dispatch, pauses: bool | None = None
+) -> UUID:
+    async with in_transaction():
+        await command.save(force_create=True)
+        if pauses is not None:
+            await ChargeSession.filter(id=command.session_id).update(is_paused=pauses)
+        await audit.record(
+            access,
+            f"charger.{command.action.lower()}",
+            "Charger",
+            command.charger_id,
+            installation_id=command.installation_id,
+            after={"command": str(command.id), "for": str(command.for_user_id or ""), "deadline": command.deadline},
+        )
+    await bus.publish(CommandChanged(command_id=command.id, charger_id=command.charger_id, state=command.state))
+    dispatch.send_soon(command.id)
+    return command.id
