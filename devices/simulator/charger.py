@@ -22,13 +22,13 @@ from devices.simulator.orders import obey
 from devices.simulator.outbox import Message
 from devices.simulator.plan import ChargerPlan, Plan, Visit
 from devices.simulator.station import Station
+from devices.simulator.visits import Visits
 from domain.clock import Clock
 
 SUBPROTOCOL = Subprotocol("ocpp1.6")
 OPEN_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 2.0
 MAX_FRAME = 1 << 20
-RESTART_S = 1.0
 MAX_ERRORS = 3
 """TransactionMessageAttempts: after so many CALLERRORs the message is given up, as firmware does."""
 LONGEST_WAIT_S = 3600.0
@@ -58,9 +58,7 @@ class Charger:
         self._fleet = fleet
         self._random = random
         self._clock = clock
-        self._visits = iter(plan.visits) if plan.visits is not None else None
-        self._visit: Visit | None = None
-        self._visit_changes_s = float("inf")
+        self._visits = Visits(self.station, plan.visits, fleet.habits, random=random, clock=clock)
         self._pending: Pending | None = None
         self._alarm: asyncio.Timeout | None = None
         self._leave_by_s: float | None = None
@@ -78,13 +76,13 @@ class Charger:
             self._alarm.reschedule(0.0)
 
     def plug_in(self, visit: Visit) -> None:
-        """A car comes now, whatever the plan says, and stays until it is unplugged or its stay is over."""
-        self._arrive(visit)
+        """A car comes now, whatever the plan says, and stays until it is unplugged or its stay is over; nothing where another stands."""
+        self._visits.arrive(visit)
         self.wake()
 
     def unplug(self) -> None:
         """The car leaves now."""
-        self._depart()
+        self._visits.depart()
         self.wake()
 
     def drop_connection(self, *, for_s: float) -> None:
@@ -95,9 +93,7 @@ class Charger:
 
     def leave(self, *, by_s: float) -> None:
         """The car leaves, the last records are delivered, then the task ends; at `by_s` (monotonic) it ends anyway."""
-        self._visits = iter(())
-        self._depart()
-        self._visit_changes_s = float("inf")
+        self._visits.close()
         self._leave_by_s = by_s
         self.wake()
 
@@ -105,7 +101,7 @@ class Charger:
 
     async def run(self) -> None:
         """Until it has left."""
-        self._plan_next_visit()
+        self._visits.plan_next()
         while not self._is_done():
             try:
                 await self._connect_once()
@@ -199,7 +195,7 @@ class Charger:
             self._alarm = None
 
     def _next_due_s(self) -> float:
-        due_s = min(self.station.next_due_s(), self._visit_changes_s, self._drop_at_s)
+        due_s = min(self.station.next_due_s(), self._visits.due_s, self._drop_at_s)
         if self._leave_by_s is not None:
             due_s = min(due_s, self._leave_by_s)
         if self._pending is not None:
@@ -309,42 +305,19 @@ class Charger:
         else:
             self._say_again(message)
 
-    # Cars, and life without a connection
+    # Life, with and without a connection
 
     def _live(self) -> None:
         """Time has passed: cars come and go, energy flows."""
-        if self._clock.monotonic() >= self._visit_changes_s:
-            if self.station.car is not None:
-                self._depart()
-            elif self._visit is not None:
-                self._arrive(self._visit)
+        self._visits.advance()
         self.station.advance()
-
-    def _arrive(self, visit: Visit) -> None:
-        self._visit = visit
-        self._visit_changes_s = self._clock.monotonic() + visit.stay_s
-        if self.station.car is None:
-            self.station.plug_in(visit)
-
-    def _depart(self) -> None:
-        self.station.unplug(by_card=self._visit is not None and self._visit.stops_by_card)
-        self._plan_next_visit()
-
-    def _plan_next_visit(self) -> None:
-        habits = self._fleet.habits
-        if self._visits is not None:
-            self._visit = next(self._visits, None)
-        else:
-            self._visit = None if habits is None else habits.visit(self._random)
-        now_s = self._clock.monotonic()
-        self._visit_changes_s = float("inf") if self._visit is None else now_s + self._visit.after_s
 
     def _away_s(self) -> float:
         """How long until the next attempt: as told, a moment for a restart, else ever longer, with jitter."""
         if self.station.is_restarting:
             self.station.is_restarting = False
             self._is_booted = False
-            return RESTART_S
+            return self._fleet.restart_s
         if self._stay_away_s:
             told_s, self._stay_away_s = self._stay_away_s, 0.0
             return told_s
@@ -359,7 +332,7 @@ class Charger:
             await self._pause(min(left_s, max(0.01, due_s)))
 
     def _next_due_s_offline(self) -> float:
-        due_s = min(self.station.next_due_s(), self._visit_changes_s)
+        due_s = min(self.station.next_due_s(), self._visits.due_s)
         return due_s if self._leave_by_s is None else min(due_s, self._leave_by_s)
 
     async def _pause(self, for_s: float) -> None:

@@ -9,7 +9,8 @@ from devices.ocpp.frames import UNREADABLE, ErrorCode
 from devices.ocpp.protocol import Refused
 from devices.ocpp.v16 import messages
 from devices.simulator.ledger import Kind
-from devices.simulator.station import CONNECTOR, STATION, Station
+from devices.simulator.statements import CONNECTOR, STATION
+from devices.simulator.station import Station
 
 Order = Callable[[Station, Any], msgspec.Struct]
 

@@ -111,6 +111,8 @@ class Plan:
     """Before a transaction message is sent again; grows with every attempt."""
     reconnect_after_s: tuple[float, float] = (0.5, 10.0)
     """First and longest wait for a new connection, doubled every time, with jitter."""
+    restart_s: float = 1.0
+    """How long a Reset takes."""
     drain_s: float = 10.0
     """How long an ending fleet waits for its last records to be taken."""
 

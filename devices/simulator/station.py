@@ -11,17 +11,17 @@ from typing import Literal
 import msgspec
 
 from devices.ocpp.v16 import messages
+from devices.simulator import statements
 from devices.simulator.car import JOULES_PER_WH, MIN_CURRENT_A, VOLTAGE_V, Car
 from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL, Configuration
 from devices.simulator.ledger import Happening, Kind, Ledger, OfferChange, SessionRecord
 from devices.simulator.outbox import UNKNOWN_TRANSACTION, Message, Outbox
 from devices.simulator.plan import ChargerPlan, Plan, Visit
 from devices.simulator.profiles import Limit, Moment, Profiles
+from devices.simulator.statements import CONNECTOR, STATION
 from devices.simulator.wiring import LINES, loaded_lines
 from domain.clock import Clock
 
-CONNECTOR = 1
-STATION = 0
 DARK = Limit(0.0)
 
 Status = messages.StatusNotificationStatus
@@ -248,12 +248,7 @@ class Station:
 
     def boot_message(self) -> messages.BootNotification:
         """Who this is."""
-        return messages.BootNotification(
-            charge_point_vendor=self.plan.vendor,
-            charge_point_model=self.plan.model,
-            charge_point_serial_number=self.plan.serial_number or self.plan.identity[:25],
-            firmware_version=self.plan.firmware_version,
-        )
+        return statements.boot(self.plan)
 
     def status_message(self, connector: int = CONNECTOR) -> messages.StatusNotification:
         """The status as it is now."""
@@ -267,27 +262,13 @@ class Station:
 
     def meter_values(self, context: messages.Context = "Sample.Periodic") -> messages.MeterValues:
         """The meter as it is now, of the session that runs if one does."""
-        currents = (0.0, 0.0, 0.0) if self.car is None else self.car.currents
-        values = [
-            messages.SampledValue(
-                value=str(int(self.register_wh)), context=context, measurand="Energy.Active.Import.Register", unit="Wh"
-            )
-        ]
-        terminals: tuple[messages.Phase, ...] = ("L1", "L2", "L3")
-        values += [
-            messages.SampledValue(
-                value=f"{amps:.2f}", context=context, measurand="Current.Import", phase=phase, unit="A"
-            )
-            for phase, amps in zip(terminals, currents, strict=True)
-        ]
-        power_w = sum(currents) * VOLTAGE_V
-        values.append(
-            messages.SampledValue(value=f"{power_w:.0f}", context=context, measurand="Power.Active.Import", unit="W")
+        return statements.meter_values(
+            register_wh=self.register_wh,
+            currents=(0.0, 0.0, 0.0) if self.car is None else self.car.currents,
+            timestamp=self.timestamp(),
+            context=context,
+            transaction_id=None if self.transaction is None else UNKNOWN_TRANSACTION,
         )
-        value = messages.MeterValue(timestamp=self.timestamp(), sampled_value=values)
-        if self.transaction is None:
-            return messages.MeterValues(connector_id=CONNECTOR, meter_value=[value])
-        return messages.MeterValues(connector_id=CONNECTOR, transaction_id=UNKNOWN_TRANSACTION, meter_value=[value])
 
     # Connection
 

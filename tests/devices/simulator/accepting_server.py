@@ -27,6 +27,7 @@ class Central:
     port: int = 0
     _transactions: dict[str, int] = field(default_factory=dict)
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
+    _orders: "count[int]" = field(default_factory=lambda: count(1))
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -81,7 +82,7 @@ class Central:
 
     async def call(self, identity: str, action: str, payload: dict[str, Any]) -> list[Any]:
         """The charger's answer frame."""
-        message_id = f"order {next(self._numbers)}"
+        message_id = f"order {next(self._orders)}"
         await self.sockets[identity].send(msgspec.json.encode([2, message_id, action, payload]).decode())
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: message_id in self.answers)

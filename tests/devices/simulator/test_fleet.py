@@ -27,6 +27,7 @@ def plan(*visits: Visit, quirks: Quirks | None = None, **changes: Any) -> Plan:
         "retry_after_s": 0.01,
         "reconnect_after_s": (0.01, 0.05),
         "drain_s": 5.0,
+        "restart_s": 0.05,
     }
     return Plan(**{**values, **changes})
 
@@ -77,7 +78,7 @@ async def test_the_ledger_agrees_with_what_many_chargers_told() -> None:
         habits = Habits(stay_s=(0.2, 0.6), away_s=(0.0, 0.2))
         fleet = Fleet(central.url, plan(chargers=chargers, habits=habits), seed=7)
         async with running(fleet):
-            await central.until("StopTransaction", 16)
+            await central.until("StopTransaction", 12)
         sums_agree(central, fleet)
 
 
@@ -86,8 +87,8 @@ async def test_a_profile_changes_the_offer_before_it_is_answered() -> None:
     async with accepting_server() as central:
         fleet = Fleet(central.url, plan(STAY))
         async with running(fleet):
-            await central.until("MeterValues")
-            transaction = fleet.ledger.sessions[0].transaction_id
+            await central.until("StartTransaction")
+            transaction = 1
             profile = {
                 "chargingProfileId": 2,
                 "transactionId": transaction,
@@ -206,12 +207,29 @@ async def test_a_car_can_be_started_and_stopped_from_afar() -> None:
         async with running(fleet):
             await central.until("StatusNotification", 2)
             await central.call("SIM1", "RemoteStartTransaction", {"connectorId": 1, "idTag": "APP"})
-            await central.until("MeterValues")
-            transaction = fleet.ledger.sessions[0].transaction_id
+            await central.until("StartTransaction")
+            transaction = 1
             answer = await central.call("SIM1", "RemoteStopTransaction", {"transactionId": transaction})
             assert answer[2] == {"status": "Accepted"}
             assert (await central.until("StopTransaction"))[0]["reason"] == "Remote"
         assert fleet.ledger.sessions[0].id_tag == "APP"
+
+
+async def test_a_triggered_sample_reads_like_a_meter() -> None:
+    """Meter values carry the register in whole Wh, each terminal's current and the power, with the id of the transaction."""
+    async with accepting_server() as central:
+        fleet = Fleet(central.url, plan(Visit(after_s=0.0, stay_s=600.0, car=CarSpec(phases=2), id_tag="CARD1")))
+        async with running(fleet):
+            await central.until("StartTransaction")
+            await central.call("SIM1", "TriggerMessage", {"requestedMessage": "MeterValues"})
+            payload = (await central.until("MeterValues"))[0]
+        values = {(v["measurand"], v.get("phase")): v for v in payload["meterValue"][0]["sampledValue"]}
+        assert payload["transactionId"] == 1
+        assert 1_000_000 <= int(values["Energy.Active.Import.Register", None]["value"]) < 1_000_010
+        assert float(values["Current.Import", "L1"]["value"]) >= 6.0
+        assert values["Current.Import", "L2"]["value"] == values["Current.Import", "L1"]["value"]
+        assert values["Current.Import", "L3"]["value"] == "0.00"
+        assert {v["context"] for v in values.values()} == {"Trigger"}
 
 
 async def test_a_restart_boots_again_and_ends_the_session() -> None:
@@ -219,7 +237,7 @@ async def test_a_restart_boots_again_and_ends_the_session() -> None:
     async with accepting_server() as central:
         fleet = Fleet(central.url, plan(STAY))
         async with running(fleet):
-            await central.until("MeterValues")
+            await central.until("StartTransaction")
             await central.call("SIM1", "Reset", {"type": "Soft"})
             await central.until("BootNotification", 2)
             assert (await central.until("StopTransaction"))[0]["reason"] == "SoftReset"
@@ -237,5 +255,43 @@ async def test_a_fleet_without_the_other_side_ends_in_time() -> None:
 async def test_simulate_needs_no_more_than_an_address() -> None:
     """`simulate` returns the ledger of chargers that came and went."""
     async with accepting_server() as central:
-        ledger = await simulate(central.url, passwords={"A": "one", "B": "two"}, duration_s=2.2)
+        ledger = await simulate(central.url, passwords={"A": "one", "B": "two"}, duration_s=1.3)
     assert ledger.counts[Kind.BOOTED] == 2
+
+
+async def test_wrong_clocks_and_restless_connections_lose_no_energy() -> None:
+    """A charger an hour late, without zones, that loses its connection again and again, still tells all, booting each time."""
+    quirks = Quirks(
+        clock_offset_s=-3600.0,
+        is_zoneless=True,
+        sends_heartbeats=False,
+        answer_delay_s=0.01,
+        boots_on_reconnect=True,
+        disconnects_every_s=0.2,
+        disconnected_for_s=0.05,
+    )
+    async with accepting_server() as central:
+        events: asyncio.Queue[Happening] = asyncio.Queue()
+        fleet = Fleet(central.url, plan(SHORT, SHORT, SHORT, quirks=quirks), seed=3, listener=events.put_nowait)
+        async with running(fleet), asyncio.timeout(20):
+            while len(fleet.ledger.ended()) < 3:
+                await events.get()
+        assert len(central.payloads("BootNotification")) > 1
+        assert not any(p["timestamp"].endswith("Z") for p in central.payloads("StartTransaction"))
+        sums_agree(central, fleet)
+
+
+async def test_waking_and_dropping_at_any_time_is_safe() -> None:
+    """Orders from outside at random instants leave a charger that still ends in order."""
+    async with accepting_server() as central:
+        fleet = Fleet(central.url, plan())
+        charger = fleet.chargers["SIM1"]
+        async with running(fleet):
+            await central.until("StatusNotification", 2)
+            for number in range(40):
+                charger.plug_in(STAY) if number % 3 else charger.unplug()
+                if number % 7 == 0:
+                    charger.drop_connection(for_s=0.01)
+                await asyncio.sleep(0.003 * (number % 4))
+            charger.unplug()
+        sums_agree(central, fleet)
