@@ -7,6 +7,7 @@ from balancing.circuit import Allocation, Limit, Setpoint
 from balancing.controller import SiteController
 from balancing.rotation import place
 from balancing.staging import ChargerStage
+from domain.allocation_texts import reason
 from domain.offers import ChargerFacts, OfferRecord, SiteFacts
 from domain.roles import BindingLimit, OperatingMode
 
@@ -21,20 +22,6 @@ LIMITS = {
     Limit.PAUSED: BindingLimit.PAUSED,
     Limit.OFFLINE_RESERVE: BindingLimit.OFFLINE_RESERVE,
     Limit.OTHER: BindingLimit.OTHER,
-}
-
-TEXTS = {
-    BindingLimit.NONE: "Charges as fast as it can.",
-    BindingLimit.CAR: "Charges as fast as the car can.",
-    BindingLimit.CHARGER: "Charges as fast as the charger can.",
-    BindingLimit.CIRCUIT: "Limited by the fuse of {circuit}.",
-    BindingLimit.AVAILABLE_CURRENT: "Limited by the current that is available to the site.",
-    BindingLimit.FAIR_SHARE: "Shares the current of {circuit} evenly with the other cars.",
-    BindingLimit.ROTATION: "Waits for its turn: {circuit} cannot serve more cars at once.",
-    BindingLimit.OVERLOAD: "Waits: {circuit} carries more than its fuse allows.",
-    BindingLimit.PAUSED: "Nothing is charging.",
-    BindingLimit.OFFLINE_RESERVE: "Not reachable: what it may draw on its own is held back for it.",
-    BindingLimit.OTHER: "Cannot charge here: its minimum is above what it may ever get.",
 }
 
 
@@ -90,7 +77,7 @@ def _record(
         limit=limit,
         limiting_circuit_id=UUID(circuit) if circuit else None,
         queue_position=position,
-        reason=TEXTS[limit].format(circuit=circuits.get(circuit or "", "its circuit")),
+        reason=reason(limit, circuits.get(circuit or "")),
     )
 
 

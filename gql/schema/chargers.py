@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import strawberry
 
+from domain.balancing_views import explanations
 from domain.charger_views import ChargerOrder as DomainOrder
 from domain.charger_views import ChargerRow, chargers_by_ids
 from domain.circuit_views import circuits_by_ids
@@ -14,6 +15,7 @@ from domain.installation_views import installations_by_ids
 from domain.live_status import visible_statuses
 from domain.roles import OperatingMode, PhaseRotation, Role
 from gql.resolvers import chargers as resolvers
+from gql.schema.balancing import AllocationExplanation
 from gql.schema.charger_status import ChargerStatus
 from gql.schema.connections import Connection
 from gql.schema.enums import OrderDirection
@@ -67,6 +69,11 @@ class Charger(Node):
     created_at: datetime | None
     last_seen_at: datetime | None = strawberry.field(description="When its station was last heard.")
     status: ChargerStatus = related(visible_statuses, lambda row: row.id)
+    allocation: AllocationExplanation | None = related(
+        explanations,
+        lambda row: row.id,
+        description="Null for those who see neither the active session nor the balancer.",
+    )
     permissions = connection(
         resolvers.permissions_of,
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],

@@ -15,8 +15,9 @@ from domain.installation_views import InstallationRow, installations_by_ids
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
 from gql.context import Context
 from gql.resolvers import installations as resolvers
+from gql.resolvers.balancing import decisions_of
 from gql.schema.chargers import ChargerOrder, ChargerWhere
-from gql.schema.connections import Connection
+from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
 from gql.schema.fields import connection, resolved
@@ -27,6 +28,7 @@ from gql.schema.permissions import PermissionWhere
 from gql.schema.quantities import PhaseAmps, PhaseAmpsInput
 
 if TYPE_CHECKING:
+    from gql.schema.balancing import BalancingDecision
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
     from gql.schema.permissions import Permission
@@ -88,6 +90,11 @@ class Installation(Node):
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
         further={"where": PermissionWhere | None},
         description="Grants here and on the chargers here: all for owners and administrators, else the viewer's own.",
+    )
+    decisions = connection(
+        decisions_of,
+        UncountedConnection[Annotated["BalancingDecision", strawberry.lazy("gql.schema.balancing")]],
+        description="Of the balancer, newest first, kept 30 days. For OWNER, SERVICE and ADMINISTRATOR.",
     )
     viewer_roles: list[Role] = strawberry.field(description="What the viewer holds on the whole of it.")
 

@@ -20,7 +20,7 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 
 from gql.ids import global_id
-from gql.schema import chargers, circuits, enums, installations, live, people, permissions, root
+from gql.schema import balancing, chargers, circuits, enums, installations, live, people, permissions, root
 from gql.schema.errors import ERRORS
 from gql.schema.fields import READ, RELATION
 from gql.schema.mutations import register_loads
@@ -33,6 +33,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *circuits.NODES,
     *chargers.NODES,
     *permissions.NODES,
+    *balancing.NODES,
 )
 """Everything with a global id."""
 

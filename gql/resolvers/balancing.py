@@ -1,0 +1,11 @@
+"""The balancer's decisions."""
+
+from domain.balancing_views import DecisionRow, decisions_page
+from domain.installation_views import InstallationRow
+from domain.pages import Page, PageRequest
+from gql.context import Context
+
+
+async def decisions_of(context: Context, row: InstallationRow, request: PageRequest) -> Page[DecisionRow]:
+    """Those of a site, newest first."""
+    return await decisions_page(context.access, row.id, request)
