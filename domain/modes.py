@@ -39,15 +39,12 @@ def _connected(facts: ModeFacts) -> OperatingMode:
     if facts.is_paused:
         return OperatingMode.PAUSED
     is_held = facts.allocated_a is not None and facts.allocated_a <= 0
-    match facts.status:
-        case ConnectorStatus.CHARGING:
-            # The offer of nothing may still be on its way: what flows is what is shown.
-            return OperatingMode.CHARGING
-        case ConnectorStatus.SUSPENDED_EV if not is_held:
-            return OperatingMode.FINISHED
-        case ConnectorStatus.PREPARING if not is_held:
-            return OperatingMode.CHARGING
-    return OperatingMode.AWAITING_CURRENT
+    if facts.status is ConnectorStatus.CHARGING:
+        # The offer of nothing may still be on its way: what flows is what is shown.
+        return OperatingMode.CHARGING
+    if is_held or facts.status is ConnectorStatus.SUSPENDED_EVSE:
+        return OperatingMode.AWAITING_CURRENT
+    return OperatingMode.FINISHED if facts.status is ConnectorStatus.SUSPENDED_EV else OperatingMode.CHARGING
 
 
 _LINES: dict[PhaseRotation, tuple[tuple[int, ...], ...]] = {
