@@ -36,6 +36,7 @@ from balancing.staging import (
     is_silent,
     measured,
     plan,
+    reconnected,
     refused,
     reserved,
     sent,
@@ -171,7 +172,7 @@ class SiteController:
     ) -> None:
         if charger.epoch != known.epoch:
             # What a charger held before it went away is not known to be in force when it is back.
-            known.stage = replace(known.stage, confirmed=None, targets=(), confirmed_s=known.stage.last_sent_s)
+            known.stage = reconnected(known.stage, now_s)
             known.epoch, known.default_of, known.default_sent = charger.epoch, None, None
         known.was_online = charger.is_online
         known.stage = replace(

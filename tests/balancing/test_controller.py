@@ -142,15 +142,27 @@ def test_a_next_session_of_the_same_charger_is_offered_anew() -> None:
     assert offered(bench.decide(2.0)) == {1: 16.0}
 
 
-def test_a_reconnect_neither_raises_nor_interrupts_a_charge() -> None:
-    """What a returning charger holds is not known, so it is told to stay at what it draws."""
+def test_a_reconnect_does_not_interrupt_a_charge() -> None:
+    """What a returning charger holds is not known: it is told anew at once, because it fits beside the others."""
     bench = Bench(charger(1), fuse_a=32.0)
     bench.settle()
     bench.chargers[UUID(int=101)] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
     bench.accept(bench.decide(1.0).orders, 1.1)
-    back = replace(charging(charger(1), session=1, draw=11.0, at_s=9.0), epoch=2)
+    back = replace(charging(charger(1), session=1, draw=32.0, at_s=9.0), epoch=2)
     bench.chargers[UUID(int=101)] = back
-    assert offered(bench.decide(10.0)) == {1: 11.0}
+    assert offered(bench.decide(10.0)) == {1: 32.0}
+
+
+def test_a_returning_charger_takes_nothing_from_the_others() -> None:
+    """While it is not known what it holds, its maximum is reserved, and no other gets more."""
+    bench = Bench(charger(1), charger(2), fuse_a=16.0)
+    bench.settle()
+    first, second = UUID(int=101), UUID(int=102)
+    bench.chargers[first] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.chargers[first] = replace(charging(charger(1), session=1, draw=16.0, at_s=9.0), epoch=2)
+    bench.chargers[second] = charging(charger(2), session=2, draw=0.0, at_s=9.0)
+    assert 2 not in offered(bench.decide(10.0))
 
 
 def test_a_charger_out_of_reach_keeps_what_it_may_hold() -> None:
