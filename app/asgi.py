@@ -5,29 +5,28 @@ from collections.abc import Sequence
 import orjson
 import structlog
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from app.correlation import CorrelationMiddleware
 
 
-def create_app(routes: Sequence[BaseRoute]) -> Starlette:
+def create_app(routes: Sequence[BaseRoute]) -> ASGIApp:
     """The application that answers on these routes.
 
     It has no lifespan of its own: the house is opened before and closed after it (app.serve), so that trouble at the
     start is told to the operator in one line instead of inside a server's traceback.
     """
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(CorrelationMiddleware)],
-        exception_handlers={Exception: _masked, 404: _plain, 405: _plain},
+    # The id goes around all of it: Starlette answers surprises outside of every middleware that it is given.
+    return CorrelationMiddleware(
+        Starlette(routes=routes, exception_handlers={Exception: _masked, 404: _plain, 405: _plain})
     )
 
 
 async def _masked(_request: Request, _error: Exception) -> Response:
-    """The caller learns only the id under which the operator finds the trace (Starlette raises it on, the server logs it)."""
+    """The caller learns only the id under which the operator finds the trace (CorrelationMiddleware logs it)."""
     correlation_id = structlog.contextvars.get_contextvars().get("correlation_id")
     return _answer({"error": "INTERNAL", "message": "Something went wrong here.", "correlationId": correlation_id}, 500)
 

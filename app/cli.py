@@ -6,6 +6,7 @@ import click
 
 from app.commands_admin import create_admin_command
 from app.commands_import import import_sessions_command
+from app.commands_schema import schema_command
 from app.commands_serve import migrate_command, serve_command
 from app.logs import configure_logs
 from app.settings import OperatorError, log_settings
@@ -16,6 +17,7 @@ COMMANDS: tuple[click.Command, ...] = (
     migrate_command,
     create_admin_command,
     import_sessions_command,
+    schema_command,
 )
 
 

@@ -6,6 +6,8 @@ from starlette.routing import BaseRoute
 
 from app.health import health_routes
 from app.house import House
+from app.jobs import deliver_mails, keep_house
+from app.settings import ServerRole
 from app.supervisor import Service
 
 
@@ -21,4 +23,7 @@ def compose(house: House) -> Composition:
     """The routes and services of the house's roles; nothing of it runs yet."""
     whole = Composition()
     whole.routes += health_routes(house)
+    if ServerRole.JOBS in house.roles:
+        whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
+        whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     return whole

@@ -1,5 +1,6 @@
 """One id for everything that is logged while a request is answered, told to the caller too."""
 
+import contextlib
 import re
 import secrets
 
@@ -7,13 +8,18 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = b"x-request-id"
+_INTERNAL_ERROR = 1011
+"""RFC 6455 §7.4.1."""
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+_log = structlog.get_logger(__name__)
 
 
 class CorrelationMiddleware:
     """Log lines of a request carry `correlation_id`; the answer carries it as X-Request-ID.
 
-    An id that a proxy in front already gave is kept when it is harmless in a log.
+    An id that a proxy in front already gave is kept when it is harmless in a log. What nobody expected ends here: logged
+    once, with the id, after the application has answered; a socket is closed with 1011.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -32,7 +38,13 @@ class CorrelationMiddleware:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(correlation_id=correlation_id):
-            await self._app(scope, receive, send_with_id)
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception as error:  # beyond this the server would log it again, without the id
+                _log.error("request failed", path=scope["path"], exc_info=error)
+                if scope["type"] == "websocket":
+                    with contextlib.suppress(RuntimeError):  # it may be closed already
+                        await send({"type": "websocket.close", "code": _INTERNAL_ERROR})
 
 
 def _given(scope: Scope) -> str | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ _PRAGMAS = {"busy_timeout": 10_000, "journal_mode": "WAL", "synchronous": "FULL"
 _APPS = {"domain": {"models": ["domain.models"], "default_connection": CONNECTION, "migrations": "domain.migrations"}}
 
 _UNREACHABLE = (
+    sqlite3.Error,
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
@@ -160,8 +162,18 @@ async def migrate(database: Database) -> list[str]:
     """
     async with _migration_lock(database):
         if database.sqlite_file is not None:
-            database.sqlite_file.touch(mode=0o600)  # rows are about people
+            _prepare_file(database.sqlite_file)
         return await _migrate(database)
+
+
+def _prepare_file(path: Path) -> None:
+    """The file is there, for this user alone if it was made here: rows are about people."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise OperatorError(
+            f"The database file {path} cannot be used: {error.strerror}. Check its folder and rights, and LADE_DATABASE_URL."
+        ) from error
 
 
 async def _migrate(database: Database) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from app.asgi import create_app
 from app.composition import compose
@@ -125,7 +125,7 @@ def _at_its_address(settings: Settings, listening: socket.socket) -> Settings:
     return replace(settings, port=port, public_url=public_url)
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         lifespan="off",

@@ -151,10 +151,12 @@ async def test_a_postgresql_database_that_does_not_exist_is_told(postgres: Postg
 
 
 async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
-    """A path that cannot be opened as SQLite is told with the path."""
+    """A folder, a place that does not exist or a file of another kind is told with its path."""
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OperatorError, match=r"The database file .*/folder cannot be used"):
-        await migrate(Database(sqlite_file=tmp_path / "folder"))
+    (tmp_path / "song.mp3").write_bytes(b"la la la" * 1000)
+    for name in ("folder", "absent/lade.db", "song.mp3"):
+        with pytest.raises(OperatorError, match=r"The database file .* cannot be (used|written)"):
+            await migrate(Database(sqlite_file=tmp_path / name))
 
 
 async def test_a_database_that_went_away_fails_its_check(postgres: PostgresServer) -> None:
