@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from balancing.circuit import Allocation, Fallback, Line, Lines, Vector
+from balancing.circuit import NO_CURRENT, Allocation, Fallback, Line, Lines, Vector
 from balancing.failsafe import (
     NO_OFFER,
     Offer,
@@ -56,8 +56,8 @@ class Target:
 class ChargerStage:
     """How one charger stands: its last confirmed offer, the targets since, oldest first, and its measured draw.
 
-    `confirmed` None: what it holds is not known, so its maximum on all wired lines is reserved. `fallback` None: nobody
-    knows what it does alone. Instants are seconds of one monotonic clock.
+    `confirmed` None: what it holds is not known since `confirmed_s`, so its maximum on all wired lines is reserved.
+    `fallback` None: nobody knows what it does alone. Instants are seconds of one monotonic clock.
     """
 
     charger: str
@@ -164,9 +164,9 @@ def settled(stage: ChargerStage, now_s: float) -> ChargerStage:
     return replace(stage, confirmed=newest.offer, confirmed_s=newest.sent_s, targets=kept)
 
 
-def reconnected(stage: ChargerStage) -> ChargerStage:
+def reconnected(stage: ChargerStage, now_s: float) -> ChargerStage:
     """The stage once a charger is back or the portal started anew: what it holds is not known, old targets are dead."""
-    return replace(stage, confirmed=None, targets=(), is_online=True)
+    return replace(stage, confirmed=None, confirmed_s=now_s, targets=(), is_online=True)
 
 
 def _newest_acknowledged(stage: ChargerStage) -> Target | None:
@@ -278,6 +278,11 @@ def _upkeep(stage: ChargerStage, now_s: float) -> list[Step]:
     return [Step(stage.charger, offer, StepKind.RENEW, "runs out")] if must_renew(age_s) else []
 
 
+UNKNOWN = "what it holds is not known"
+
+UNKNOWN_WAITS_S = 30.0
+"""A charger reports its draw at least so often while it charges; a pause would cost its car more than this wait."""
+
 SAME_A = 1e-6
 """Offers that differ by less are the same offer; no charger takes finer ones."""
 
@@ -366,26 +371,19 @@ class _Site:
         """The step that lowers a charger, or turns it off before it changes lines."""
         latest = stage.latest
         if latest is None:
-            return Step(stage.charger, goal, StepKind.REDUCE, "what it holds is not known")
+            return None if goal.current else Step(stage.charger, goal, StepKind.REDUCE, "less is wanted")
         if goal.current and latest.current and goal.lines != latest.lines:
             return Step(stage.charger, NO_OFFER, StepKind.REDUCE, "off before it changes lines")
         if goal.current < latest.current - SAME_A:
             return Step(stage.charger, goal, StepKind.REDUCE, "less is wanted")
         return None
 
-    def _no_more(self, stage: ChargerStage, goal: Offer) -> Offer:
-        """The goal as far as the car draws it already, so that a reconnect neither raises nor interrupts a charge."""
-        draw = _draw(stage, self.now_s)
-        if draw is None or not goal.lines:
-            return NO_OFFER
-        drawn = max(draw[line.place] for line in goal.lines)
-        current = round_down(min(goal.current, drawn), stage.current_step)
-        return Offer(current, goal.lines) if current >= stage.min_current - SLACK else NO_OFFER
-
     def increase(self, stage: ChargerStage, goal: Offer) -> list[Step]:
         """The step that raises a charger as far as there is room; none while it has to wait."""
         latest = stage.latest
-        if latest is None or (stage.targets and stage.targets[-1].acknowledged_s is None):
+        if latest is None:
+            return self._first_offer(stage, goal)
+        if stage.targets and stage.targets[-1].acknowledged_s is None:
             return []
         draw = _draw(stage, self.now_s)
         if draw is not None and _is_above(draw, latest):
@@ -402,8 +400,28 @@ class _Site:
         reason = "as wanted" if current >= goal.current - SLACK else "as far as there is room"
         return [Step(stage.charger, Offer(current, goal.lines), StepKind.INCREASE, reason)]
 
+    def _first_offer(self, stage: ChargerStage, goal: Offer) -> list[Step]:
+        """What a charger gets whose offer is not known: what fits, or no more than its car draws already.
+
+        It may hold less than either, so an offer without room beside the others could be an increase. For a short
+        while a measurement is waited for; nobody else gains in that time, because its maximum is reserved.
+        """
+        most = round_down(max(self._most(stage, goal), self._drawn(stage, goal)), stage.current_step)
+        if most >= stage.min_current - SLACK:
+            return [Step(stage.charger, Offer(most, goal.lines), StepKind.INCREASE, UNKNOWN)]
+        if self.now_s - stage.confirmed_s < UNKNOWN_WAITS_S:
+            return []
+        return [Step(stage.charger, NO_OFFER, StepKind.REDUCE, UNKNOWN)]
+
+    def _drawn(self, stage: ChargerStage, goal: Offer) -> float:
+        """What the car draws on the goal's lines, once it had time to follow what its charger holds."""
+        draw = _draw(stage, self.now_s)
+        if draw is None or stage.measured_s < stage.confirmed_s + stage.confirmation_s:
+            return 0.0
+        return min(goal.current, *(draw[line.place] for line in goal.lines))
+
     def _most(self, stage: ChargerStage, goal: Offer) -> float:
-        """The largest current up to the goal whose reservation passes no capacity and adds nothing to a full line."""
+        """The largest current up to the goal that fits."""
         if self._fits(stage, goal):
             return goal.current
         low, high = 0.0, goal.current
@@ -416,13 +434,19 @@ class _Site:
         return low
 
     def _fits(self, stage: ChargerStage, offer: Offer) -> bool:
-        before, after = self.held[stage.charger], self._with(stage.charger, offer)
-        grown = [line for line in Line if after.vector[line.place] > before.vector[line.place] + SLACK]
-        if not grown:
-            return True
+        """Whether every line on which the offer is above the newest one keeps all reservations within capacity.
+
+        Where reservations pass a capacity already, nothing rises, not even to what is reserved.
+        """
+        before = self.held[stage.charger]
+        if stage.latest is None:
+            latest, after = NO_CURRENT, Reservation(offer.current, offer.lines)
+        else:
+            latest, after = stage.latest.vector, self._with(stage.charger, offer)
+        rising = [line for line in offer.lines if offer.current > latest[line.place]]
         for name in self.path[stage.charger]:
             flowing = self.sums[name].with_change(before, after).line_currents()
-            if any(flowing[line.place] > self.capacity[name][line.place] + SLACK for line in grown):
+            if any(flowing[line.place] > self.capacity[name][line.place] + SLACK for line in rising):
                 return False
         return True
 

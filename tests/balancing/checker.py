@@ -111,7 +111,9 @@ def violations(instance: Document, allocation: Document) -> list[str]:
             found += [f"{charger['id']}: {problem}" for problem in _set_point(instance, charger, current, lines)]
     paths = _paths(instance)
     for circuit in instance["circuits"]:
-        loads = [given[c["id"]] for c in instance["chargers"] if c["id"] in given and circuit["id"] in paths[c["circuit"]]]
+        loads = [
+            given[c["id"]] for c in instance["chargers"] if c["id"] in given and circuit["id"] in paths[c["circuit"]]
+        ]
         flowing, held = line_currents(instance, loads), _reserved(instance, circuit["id"])
         for index, line in enumerate(ORDER):
             other = max(0.0, circuit.get("other_load", [0, 0, 0])[index])
@@ -177,7 +179,7 @@ def _imbalance(instance: Document, loads: list[tuple[float, frozenset[str]]]) ->
     root = next(circuit for circuit in instance["circuits"] if circuit.get("parent") is None)
     other = [max(0.0, load) for load in root.get("other_load", [0, 0, 0])]
     total = [load + flowing for load, flowing in zip(other, line_currents(instance, loads), strict=True)]
-    return max(total) - min(total)
+    return float(max(total) - min(total))
 
 
 def _changes(wanting: list[Document], given: dict[str, tuple[float, frozenset[str]]]) -> list[float]:

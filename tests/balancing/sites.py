@@ -9,7 +9,9 @@ Document = dict[str, Any]
 WIRINGS = (["L1", "L2", "L3"], ["L2", "L3", "L1"], ["L3", "L1", "L2"], ["L2", "L1", "L3"])
 
 
-def charger(rng: random.Random, name: str, circuits: list[str], *, switchings: tuple[str, ...], is_it: bool) -> Document:
+def charger(
+    rng: random.Random, name: str, circuits: list[str], *, switchings: tuple[str, ...], is_it: bool
+) -> Document:
     wiring = rng.choice(WIRINGS)
     if rng.random() < 0.15:
         wiring = wiring[:2] if is_it else wiring[:1]

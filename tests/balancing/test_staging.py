@@ -1,0 +1,353 @@
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from balancing.allocate import allocate
+from balancing.circuit import (
+    NO_CURRENT,
+    Allocation,
+    ChargerInput,
+    Circuit,
+    Fallback,
+    Instance,
+    Line,
+    LineCurrentModel,
+    Lines,
+    Network,
+    Setpoint,
+    Vehicle,
+)
+from balancing.failsafe import NO_OFFER, OFFER_HOLDS_S, Offer
+from balancing.staging import (
+    ChargerStage,
+    CircuitRoom,
+    LineSums,
+    SiteState,
+    Step,
+    StepKind,
+    acknowledged,
+    is_silent,
+    measured,
+    plan,
+    reconnected,
+    refused,
+    reserved,
+    sent,
+    settled,
+    violations,
+)
+
+L1, L2, L3 = Line
+ALL = (L1, L2, L3)
+ROOM = (CircuitRoom("root", None, (32.0, 32.0, 32.0)),)
+
+
+def stage(name: str, current: float, lines: Lines = ALL, *, fallback: Fallback | None = None) -> ChargerStage:
+    confirmed = Offer(current, lines) if current else NO_OFFER
+    return ChargerStage(name, "root", ALL, 32.0, confirmed=confirmed, confirmed_s=0.0, fallback=fallback)
+
+
+def want(**currents: float) -> Allocation:
+    return Allocation("w", tuple(Setpoint(name, amps, ALL if amps else ()) for name, amps in currents.items()))
+
+
+def planned(stages: Sequence[ChargerStage], wanted: Allocation, now_s: float) -> list[tuple[str, float, StepKind]]:
+    return [(s.charger, s.offer.current, s.kind) for s in plan(SiteState(ROOM, tuple(stages)), wanted, now_s)]
+
+
+def test_a_reduction_goes_and_the_increase_waits() -> None:
+    """Of 32 A, b gets its half only after a is known to draw no more than its own."""
+    a, b = stage("a", 32.0), stage("b", 0.0)
+    wanted = want(a=16.0, b=16.0)
+    assert planned([a, b], wanted, 10.0) == [("a", 16.0, StepKind.REDUCE)]
+    a = acknowledged(sent(a, Offer(16.0, ALL), 10.0), 0, 11.0)
+    assert planned([a, b], wanted, 12.0) == []
+    assert planned([measured(a, (24.0, 24.0, 24.0), 13.0), b], wanted, 13.0) == []
+    follows = measured(a, (16.4, 16.0, 16.0), 14.0)
+    assert planned([measured(a, (16.0, 16.0, 16.0), 14.0), b], wanted, 14.0) == [("b", 16.0, StepKind.INCREASE)]
+    assert settled(follows, 14.0).confirmed == Offer(16.0, ALL)
+
+
+def test_without_measurement_fifteen_seconds_confirm() -> None:
+    """A charger that does not measure is believed 15 s after its acknowledgement, not before."""
+    a = acknowledged(sent(stage("a", 32.0), Offer(16.0, ALL), 10.0), 0, 11.0)
+    wanted = want(a=16.0, b=16.0)
+    assert planned([a, stage("b", 0.0)], wanted, 25.9) == []
+    assert planned([a, stage("b", 0.0)], wanted, 26.0) == [("b", 16.0, StepKind.INCREASE)]
+
+
+def test_an_increase_into_free_room_goes_at_once() -> None:
+    """What nobody holds is given without waiting, as far as it reaches, and never below the minimum."""
+    a, b = stage("a", 20.0), stage("b", 0.0)
+    assert planned([a, b], want(a=16.0, b=16.0), 1.0) == [
+        ("a", 16.0, StepKind.REDUCE),
+        ("b", pytest.approx(12.0, abs=1e-6), StepKind.INCREASE),
+    ]
+    assert planned([stage("a", 27.0), b], want(a=16.0, b=16.0), 1.0) == [("a", 16.0, StepKind.REDUCE)]
+
+
+def test_a_measured_draw_above_the_target_blocks_repeats_and_stops() -> None:
+    """A charger that goes on drawing is told again after 30 s, then paused with an alert; its room stays taken."""
+    a = acknowledged(sent(stage("a", 32.0), Offer(16.0, ALL), 0.0), 0, 1.0)
+    a = measured(a, (30.0, 30.0, 30.0), 30.0)
+    assert planned([a, stage("b", 0.0)], want(a=16.0, b=16.0), 30.0) == []
+    a = measured(a, (30.0, 30.0, 30.0), 31.0)
+    assert planned([a], want(a=16.0), 31.0) == [("a", 16.0, StepKind.REPEAT)]
+    a = acknowledged(sent(a, Offer(16.0, ALL), 31.0), 1, 32.0)
+    a = measured(a, (30.0, 30.0, 30.0), 62.0)
+    steps = plan(SiteState(ROOM, (a, stage("b", 0.0))), want(a=16.0, b=16.0), 62.0)
+    assert [(s.charger, s.offer, s.kind, s.is_alert) for s in steps] == [("a", NO_OFFER, StepKind.STOP, True)]
+
+
+def test_silence_repeats_then_counts_as_offline() -> None:
+    """No acknowledgement: the larger stays reserved, the offer is repeated after 30 s, after 120 s nothing is sent."""
+    a = sent(stage("a", 32.0, fallback=Fallback(6.0, ALL)), Offer(10.0, ALL), 0.0)
+    assert reserved(a, 29.0).vector == (32.0, 32.0, 32.0)
+    assert planned([a], want(a=10.0), 29.0) == []
+    assert planned([a], want(a=10.0), 30.0) == [("a", 10.0, StepKind.REPEAT)]
+    a = sent(a, Offer(10.0, ALL), 30.0)
+    assert not is_silent(a, 119.0)
+    assert is_silent(a, 120.0)
+    assert planned([a], want(a=10.0), 120.0) == []
+    assert reserved(a, 120.0).vector == (32.0, 32.0, 32.0)
+    assert reserved(a, 30.0 + 1200.0).vector == (6.0, 6.0, 6.0)
+
+
+def test_small_increases_wait() -> None:
+    """An increase below 0.5 A or 5 % goes 30 s after the last command at the earliest; a larger one at once."""
+    a = stage("a", 20.0)
+    assert planned([a], want(a=20.9), 29.0) == []
+    assert planned([a], want(a=20.9), 30.0) == [("a", 20.9, StepKind.INCREASE)]
+    assert planned([a], want(a=21.1), 1.0) == [("a", 21.1, StepKind.INCREASE)]
+
+
+def test_offers_are_renewed() -> None:
+    """An offer that stands is sent again after a third of its life."""
+    assert planned([stage("a", 16.0)], want(a=16.0), 199.0) == []
+    assert planned([stage("a", 16.0)], want(a=16.0), 200.0) == [("a", 16.0, StepKind.RENEW)]
+
+
+def test_lines_change_through_off() -> None:
+    """Other lines are closed only after 0 A is confirmed on the old ones."""
+    a = stage("a", 16.0, (L1,))
+    wanted = Allocation("w", (Setpoint("a", 16.0, (L2,)),))
+    assert planned([a], wanted, 1.0) == [("a", 0.0, StepKind.REDUCE)]
+    a = acknowledged(sent(a, NO_OFFER, 1.0), 0, 2.0)
+    assert planned([a], wanted, 3.0) == []
+    a = measured(a, NO_CURRENT, 4.0)
+    assert plan(SiteState(ROOM, (a,)), wanted, 4.0) == [Step("a", Offer(16.0, (L2,)), StepKind.INCREASE, "as wanted")]
+
+
+def test_a_reconnected_charger_holds_its_maximum() -> None:
+    """Until its first confirmed offer it may draw its maximum; it gets what fits, or what its car draws already."""
+    a = reconnected(sent(stage("a", 10.0), Offer(6.0, ALL), 0.0), 1.0)
+    assert reserved(a, 1.0).vector == (32.0, 32.0, 32.0)
+    assert planned([a, stage("b", 0.0)], want(a=16.0, b=16.0), 1.0) == [("a", 16.0, StepKind.INCREASE)]
+    assert planned([a, stage("b", 28.0)], want(a=16.0, b=28.0), 30.9) == []
+    assert planned([a, stage("b", 28.0)], want(a=16.0, b=28.0), 31.0) == [("a", 0.0, StepKind.REDUCE)]
+    drawing = measured(a, (9.0, 9.5, 9.0), 16.0)
+    assert planned([drawing, stage("b", 28.0)], want(a=16.0, b=28.0), 16.0) == [("a", 9.0, StepKind.INCREASE)]
+
+
+def test_a_refused_target_is_forgotten() -> None:
+    """What a charger rejected is not reserved, and its number is not used again."""
+    a = sent(stage("a", 10.0), Offer(20.0, ALL), 0.0)
+    b = refused(a, 0)
+    assert reserved(b, 1.0).vector == (10.0, 10.0, 10.0)
+    assert sent(b, Offer(12.0, ALL), 2.0).targets[0].number == 1
+
+
+def test_phasors_need_less_room() -> None:
+    """Three pairs at 17.32 A fill 30 A lines of an IT network exactly."""
+    pairs = ((L1, L2), (L2, L3), (L1, L3))
+    rooms = (CircuitRoom("root", None, (30.0, 30.0, 30.0)),)
+    stages = tuple(stage(name, 0.0) for name in "abc")
+    wanted = Allocation("w", tuple(Setpoint(n, 30 / math.sqrt(3), p) for n, p in zip("abc", pairs, strict=True)))
+    steps = plan(SiteState(rooms, stages, uses_vectors=True), wanted, 1.0)
+    assert [step.reason for step in steps] == ["as wanted"] * 3
+    steps = plan(SiteState(rooms, stages, uses_vectors=False), wanted, 1.0)
+    assert [step.reason for step in steps][:2] == ["as wanted", "as far as there is room"]
+
+
+class Truth:
+    """One charger as it really is: what it applied, what its car draws, and its link."""
+
+    def __init__(self, wiring: Lines, *, measures: bool) -> None:
+        self.wiring = wiring
+        self.measures = measures
+        self.offer = NO_OFFER
+        self.draw = NO_OFFER
+        self.late_s = 0.0
+        self.sent_s = 0.0
+        self.inbox: list[tuple[int, Offer, float]] = []
+        self.outbox: list[int] = []
+
+    def apply(self, number: int, offer: Offer, sent_s: float, now_s: float) -> None:
+        if offer != self.offer:
+            self.late_s = now_s + 4.0
+        self.offer, self.sent_s = offer, sent_s
+        self.outbox.append(number)
+
+    def most(self, now_s: float) -> Offer:
+        """What may flow: the offer until it ran out, or the old draw while the car has not followed yet."""
+        if now_s >= self.sent_s + OFFER_HOLDS_S:
+            self.offer = NO_OFFER
+        if now_s >= self.late_s or self.draw.current <= self.offer.current:
+            self.draw = self.offer
+        return self.draw if self.draw.current > self.offer.current else self.offer
+
+
+class Walk:
+    """A site whose messages are lost, late, doubled and out of order, by seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.is_vector = seed % 4 == 0
+        self.now_s = 0.0
+        self.circuits = (
+            Circuit("root", None, (40.0, 34.0, 46.0), (3.0, 0.0, 7.0)),
+            Circuit("k", "root", (20.0, 20.0, 20.0)),
+        )
+        self.rooms = tuple(
+            CircuitRoom(
+                c.id, c.parent, (c.fuse[0] - c.other_load[0], c.fuse[1] - c.other_load[1], c.fuse[2] - c.other_load[2])
+            )
+            for c in self.circuits
+        )
+        self.truth: dict[str, Truth] = {}
+        self.stages: dict[str, ChargerStage] = {}
+        for number in range(5):
+            wiring = self.rng.choice([(L1, L2), (L2, L3), ALL] if self.is_vector else [(L1,), (L2,), (L3,), ALL, ALL])
+            name = f"c{number}"
+            self.truth[name] = Truth(wiring, measures=self.rng.random() < 0.7)
+            self.stages[name] = ChargerStage(
+                name,
+                self.rng.choice(["root", "k"]),
+                wiring,
+                32.0,
+                confirmed=NO_OFFER,
+                confirmed_s=0.0,
+                fallback=Fallback(0.0, wiring),
+            )
+        self.wanted = self.choose()
+
+    def choose(self) -> Allocation:
+        chargers = tuple(
+            ChargerInput(
+                s.charger,
+                s.circuit,
+                s.wiring,
+                credit=self.rng.random(),
+                weight=self.rng.choice([1.0, 3.0]),
+                vehicle=Vehicle(3, self.rng.choice([8.0, 16.0, 32.0])),
+            )
+            for s in self.stages.values()
+            if self.rng.random() < 0.7
+        )
+        network = Network.IT_3 if self.is_vector else Network.TN_3
+        model = LineCurrentModel.VECTOR if self.is_vector else LineCurrentModel.ARITHMETIC
+        return allocate(Instance("walk", self.circuits, chargers, network, model))
+
+    def state(self) -> SiteState:
+        return SiteState(self.rooms, tuple(self.stages.values()), self.is_vector)
+
+    def step(self) -> None:
+        self.now_s += self.rng.choice([0.1, 1.0, 5.0, 5.0, 16.0])
+        self.rng.choice(
+            [
+                self.command,
+                self.command,
+                self.deliver,
+                self.deliver,
+                self.answer,
+                self.answer,
+                self.meter,
+                self.meter,
+                self.turn,
+                self.lose,
+            ]
+        )()
+        self.check()
+
+    def command(self) -> None:
+        before = {(circuit, line): excess for circuit, line, excess in violations(self.state(), self.now_s)}
+        self.stages = {name: settled(stage, self.now_s) for name, stage in self.stages.items()}
+        for step in plan(self.state(), self.wanted, self.now_s):
+            name = step.charger
+            self.truth[name].inbox.append((self.stages[name].next_number, step.offer, self.now_s))
+            self.stages[name] = sent(self.stages[name], step.offer, self.now_s)
+        for circuit, line, excess in violations(self.state(), self.now_s):
+            assert excess <= before.get((circuit, line), 0.0) + 1e-6
+
+    def deliver(self) -> None:
+        for truth in self.truth.values():
+            while truth.inbox and self.rng.random() < 0.8:
+                number, offer, sent_s = truth.inbox.pop(0)
+                if self.rng.random() < 0.8:
+                    for _ in range(self.rng.choice([1, 1, 2])):
+                        truth.apply(number, offer, sent_s, self.now_s)
+
+    def answer(self) -> None:
+        for name, truth in self.truth.items():
+            self.rng.shuffle(truth.outbox)
+            while truth.outbox and self.rng.random() < 0.8:
+                number = truth.outbox.pop()
+                for _ in range(self.rng.choice([0, 1, 1, 2])):
+                    self.stages[name] = acknowledged(self.stages[name], number, self.now_s)
+
+    def meter(self) -> None:
+        for name, truth in self.truth.items():
+            if truth.measures and self.rng.random() < 0.7:
+                self.stages[name] = measured(self.stages[name], truth.most(self.now_s).vector, self.now_s)
+
+    def turn(self) -> None:
+        self.wanted = self.choose()
+
+    def lose(self) -> None:
+        """A link breaks: what was under way is gone, and the charger is back with an unknown offer."""
+        if self.rng.random() < 0.2:
+            name = self.rng.choice(list(self.truth))
+            self.truth[name].inbox.clear()
+            self.truth[name].outbox.clear()
+            self.stages[name] = reconnected(self.stages[name], self.now_s)
+
+    def check(self) -> None:
+        for room in self.rooms:
+            sums = LineSums(uses_vectors=self.is_vector)
+            for name, truth in self.truth.items():
+                if room.id in ("root", self.stages[name].circuit):
+                    most = truth.most(self.now_s)
+                    held = reserved(self.stages[name], self.now_s).vector
+                    assert all(m <= h + 1e-6 for m, h in zip(most.vector, held, strict=True)), name
+                    sums.add(
+                        reserved(replace(self.stages[name], confirmed=most, targets=(), measured=None), self.now_s)
+                    )
+            for flowing, capacity in zip(sums.line_currents(), room.capacity, strict=True):
+                assert flowing <= capacity + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_order_of_messages_overloads_a_line(seed: int) -> None:
+    """Whatever is lost, late, doubled or out of order, what may flow stays reserved, and below every capacity."""
+    walk = Walk(seed)
+    for _ in range(250):
+        walk.step()
+
+
+def test_the_walk_arrives() -> None:
+    """With a link that works the wanted allocation is reached."""
+    walk = Walk(7)
+    for _ in range(20):
+        walk.now_s += 16.0
+        walk.command()
+        for name, truth in walk.truth.items():
+            while truth.inbox:
+                truth.apply(*truth.inbox.pop(0), walk.now_s)
+            for number in truth.outbox:
+                walk.stages[name] = acknowledged(walk.stages[name], number, walk.now_s)
+    for setpoint in walk.wanted.setpoints:
+        assert walk.truth[setpoint.charger].offer.current == pytest.approx(setpoint.current, abs=1e-6)
+    assert any(setpoint.current for setpoint in walk.wanted.setpoints)
