@@ -15,7 +15,7 @@ from balancing.phases import round_down
 from balancing.problem import SLACK, Option, Problem, Row, compile_problem
 from balancing.search import solve
 
-DEFAULT = 20_000
+DEFAULT = 5_000
 """Search nodes; sites without a choice of phase or a shortage use almost none."""
 
 

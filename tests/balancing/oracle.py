@@ -14,7 +14,7 @@ STILL = 1e-7
 
 
 def _solver() -> Any:
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]  the library has no types
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]  # the library has no types
     solver.silent()
     return solver
 

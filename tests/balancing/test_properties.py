@@ -3,7 +3,7 @@ import random
 
 from hypothesis import given, settings
 
-from balancing.allocate import allocate
+from balancing.allocate import DEFAULT, allocate
 from balancing.circuit import Setpoint
 from balancing.document import dump_allocation, parse_instance
 from tests.balancing import checker
@@ -15,7 +15,7 @@ ENOUGH = 10**7
 TURNED = {"L1": "L2", "L2": "L3", "L3": "L1"}
 
 
-def answer(instance: Document, *, effort: int = 20_000) -> Document:
+def answer(instance: Document, *, effort: int = DEFAULT) -> Document:
     return dump_allocation(allocate(parse_instance(instance), effort=effort))
 
 
