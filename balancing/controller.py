@@ -192,7 +192,7 @@ class SiteController:
             if known.default_of is not None:
                 _hold_default(known, now_s)
             else:
-                known.stage = replace(known.stage, confirmed=None, targets=())
+                known.stage = reconnected(known.stage, now_s)
         known.stage = settled(known.stage, now_s)
 
     def _observe_draw(
