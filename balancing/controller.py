@@ -86,14 +86,13 @@ class _Known:
     """What is remembered of one charger between two decisions."""
 
     stage: ChargerStage
-    epoch: int = -1
-    session_id: UUID | None = None
+    epoch: int
+    session_id: UUID | None
     memory: ChargerMemory = field(default_factory=ChargerMemory)
     default_of: tuple[int, float] | None = None
     """(epoch, fallback) of the default profile that the charger acknowledged."""
     default_sent: tuple[int, float] | None = None
     refused_until_s: float = float("-inf")
-    was_online: bool = False
 
 
 class SiteController:
@@ -101,7 +100,6 @@ class SiteController:
 
     def __init__(self) -> None:
         self._known: dict[UUID, _Known] = {}
-        self._facts: SiteFacts | None = None
         self._fallbacks: Mapping[UUID, float] = {}
 
     def decide(self, facts: SiteFacts, *, now: datetime, now_s: float) -> Decision:
@@ -150,13 +148,14 @@ class SiteController:
     @property
     def is_settling(self) -> bool:
         """Whether an offer is still unconfirmed somewhere, so that looking again soon is worth it."""
-        return any(known.stage.targets and known.was_online for known in self._known.values())
+        return any(
+            known.stage.is_online and known.stage.confirmed != known.stage.latest for known in self._known.values()
+        )
 
     def _memories(self) -> dict[UUID, ChargerMemory]:
         return {charger_id: known.memory for charger_id, known in self._known.items()}
 
     def _observe(self, facts: SiteFacts, *, now: datetime, now_s: float) -> None:
-        self._facts = facts
         self._fallbacks = fallbacks_of(facts)
         network = NETWORKS[facts.network_type]
         present = {charger.id for charger in facts.chargers}
@@ -164,7 +163,7 @@ class SiteController:
         for charger in facts.chargers:
             known = self._known.get(charger.id)
             if known is None:
-                known = self._known[charger.id] = _Known(_first_stage(charger, network, now=now, now_s=now_s))
+                known = self._known[charger.id] = _first_known(charger, network, now=now, now_s=now_s)
             self._observe_charger(known, charger, network, now=now, now_s=now_s)
 
     def _observe_charger(
@@ -174,7 +173,6 @@ class SiteController:
             # What a charger held before it went away is not known to be in force when it is back.
             known.stage = reconnected(known.stage, now_s)
             known.epoch, known.default_of, known.default_sent = charger.epoch, None, None
-        known.was_online = charger.is_online
         known.stage = replace(
             known.stage,
             circuit=str(charger.circuit_id),
@@ -192,7 +190,7 @@ class SiteController:
             if known.default_of is not None:
                 _hold_default(known, now_s)
             else:
-                known.stage = reconnected(known.stage, now_s)
+                known.stage = replace(reconnected(known.stage, now_s), is_online=charger.is_online)
         known.stage = settled(known.stage, now_s)
 
     def _observe_draw(
@@ -280,21 +278,26 @@ def _hold_default(known: _Known, now_s: float) -> None:
     known.stage = acknowledged(stage, stage.targets[-1].number, now_s)
 
 
-def _first_stage(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> ChargerStage:
-    """A charger of which only the stored facts are known: its offers are not, its fallback may be."""
+def _first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> _Known:
+    """A charger of which only the stored facts are known: its offers are not, its fallback may be.
+
+    One that is in reach is unknown from now on; one that is not, since its last offer was sent.
+    """
     wiring = in_grid_order(wiring_of(charger, network))
     known_fallback = charger.fallback_a if charger.fallback_a is not None else charger.offline_current_a
     last = charger.last_offer_at
-    return ChargerStage(
+    since_s = float("-inf") if last is None else now_s - (now - last).total_seconds()
+    stage = ChargerStage(
         charger=str(charger.id),
         circuit=str(charger.circuit_id),
         wiring=wiring,
         max_current=charger.max_current_a,
         min_current=charger.min_current_a,
         current_step=OCPP_STEP_A,
-        confirmed_s=float("-inf") if last is None else now_s - (now - last).total_seconds(),
+        confirmed_s=now_s if charger.is_online else since_s,
         fallback=None if known_fallback is None else Fallback(known_fallback, wiring),
     )
+    return _Known(stage, epoch=charger.epoch, session_id=charger.session.id if charger.session else None)
 
 
 def _vector(draws: tuple[float | None, float | None, float | None]) -> Vector:
