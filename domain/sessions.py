@@ -99,12 +99,13 @@ class SessionPlace:
 
 EVERYWHERE = SessionPlace()
 
-_COLUMNS = """
+SESSION_COLUMNS = """
     s.id, s.state, s.installation_id, s.installation_name, s.time_zone, s.charger_id, s.charger_name, s.circuit_name, s.user_id,
     s.user_name, s.card_id, s.card_name, s.authorized_at, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
     s.connected_s, s.charging_s, s.stop_reason, s.external_id, s.replaced_by_id, s.is_paused, s.priority, s.energy_target_wh,
     s.departure_at, LOWER(s.charger_name) AS charger_key, LOWER(s.user_name) AS user_key
 """
+"""What `session_of_row` reads and orders sort by, of `charge_sessions s`."""
 
 _KEYS: Mapping[SessionOrderField, tuple[str, str, KeyKind, bool]] = {
     SessionOrderField.STARTED_AT: ("s.started_at", "started_at", KeyKind.INSTANT, False),
@@ -144,8 +145,8 @@ async def replaced_sessions(access: Access, ids: Sequence[UUID]) -> Mapping[UUID
 
 
 async def _read(access: Access, condition: str, arguments: Sequence[object]) -> list[SessionRow]:
-    statement = f"SELECT {_COLUMNS} FROM charge_sessions s WHERE {condition}"  # noqa: S608  columns of ours, and marks
-    return [_row(access, row) for row in await sql.rows(statement, *arguments)]
+    statement = f"SELECT {SESSION_COLUMNS} FROM charge_sessions s WHERE {condition}"  # noqa: S608  columns of ours, and marks
+    return [session_of_row(access, row) for row in await sql.rows(statement, *arguments)]
 
 
 async def sessions_page(
@@ -167,13 +168,13 @@ async def sessions_page(
     terms = tuple(order) or NEWEST_FIRST
     keys = [*(_key(term) for term in terms), SortKey("s.id", "id", KeyKind.ID, is_descending=terms[0].is_descending)]
     found = keyset(keys, request, arguments)
-    statement = f"SELECT {_COLUMNS} {filtered} AND {found.where} ORDER BY {found.order_by} LIMIT {found.limit}"
+    statement = f"SELECT {SESSION_COLUMNS} {filtered} AND {found.where} ORDER BY {found.order_by} LIMIT {found.limit}"
     rows = await sql.rows(statement, *arguments)
 
     async def count() -> int:
         return int((await sql.rows(f"SELECT COUNT(*) AS number {filtered}", *counted))[0]["number"])
 
-    return page_of(rows, found, request, lambda row: _row(access, row), count=count)
+    return page_of(rows, found, request, lambda row: session_of_row(access, row), count=count)
 
 
 def _visible(access: Access, at: SessionPlace, arguments: list[object]) -> str:
@@ -246,7 +247,8 @@ def _any_flag(value: object, _arguments: list[object]) -> str:
     return f"(s.flags & {mask}) <> 0"
 
 
-def _row(access: Access, row: Mapping[str, Any]) -> SessionRow:
+def session_of_row(access: Access, row: Mapping[str, Any]) -> SessionRow:
+    """The session of a row with SESSION_COLUMNS, as this person sees it."""
     state = SessionState(row["state"])
     installation_id, started_at = sql.uuid_of(row["installation_id"]), sql.instant_of(row["started_at"])
     user_id = sql.optional_uuid_of(row["user_id"])

@@ -1,6 +1,6 @@
 """Usage summaries: who used how much, where and when (domain.md §6). Reports, exports and the API all ask this one function."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from domain.usage import (
 from domain.usage_coverage import coverage, empty_because
 from domain.usage_intervals import energy_in_time
 from domain.usage_rows import NAMES, Scope, whole_sessions
+from domain.usage_sessions import CountedSession, counted_batches
 
 MOST_IDLE_ROWS = 100_000
 
@@ -63,6 +64,25 @@ async def usage_summary(access: Access, question: UsageQuestion) -> UsageSummary
         installation_names=tuple(site.name for site in sites),
         made_at=access.now,
     )
+
+
+async def check_may_ask(access: Access, question: UsageQuestion) -> None:
+    """Returns when the summary could be had now; errors as `usage_summary`."""
+    check_question(question)
+    sites = await _sites(access, question)
+    period_of(question.from_date, question.to_date, _zone(question, sites))
+    await _check_filter(access, question, _scope(access, question))
+
+
+async def counted_sessions(access: Access, question: UsageQuestion) -> AsyncIterator[Sequence[CountedSession]]:
+    """The sessions behind the summary in batches, oldest first, each with the energy that counts; errors as `usage_summary`."""
+    check_question(question)
+    sites = await _sites(access, question)
+    period = period_of(question.from_date, question.to_date, _zone(question, sites))
+    scope = _scope(access, question)
+    await _check_filter(access, question, scope)
+    async for batch in counted_batches(access, question, period, scope):
+        yield batch
 
 
 async def _sites(access: Access, question: UsageQuestion) -> list[_Site]:

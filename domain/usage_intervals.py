@@ -1,6 +1,6 @@
 """How sessions become groups under the basis INTERVAL: by when their energy was taken, split exactly where a border cuts them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from domain.energy_intervals import Part, intervals
 from domain.interval_cuts import clipped, energy_until
 from domain.periods import Bucket, Period, bucket_at
 from domain.roles import IntervalQuality, SessionFlag, UsageDimension
+from domain.sessions import SessionRow
 from domain.usage import Group, GroupPart, Snapshot, Tally, Usage, UsageQuestion, time_dimensions
 from domain.usage_rows import NAMES, UNRELIABLE, Scope, counted, id_column
 
@@ -57,6 +58,36 @@ async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) 
     return found
 
 
+def touches(start: str, end: str) -> str:
+    """The condition that something of a session lies between these two marks."""
+    return (
+        f"CASE WHEN (s.flags & {UNRELIABLE}) <> 0 THEN s.registered_at >= {start} AND s.registered_at < {end}"
+        f" ELSE s.started_at < {end} AND (s.ended_at > {start} OR (s.ended_at = s.started_at AND s.ended_at = {start})) END"
+    )
+
+
+async def energy_inside(sessions: Sequence[SessionRow], since: datetime, until: datetime) -> list[int]:
+    """How much energy of each of these ended sessions lies in [since, until), in their order."""
+    stored = await _stored_parts([session.id for session in sessions])
+    found = []
+    for session in sessions:
+        registered_at = session.registered_at or session.started_at
+        is_reliable = SessionFlag.CLOCK_UNRELIABLE not in session.flag_set
+        touching = _Touching(
+            id=session.id,
+            ids={},
+            names=(),
+            start_at=session.started_at if is_reliable else registered_at,
+            end_at=(session.ended_at or session.started_at) if is_reliable else registered_at,
+            flags=session.flag_set,
+            energy_wh=session.energy_wh or 0,
+            connected_s=0,
+            charging_s=0,
+        )
+        found.append(sum(part.energy_wh for part in clipped(_parts(touching, stored.get(session.id)), since, until)))
+    return found
+
+
 async def _touching(question: UsageQuestion, period: Period, scope: Scope) -> list[_Touching]:
     arguments: list[object] = []
     things = [dimension for dimension in question.group_by if dimension in NAMES]
@@ -69,11 +100,7 @@ async def _touching(question: UsageQuestion, period: Period, scope: Scope) -> li
         SELECT {"".join(f"{column}, " for column in [*keys, *names])}s.id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
             s.connected_s, s.charging_s
         FROM charge_sessions s
-        WHERE {condition} AND CASE WHEN (s.flags & {UNRELIABLE}) <> 0
-            THEN s.registered_at >= {start} AND s.registered_at < {end}
-            ELSE s.started_at < {end} AND (s.ended_at > {start} OR (s.ended_at = s.started_at AND s.ended_at = {start}))
-            END
-        ORDER BY s.id
+        WHERE {condition} AND {touches(start, end)} ORDER BY s.id
     """  # noqa: S608  columns of ours, and marks
     return [_session(row, things) for row in await sql.rows(statement, *arguments)]
 

@@ -1,0 +1,173 @@
+"""What is in which column of a file, as data: a new column is a line here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from domain.roles import DateQuality, ReportBasis, UsageDimension
+from domain.units import kwh
+from domain.usage import Usage, UsageRow, UsageSummary
+from domain.usage_sessions import CountedSession
+
+Cell = str | int | Decimal | datetime | None
+"""Instants are local and without zone by now, as spreadsheets know no zones."""
+
+
+class Kind(StrEnum):
+    """How a column's values look."""
+
+    TEXT = "text"
+    COUNT = "count"
+    KWH = "kwh"
+    HOURS = "hours"
+    INSTANT = "instant"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading per language, a width in characters, and how values look."""
+
+    heading: str
+    norwegian: str
+    kind: Kind = Kind.TEXT
+    width: int = 16
+
+    def heading_in(self, language: str) -> str:
+        """The heading for people of that language; English where there is none."""
+        return self.norwegian if language in ("nb", "nn", "no") else self.heading
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table with what stands above it; `totals` stands below the rows, None where a column has no total."""
+
+    title: str
+    heading: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
+
+
+_HOUR_S = Decimal(3600)
+_HUNDREDTH = Decimal("0.01")
+
+
+def hours(seconds: int) -> Decimal:
+    """Seconds as hours with two decimals."""
+    return (Decimal(seconds) / _HOUR_S).quantize(_HUNDREDTH)
+
+
+def local(instant: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """The wall clock's date and time, to the second."""
+    return None if instant is None else instant.astimezone(zone).replace(tzinfo=None, microsecond=0)
+
+
+_DIMENSIONS: Mapping[UsageDimension, Column] = {
+    UsageDimension.CHARGER: Column("Charger", "Lader", width=24),
+    UsageDimension.USER: Column("Person", "Person", width=28),
+    UsageDimension.CHARGE_CARD: Column("Charge card", "Ladebrikke", width=20),
+    UsageDimension.CIRCUIT: Column("Circuit", "Kurs", width=20),
+    UsageDimension.INSTALLATION: Column("Installation", "Anlegg", width=28),
+    UsageDimension.DAY: Column("Day", "Dag", width=12),
+    UsageDimension.WEEK: Column("Week", "Uke", width=12),
+    UsageDimension.MONTH: Column("Month", "Måned", width=12),
+    UsageDimension.HOUR: Column("Hour", "Time", width=18),
+}
+
+_FIGURES: Sequence[tuple[Column, Callable[[Usage, ZoneInfo], Cell]]] = (
+    (Column("Sessions", "Økter", Kind.COUNT, 10), lambda usage, _: usage.session_count),
+    (Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14), lambda usage, _: kwh(usage.energy_wh)),
+    (Column("Connected (h)", "Tilkoblet (t)", Kind.HOURS, 14), lambda usage, _: hours(usage.connected_s)),
+    (Column("Charging (h)", "Lading (t)", Kind.HOURS, 14), lambda usage, _: hours(usage.charging_s)),
+    (Column("First session", "Første økt", Kind.INSTANT, 19), lambda usage, zone: local(usage.first_at, zone)),
+    (Column("Last session", "Siste økt", Kind.INSTANT, 19), lambda usage, zone: local(usage.last_at, zone)),
+    (Column("Offline sessions", "Frakoblede økter", Kind.COUNT, 16), lambda usage, _: usage.offline_count),
+    (Column("Uncertain dates", "Usikre datoer", Kind.COUNT, 16), lambda usage, _: usage.unreliable_count),
+)
+
+_QUALITIES = {DateQuality.EXACT: "", DateQuality.OFFLINE: "Offline", DateQuality.UNRELIABLE: "Date uncertain"}
+
+_SESSION: Sequence[tuple[Column, Callable[[CountedSession, ZoneInfo], Cell]]] = (
+    (Column("Installation", "Anlegg", width=28), lambda one, _: one.session.installation_name),
+    (Column("Charger", "Lader", width=24), lambda one, _: one.session.charger_name),
+    (Column("Person", "Person", width=28), lambda one, _: one.session.user_name or "Not identified"),
+    (Column("Charge card", "Ladebrikke", width=20), lambda one, _: one.session.card_name),
+    (Column("Started", "Startet", Kind.INSTANT, 19), lambda one, zone: local(one.session.started_at, zone)),
+    (Column("Ended", "Avsluttet", Kind.INSTANT, 19), lambda one, zone: local(one.session.ended_at, zone)),
+    (Column("Registered", "Registrert", Kind.INSTANT, 19), lambda one, zone: local(one.session.registered_at, zone)),
+    (Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14), lambda one, _: kwh(one.energy_wh)),
+    (Column("Connected (h)", "Tilkoblet (t)", Kind.HOURS, 14), lambda one, _: hours(one.session.connected_seconds)),
+    (Column("Charging (h)", "Lading (t)", Kind.HOURS, 14), lambda one, _: hours(one.session.charging_seconds)),
+    (Column("Date quality", "Datokvalitet", width=16), lambda one, _: _QUALITIES[one.session.date_quality]),
+    (Column("Flags", "Merker", width=24), lambda one, _: ", ".join(flag.name or "" for flag in one.session.flags)),
+    (Column("Time zone", "Tidssone", width=18), lambda _, zone: zone.key),
+    (Column("Session", "Økt-id", width=38), lambda one, _: str(one.session.id)),
+)
+
+_BASES = {
+    ReportBasis.REGISTERED: "REGISTERED: whole sessions, dated by when the portal got their final record",
+    ReportBasis.ENDED: "ENDED: whole sessions, dated by when they ended",
+    ReportBasis.INTERVAL: "INTERVAL: the energy that was taken within the period",
+}
+STANDBY = (
+    "Energy is what the vehicles took; chargers' own standby use (about 4 kWh per charger and month) is not in it."
+)
+
+
+def summary_heading(summary: UsageSummary, made_by: str) -> tuple[tuple[str, str], ...]:
+    """What stands above a summary: whose it is, of when, by what rule, and how complete."""
+    period, question = summary.period, summary.question
+    whose = ", ".join(summary.installation_names) if question.installation_ids is not None else f"Charging of {made_by}"
+    silent = len(summary.coverage.silent)
+    covered = "All chargers have delivered their sessions"
+    if silent:
+        covered = f"{silent} chargers have been silent since before the period ended; sessions of theirs may come later"
+    return (
+        ("Installation", whose or "None"),
+        ("Period", f"{period.from_date} up to but not including {period.to_date}"),
+        ("Time zone", period.zone.key),
+        ("Basis", _BASES[question.basis]),
+        ("Made", f"{summary.made_at.astimezone(period.zone):%Y-%m-%d %H:%M} by {made_by}"),
+        ("Coverage", covered),
+        *((("Note", summary.empty_because.text),) if summary.empty_because else ()),
+        ("Note", STANDBY),
+    )
+
+
+def summary_sheet(summary: UsageSummary, made_by: str) -> Sheet:
+    """The table of a summary's groups."""
+    dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
+    return Sheet("Summary", summary_heading(summary, made_by), (*dimensions, *(column for column, _ in _FIGURES)))
+
+
+def summary_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
+    """One group."""
+    return (*row.labels, *(read(row.usage, zone) for _, read in _FIGURES))
+
+
+def summary_totals(summary: UsageSummary) -> tuple[Cell, ...]:
+    """The line below: the same total that the API gives."""
+    blanks = len(summary.question.group_by) - 1
+    return ("Total", *[None] * blanks, *(read(summary.total, summary.zone) for _, read in _FIGURES))
+
+
+def session_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:
+    """The table of sessions."""
+    return Sheet("Sessions", heading, tuple(column for column, _ in _SESSION))
+
+
+def session_row(one: CountedSession, zone: ZoneInfo) -> tuple[Cell, ...]:
+    """One session, its instants in the zone's local time."""
+    return tuple(read(one, zone) for _, read in _SESSION)
+
+
+def session_totals(count: int, energy_wh: int) -> tuple[Cell, ...]:
+    """The line below the sessions."""
+    cells: list[Cell] = [None] * len(_SESSION)
+    cells[0] = f"Total of {count} sessions"
+    cells[_ENERGY] = kwh(energy_wh)
+    return tuple(cells)
+
+
+_ENERGY = next(place for place, (column, _) in enumerate(_SESSION) if column.kind is Kind.KWH)

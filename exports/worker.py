@@ -1,0 +1,206 @@
+"""The task that makes files: one after another, from the same rows that the API shows."""
+
+import re
+import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from domain.access import Access, access_of
+from domain.clock import Clock
+from domain.errors import DomainError
+from domain.export_jobs import ExportJob, LostJobError, complete, expire, fail, next_job, release, report_progress
+from domain.filters import Condition
+from domain.pages import PageRequest
+from domain.people import people_by_ids
+from domain.ports import EventBus
+from domain.roles import ExportFormat, ReportKind
+from domain.sessions import sessions_page
+from domain.summaries import counted_sessions, usage_summary
+from domain.usage import UsageQuestion, UsageSummary
+from domain.usage_sessions import CountedSession
+from exports import tables
+from exports.endpoints import file_of
+from exports.tables import Cell, Sheet
+from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_file, begin_sheet, finish_file
+
+POLL_S = 1.0
+EXPIRE_EVERY_S = 60.0
+BATCH = 1_000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    name: str
+    row_count: int
+
+
+class ExportWorker:
+    """Makes the files that people ask for, in `folder`, one at a time."""
+
+    def __init__(self, *, folder: Path, writing: WritingProcess, bus: EventBus, clock: Clock) -> None:
+        self._folder = folder
+        self._writing = writing
+        self._bus = bus
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        next_expiry = self._clock.monotonic()
+        while True:
+            if self._clock.monotonic() >= next_expiry:
+                await self.expire()
+                next_expiry = self._clock.monotonic() + EXPIRE_EVERY_S
+            if not await self.make_next():
+                await self._clock.sleep(POLL_S)
+
+    async def expire(self) -> None:
+        """Files past their time are gone, and so is what was left unfinished."""
+        for export_id in await expire(self._clock.now()):
+            file_of(self._folder, export_id).unlink(missing_ok=True)
+
+    async def make_next(self) -> bool:
+        """Whether a file was waiting; it is READY or FAILED now."""
+        job = await next_job(self._clock.now())
+        if job is None:
+            return False
+        draft = self._folder / f"{job.id}.part"
+        try:
+            made = await self._make(job, draft)
+            size = draft.stat().st_size
+            draft.rename(file_of(self._folder, job.id))
+            await complete(
+                job,
+                file_name=made.name,
+                size_bytes=size,
+                row_count=made.row_count,
+                now=self._clock.now(),
+                bus=self._bus,
+            )
+        except LostJobError:
+            _log.info("an export was cancelled or taken over", export_id=str(job.id))
+        except (DomainError, OverflowError) as error:
+            # The person's rights or the question no longer hold, or the answer does not fit: they are told.
+            await fail(job, getattr(error, "message", str(error)), now=self._clock.now(), bus=self._bus)
+        except WriterGoneError:
+            await release(job)
+            raise
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+    async def _make(self, job: ExportJob, draft: Path) -> _Made:
+        access = await access_of(job.user_id, now=self._clock.now())
+        access.signed_in()
+        made_by = (await people_by_ids(access, [job.user_id]))[job.user_id].name
+        file = _File(self, job, str(draft))
+        await file.begin()
+        if job.source.usage is not None:
+            return await self._usage(file, access, job.source.usage, made_by)
+        assert job.source.sessions is not None  # noqa: S101  one of the two is set
+        return await self._history(file, access, job.source.sessions, made_by)
+
+    async def _usage(self, file: "_File", access: Access, question: UsageQuestion, made_by: str) -> _Made:
+        summary = await usage_summary(access, question)
+        heading = tables.summary_heading(summary, made_by)
+        count = len(summary.rows)
+        if file.job.kind is ReportKind.SUMMARY:
+            rows = [tables.summary_row(row, summary.zone) for row in summary.rows]
+            await file.sheet(tables.summary_sheet(summary, made_by), rows, tables.summary_totals(summary))
+        if file.job.kind is ReportKind.SESSIONS or file.job.format is ExportFormat.XLSX:
+            sessions = await file.sessions(heading, counted_sessions(access, question), summary)
+            count = sessions if file.job.kind is ReportKind.SESSIONS else count
+        await file.finish()
+        return _Made(_file_name(summary, file.job), count)
+
+    async def _history(self, file: "_File", access: Access, where: Condition, made_by: str) -> _Made:
+        at = self._clock.now()
+        heading = (("Charge sessions", "as far as they may be seen"), ("Made", f"{at:%Y-%m-%d %H:%M} UTC by {made_by}"))
+        count = await file.sessions(heading, _history_batches(access, where), None)
+        await file.finish()
+        return _Made(f"charge-sessions-{at:%Y-%m-%d}.{file.job.format.lower()}", count)
+
+    async def write(self, function: object, *args: object) -> object:
+        """What the function returns in the writing process."""
+        return await self._writing.call(function, *args)  # type: ignore[arg-type]  # functions of exports.writing only
+
+    async def progress(self, job: ExportJob, progress: float) -> None:
+        """Whoever watches sees it; the lease is renewed."""
+        await report_progress(job, progress, now=self._clock.now(), bus=self._bus)
+
+
+class _File:
+    """One file being written in the other process."""
+
+    def __init__(self, worker: ExportWorker, job: ExportJob, path: str) -> None:
+        self.job = job
+        self._worker = worker
+        self._path = path
+
+    async def begin(self) -> None:
+        await self._worker.write(begin_file, self._path, self.job.format.value, _language(self.job.locale))
+
+    async def sheet(self, sheet: Sheet, rows: list[tuple[Cell, ...]], totals: tuple[Cell, ...]) -> None:
+        number = await self._worker.write(begin_sheet, self._path, sheet)
+        for first in range(0, len(rows), BATCH):
+            await self._worker.write(add_rows, self._path, number, rows[first : first + BATCH], False)
+        await self._worker.write(add_rows, self._path, number, [totals], True)
+        await self._worker.progress(self.job, 0.1)
+
+    async def sessions(
+        self,
+        heading: tuple[tuple[str, str], ...],
+        batches: AsyncIterator[object],
+        summary: UsageSummary | None,
+    ) -> int:
+        """How many sessions were written, with their total below."""
+        number = await self._worker.write(begin_sheet, self._path, tables.session_sheet(heading))
+        expected = max(1, summary.total.session_count) if summary is not None else 10 * BATCH
+        count = energy_wh = 0
+        async for batch in batches:
+            assert isinstance(batch, list)  # noqa: S101  for the type checker
+            rows = [tables.session_row(one, _zone(one, summary)) for one in batch]
+            count += len(batch)
+            energy_wh += sum(one.energy_wh for one in batch)
+            await self._worker.write(add_rows, self._path, number, rows, False)
+            await self._worker.progress(self.job, round(min(0.95, 0.1 + 0.85 * count / expected), 3))
+        await self._worker.write(add_rows, self._path, number, [tables.session_totals(count, energy_wh)], True)
+        return count
+
+    async def finish(self) -> None:
+        await self._worker.write(finish_file, self._path)
+
+
+async def _history_batches(access: Access, where: Condition) -> AsyncIterator[list[CountedSession]]:
+    after: str | None = None
+    while True:
+        page = await sessions_page(access, PageRequest(first=BATCH, after=after), where=where)
+        if page.rows:
+            yield [CountedSession(one, one.energy_wh or 0, one.started_at) for one in page.rows]
+        if not page.has_next:
+            return
+        after = page.cursors[-1]
+
+
+def _zone(one: CountedSession, summary: UsageSummary | None) -> ZoneInfo:
+    return summary.zone if summary is not None else ZoneInfo(one.session.time_zone)
+
+
+def _language(locale: str | None) -> str:
+    return re.split("[-_]", locale or "en")[0].lower()
+
+
+def _file_name(summary: UsageSummary, job: ExportJob) -> str:
+    period = summary.period
+    whose = "my-charging" if summary.question.installation_ids is None else " ".join(summary.installation_names)
+    plain = unicodedata.normalize(
+        "NFKD", whose.replace("ø", "o").replace("Ø", "O").replace("æ", "ae").replace("Æ", "Ae")
+    )
+    slug = re.sub("[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-")[:60] or "usage"
+    return f"{slug}-{period.from_date}-{period.to_date}.{job.format.lower()}"

@@ -1,0 +1,375 @@
+"""Files from asking to fetching."""
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from openpyxl import load_workbook
+from python_calamine import CalamineWorkbook
+from starlette.applications import Starlette
+
+from domain.errors import NotFoundError, RateLimitedError, ValidationError
+from domain.events import ExportChanged
+from domain.export_jobs import LEASE, LostJobError, complete, next_job, report_progress
+from domain.exports import (
+    ExportRow,
+    ExportSource,
+    cancel_export,
+    create_export,
+    exports_by_ids,
+    exports_page,
+)
+from domain.filters import ANYTHING, Comparison, Every, Not, Some, Term
+from domain.ids import new_id
+from domain.models import Export, Permission
+from domain.pages import PageRequest
+from domain.roles import DateQuality, ExportFormat, ExportState, ReportBasis, ReportKind, SessionFlag, UsageDimension
+from domain.stored_filters import filter_from, filter_to
+from domain.summaries import usage_summary
+from domain.usage import UsageFilter, UsageQuestion
+from exports.endpoints import export_routes
+from exports.links import ExportLinks
+from exports.worker import ExportWorker
+from exports.writing import WriterGoneError, WritingProcess
+from tests import factories
+from tests.factories import NOW, Town
+from tests.fakes import HandClock, RecordingBus
+
+LINKS = ExportLinks("s" * 32, "http://lade.example")
+
+
+class Office:
+    """A worker with its folder, clock and bus."""
+
+    def __init__(self, folder: Path, writing: WritingProcess) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.bus = RecordingBus()
+        self.clock = HandClock(NOW)
+        self.writing = writing
+        self.worker = ExportWorker(folder=folder, writing=writing, bus=self.bus, clock=self.clock)
+
+    async def make(
+        self, town: Town, source: ExportSource, person: str = "OWNER of installation", **further: object
+    ) -> ExportRow:
+        access = await town.access(person)
+        export_id = await create_export(access, source, bus=self.bus, **further)  # type: ignore[arg-type]  # by name
+        assert await self.worker.make_next()
+        return (await exports_by_ids(access, [export_id]))[export_id]
+
+    def path(self, export: ExportRow) -> Path:
+        return self.folder / str(export.id)
+
+    async def fetch(self, url: str) -> httpx.Response:
+        application = Starlette(routes=[*export_routes(LINKS, folder=self.folder, clock=self.clock)])
+        transport = httpx.ASGITransport(app=application)
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get(url)
+
+
+@pytest.fixture(scope="module")
+def writing() -> Iterator[WritingProcess]:
+    process = WritingProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+async def town(database: object) -> Town:
+    return await factories.a_town()
+
+
+@pytest.fixture
+async def office(tmp_path: Path, writing: WritingProcess) -> Office:
+    return Office(tmp_path / "exports", writing)
+
+
+def _usage(town: Town, **further: object) -> ExportSource:
+    question = UsageQuestion(
+        from_date=date(2026, 2, 1),
+        to_date=date(2026, 3, 1),
+        installation_ids=(town.site.id,),
+        **further,  # type: ignore[arg-type]  # by name
+    )
+    return ExportSource(usage=question)
+
+
+async def _sessions(town: Town, count: int = 3) -> None:
+    for number in range(count):
+        start = datetime(2026, 2, 3, 9, tzinfo=UTC) + timedelta(hours=number)
+        await factories.a_session(
+            town.site,
+            town.charger_id if number % 2 else town.neighbour_id,
+            user_id=town.people["USER of charger"] if number else None,
+            user_name="=Kari" if number else None,
+            started_at=start,
+            ended_at=start + timedelta(minutes=30),
+            energy_wh=1_001 + number,
+        )
+
+
+async def test_a_workbook_has_the_rows_of_the_api_and_the_sessions_behind_them(town: Town, office: Office) -> None:
+    """Every figure of the summary, to the Wh, read by two programs."""
+    await _sessions(town)
+    source = _usage(town, group_by=(UsageDimension.USER, UsageDimension.DAY))
+    made = await office.make(town, source)
+    assert (made.state, made.progress, made.row_count) == (ExportState.READY, 1.0, 2)
+    assert made.file_name == "fjordveien-garage-2026-02-01-2026-03-01.xlsx"
+    assert made.size_bytes == office.path(made).stat().st_size
+    assert made.expires_at == NOW + timedelta(hours=24)
+    assert source.usage is not None
+    summary = await usage_summary(await town.access("OWNER of installation"), source.usage)
+    book = CalamineWorkbook.from_path(office.path(made))
+    table = book.get_sheet_by_name("Summary").to_python()
+    first = next(place for place, row in enumerate(table) if row[0] == "Person") + 1
+    shown = [(row[0], row[1], row[2], row[3]) for row in table[first : first + 2]]
+    assert shown == [(*row.labels, row.usage.session_count, row.usage.energy_wh / 1000) for row in summary.rows]
+    assert table[first + 2][:4] == ["Total", "", 3, summary.total.energy_wh / 1000]
+    sessions = book.get_sheet_by_name("Sessions").to_python()
+    assert [row[7] for row in sessions[-4:]] == [1.001, 1.002, 1.003, 3.006]
+    assert sessions[-4][4] == datetime(2026, 2, 3, 10)  # noqa: DTZ001  local time of Oslo
+    cell = next(row for row in load_workbook(office.path(made))["Sessions"].iter_rows() if row[2].value == "=Kari")[2]
+    assert cell.data_type == "s"
+
+
+async def test_progress_is_published_and_never_falls(town: Town, office: Office) -> None:
+    """From queued to ready."""
+    await _sessions(town)
+    await office.make(town, _usage(town))
+    events = [event for event in office.bus.published if isinstance(event, ExportChanged)]
+    assert events[0].state is ExportState.QUEUED
+    assert events[-1].state is ExportState.READY
+    assert [event.progress for event in events] == sorted(event.progress for event in events)
+
+
+@pytest.mark.parametrize("basis", list(ReportBasis))
+async def test_the_sessions_add_up_to_the_summary_under_every_basis(
+    town: Town, office: Office, basis: ReportBasis
+) -> None:
+    """Also where only part of a session lies in the period."""
+    await _sessions(town)
+    start = datetime(2026, 1, 31, 20, tzinfo=UTC)
+    await factories.a_session(town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=7))
+    source = _usage(town, basis=basis)
+    made = await office.make(town, source, kind=ReportKind.SESSIONS, format=ExportFormat.CSV)
+    assert source.usage is not None
+    summary = await usage_summary(await town.access("OWNER of installation"), source.usage)
+    lines = office.path(made).read_text(encoding="utf-8-sig").splitlines()
+    assert made.row_count == len(lines) - 1 == summary.total.session_count
+    assert round(sum(float(line.split(",")[7]) for line in lines[1:]) * 1000) == summary.total.energy_wh
+
+
+async def test_history_is_exported_as_far_as_it_may_be_seen(town: Town, office: Office) -> None:
+    """A driver's file has the driver's sessions; a filter narrows it."""
+    await _sessions(town)
+    everything = await office.make(town, ExportSource(sessions=ANYTHING), "USER of charger", kind=ReportKind.SESSIONS)
+    assert everything.row_count == 2
+    energy = Term("energyWh", Comparison.AT_LEAST, 1_003)
+    some = await office.make(town, ExportSource(sessions=energy), "USER of charger", kind=ReportKind.SESSIONS)
+    assert some.row_count == 1
+
+
+async def test_ones_own_period_needs_no_right(town: Town, office: Office) -> None:
+    """Whoever charged takes their own home."""
+    await _sessions(town)
+    own = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1))
+    made = await office.make(town, ExportSource(usage=own), "USER of charger")
+    assert (made.row_count, made.file_name) == (2, "my-charging-2026-02-01-2026-03-01.xlsx")
+
+
+async def test_rights_are_looked_at_again_when_the_file_is_made(town: Town, office: Office) -> None:
+    """A right that ended meanwhile: the file fails, and says no more than that there is nothing."""
+    access = await town.access("OWNER of installation")
+    export_id = await create_export(access, _usage(town), bus=office.bus)
+    await Permission.filter(user_id=access.user_id).update(revoked_at=NOW - timedelta(seconds=1))
+    assert await office.worker.make_next()
+    row = (await exports_by_ids(access, [export_id]))[export_id]
+    assert (row.state, row.error) == (ExportState.FAILED, NotFoundError().message)
+    assert not office.path(row).exists()
+
+
+@pytest.mark.parametrize("person", [name for name in factories.PEOPLE if name != "OWNER of installation"])
+async def test_only_owners_export_an_installation(town: Town, office: Office, person: str) -> None:
+    """Hidden and absent look the same."""
+    access = await town.access(person)
+    with pytest.raises(NotFoundError) as hidden:
+        await create_export(access, _usage(town), bus=office.bus)
+    absent = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1), installation_ids=(new_id(),))
+    with pytest.raises(NotFoundError) as none:
+        await create_export(access, ExportSource(usage=absent), bus=office.bus)
+    assert (hidden.value.message, hidden.value.path) == (none.value.message, none.value.path)
+    assert await Export.all().count() == 0
+
+
+async def test_everybody_sees_and_cancels_their_own_files_only(town: Town, office: Office) -> None:
+    """Another's file looks absent."""
+    owner = await town.access("OWNER of installation")
+    export_id = await create_export(owner, _usage(town), bus=office.bus)
+    for person in ("ADMINISTRATOR", "SERVICE", "not signed in"):
+        other = await town.access(person)
+        assert await exports_by_ids(other, [export_id]) == {}
+        assert (await exports_page(other, PageRequest(first=10))).rows in ([], ())
+    for missing in (export_id, new_id()):
+        with pytest.raises(NotFoundError):
+            await cancel_export(await town.access("ADMINISTRATOR"), missing, bus=office.bus)
+    assert [row.id for row in (await exports_page(owner, PageRequest(first=10))).rows] == [export_id]
+    await cancel_export(owner, export_id, bus=office.bus)
+    assert (await exports_by_ids(owner, [export_id]))[export_id].state is ExportState.CANCELLED
+    assert not await office.worker.make_next()
+
+
+async def test_at_most_five_files_of_a_person_are_unfinished(town: Town, office: Office) -> None:
+    """Also when they are asked for at the same time; another's do not count."""
+    owner = await town.access("OWNER of installation")
+    asked = await asyncio.gather(
+        *(create_export(owner, _usage(town), bus=office.bus) for _ in range(7)), return_exceptions=True
+    )
+    assert sum(isinstance(one, UUID) for one in asked) == 5
+    assert sum(isinstance(one, RateLimitedError) for one in asked) == 2
+    own = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1))
+    await create_export(await town.access("SERVICE"), ExportSource(usage=own), bus=office.bus)
+
+
+async def test_what_cannot_be_made_is_refused(town: Town, office: Office) -> None:
+    """Kinds and formats that there are none of yet, and wrong questions."""
+    owner = await town.access("OWNER of installation")
+    for further in ({"format": ExportFormat.PDF}, {"kind": ReportKind.COST}):
+        with pytest.raises(ValidationError):
+            await create_export(owner, _usage(town), bus=office.bus, **further)
+    with pytest.raises(ValidationError):
+        await create_export(owner, ExportSource(sessions=ANYTHING), bus=office.bus)
+    with pytest.raises(ValidationError):
+        await create_export(owner, _usage(town, where=UsageFilter(min_energy_wh=-1)), bus=office.bus)
+
+
+async def test_another_worker_takes_up_what_a_dead_one_left_and_the_dead_one_can_change_nothing(
+    town: Town, office: Office
+) -> None:
+    """After the lease; a worker that was only slow finds out before it harms."""
+    owner = await town.access("OWNER of installation")
+    export_id = await create_export(owner, _usage(town), bus=office.bus)
+    first = await next_job(NOW)
+    assert first is not None
+    assert await next_job(NOW + LEASE - timedelta(seconds=1)) is None
+    later = NOW + LEASE
+    second = await next_job(later)
+    assert second is not None
+    assert second.id == first.id == export_id
+    with pytest.raises(LostJobError):
+        await report_progress(first, 0.5, now=later, bus=office.bus)
+    with pytest.raises(LostJobError):
+        await complete(first, file_name="x", size_bytes=1, row_count=1, now=later, bus=office.bus)
+    await report_progress(second, 0.5, now=later, bus=office.bus)
+
+
+async def test_a_cancelled_file_is_not_made_to_its_end(town: Town, office: Office) -> None:
+    """The worker notices and leaves nothing behind."""
+    await _sessions(town)
+    owner = await town.access("OWNER of installation")
+    export_id = await create_export(owner, _usage(town), bus=office.bus)
+    job = await next_job(NOW)
+    assert job is not None
+    await cancel_export(owner, export_id, bus=office.bus)
+    with pytest.raises(LostJobError):
+        await report_progress(job, 0.5, now=NOW, bus=office.bus)
+
+
+async def test_a_signed_link_works_without_signing_in_until_its_time_is_over(town: Town, office: Office) -> None:
+    """A changed link is none of ours; after a day the file is gone."""
+    await _sessions(town)
+    made = await office.make(town, _usage(town))
+    assert made.expires_at is not None
+    url = LINKS.url(made.id, made.expires_at)
+    answer = await office.fetch(url)
+    assert answer.status_code == 200
+    assert answer.content == office.path(made).read_bytes()
+    assert answer.headers["content-disposition"].startswith('attachment; filename="fjordveien-garage-')
+    assert answer.headers["cache-control"] == "private, no-store"
+    for wrong in (
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
+        url.replace("expires=1", "expires=2"),
+        url.replace(str(made.id), str(new_id())),
+        url.partition("?")[0],
+        f"{LINKS.public_url}/exports/x?expires=1&signature=y",
+        url.replace("expires=", "expires=²"),
+    ):
+        assert (await office.fetch(wrong)).status_code == 404
+    office.clock.advance(timedelta(hours=24))
+    assert (await office.fetch(url)).status_code == 410
+    owner = await factories.access(made.user_id, now=office.clock.now())
+    assert (await exports_by_ids(owner, [made.id]))[made.id].state is ExportState.EXPIRED
+    await office.worker.expire()
+    assert not office.path(made).exists()
+
+
+async def test_a_file_whose_writer_died_is_made_by_the_next(town: Town, office: Office, tmp_path: Path) -> None:
+    """The worker goes on with a new process."""
+    await _sessions(town)
+    owner = await town.access("OWNER of installation")
+    export_id = await create_export(owner, _usage(town), bus=office.bus)
+    pid = await office.writing.call(os.getpid)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WriterGoneError):
+        await office.worker.make_next()
+    assert (await exports_by_ids(owner, [export_id]))[export_id].state is ExportState.QUEUED
+    assert await office.worker.make_next()
+    assert (await exports_by_ids(owner, [export_id]))[export_id].state is ExportState.READY
+
+
+PARENT = """
+import asyncio, os, sys
+from exports.writing import WritingProcess
+async def main():
+    process = WritingProcess()
+    print(await process.call(os.getpid), flush=True)
+    await asyncio.Event().wait()
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_the_writing_process_ends_with_its_parent_also_when_that_is_killed(tmp_path: Path) -> None:
+    """SIGKILL leaves no process behind."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        descriptor = os.pidfd_open(worker)
+        parent.kill()
+        parent.wait()
+    assert _ends(descriptor)
+
+
+def _ends(descriptor: int) -> bool:
+    """Whether the process behind the descriptor ends within ten seconds."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    ended = bool(poll.poll(10_000))
+    os.close(descriptor)
+    return ended
+
+
+def test_filters_survive_being_stored() -> None:
+    """Ids, instants, flags and numbers come back as they were."""
+    condition = Every(
+        (
+            Term("chargerId", Comparison.ONE_OF, (new_id(), new_id())),
+            Some((Term("startedAt", Comparison.BELOW, NOW), Not(Term("energyWh", Comparison.AT_LEAST, 3)))),
+            Term("flags", Comparison.ONE_OF, (SessionFlag.OFFLINE, SessionFlag.SIGNED)),
+            Term("dateQuality", Comparison.ONE_OF, (DateQuality.EXACT,)),
+            Term("externalId", Comparison.EQUALS, "x"),
+        )
+    )
+    assert filter_from(filter_to(condition)) == condition
