@@ -149,8 +149,10 @@ class RedisBus:
     ) -> None:
         """Every subscription has ended and every connection is closed."""
         if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait([self._listener])
+            # redis-py connects under asyncio.wait_for, which in Python 3.11 may swallow a cancellation that comes as it ends.
+            while not self._listener.done():
+                self._listener.cancel()
+                await asyncio.wait([self._listener], timeout=_RECONNECT_FIRST_S)
         for channel in self._channels.values():
             for subscription in channel.subscriptions:
                 subscription.close()
