@@ -22,9 +22,9 @@ _NOT_HERE = "There is no such file. Copy the whole link, or ask for the file aga
 _OVER = "This link is over: files are kept for a day. Ask for the file again.\n"
 
 
-def file_of(folder: Path, export_id: UUID) -> Path:
+def file_of(folder: Path, export_id: UUID, kind: ExportFormat) -> Path:
     """Where a file's bytes are kept."""
-    return folder / str(export_id)
+    return folder / f"{export_id}.{kind.lower()}"
 
 
 def export_routes(links: ExportLinks, *, folder: Path, clock: Clock) -> list[Route]:
@@ -41,8 +41,8 @@ def export_routes(links: ExportLinks, *, folder: Path, clock: Clock) -> list[Rou
         found = None
         if clock.now().timestamp() < int(expires):
             found = await download(export_id, now=clock.now())
-        path = file_of(folder, export_id)
-        if found is None or not path.is_file():
+        path = None if found is None else file_of(folder, export_id, found.format)
+        if found is None or path is None or not path.is_file():
             return PlainTextResponse(_OVER, 410, _HEADERS)
         plain = found.file_name.encode("ascii", "ignore").decode().replace('"', "")
         disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(found.file_name)}"

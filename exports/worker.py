@@ -23,7 +23,7 @@ from domain.summaries import counted_sessions, usage_summary
 from domain.usage import UsageQuestion, UsageSummary
 from domain.usage_sessions import CountedSession
 from exports import tables
-from exports.endpoints import file_of
+from exports.endpoints import MEDIA_TYPES, file_of
 from exports.tables import Cell, Sheet
 from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_file, begin_sheet, finish_file
 
@@ -63,7 +63,8 @@ class ExportWorker:
     async def expire(self) -> None:
         """Files past their time are gone, and so is what was left unfinished."""
         for export_id in await expire(self._clock.now()):
-            file_of(self._folder, export_id).unlink(missing_ok=True)
+            for kind in MEDIA_TYPES:
+                file_of(self._folder, export_id, kind).unlink(missing_ok=True)
 
     async def make_next(self) -> bool:
         """Whether a file was waiting; it is READY or FAILED now."""
@@ -74,7 +75,7 @@ class ExportWorker:
         try:
             made = await self._make(job, draft)
             size = draft.stat().st_size
-            draft.rename(file_of(self._folder, job.id))
+            draft.rename(file_of(self._folder, job.id, job.format))
             await complete(
                 job,
                 file_name=made.name,

@@ -36,7 +36,7 @@ from domain.roles import DateQuality, ExportFormat, ExportState, ReportBasis, Re
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
 from domain.usage import UsageFilter, UsageQuestion
-from exports.endpoints import export_routes
+from exports.endpoints import export_routes, file_of
 from exports.links import ExportLinks
 from exports.worker import ExportWorker
 from exports.writing import WriterGoneError, WritingProcess
@@ -67,7 +67,7 @@ class Office:
         return (await exports_by_ids(access, [export_id]))[export_id]
 
     def path(self, export: ExportRow) -> Path:
-        return self.folder / str(export.id)
+        return file_of(self.folder, export.id, export.format)
 
     async def fetch(self, url: str) -> httpx.Response:
         application = Starlette(routes=[*export_routes(LINKS, folder=self.folder, clock=self.clock)])
