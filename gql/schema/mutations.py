@@ -90,6 +90,12 @@ def made(kind: type[T], /, **values: object) -> T:
     return thing
 
 
+def _shown(error: DomainError) -> object:
+    """The error as a member of a result: graphql-core would raise an exception that a resolver returns."""
+    kind = next(shown for raised, shown in ERRORS.items() if isinstance(error, raised))
+    return made(kind, **vars(error))
+
+
 def _defaults(kind: type) -> dict[str, None]:
     return {one.name: None for one in fields(kind)}
 
@@ -136,7 +142,7 @@ def mutation(
             return await _answer(context, info, resolver, given, success)
         except DomainError as error:
             if isinstance(error, tolerated):
-                return error
+                return _shown(error)
             raise
 
     resolve.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # read by Strawberry
