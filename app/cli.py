@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from app.commands_admin import create_admin_command
+from app.commands_demo import demo_command
 from app.commands_import import import_sessions_command
 from app.commands_schema import schema_command
 from app.commands_serve import migrate_command, serve_command
@@ -13,6 +14,7 @@ from app.settings import OperatorError, log_settings
 from domain.errors import DomainError, ValidationError
 
 COMMANDS: tuple[click.Command, ...] = (
+    demo_command,
     serve_command,
     migrate_command,
     create_admin_command,

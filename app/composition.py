@@ -1,6 +1,8 @@
 """Which routes and services each role has: the one place where the rooms are put together."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from starlette.routing import BaseRoute
 
@@ -9,21 +11,94 @@ from app.house import House
 from app.jobs import deliver_mails, keep_house
 from app.settings import ServerRole
 from app.supervisor import Service
+from balancing.loop import Balancer, BalancerPorts, Show
+from devices.service import DeviceOptions, DeviceService, commands_only
+from domain import lifecycle
+from domain.ids import new_id
+from domain.ports import ChargerCommands, EventBus
+from exports.endpoints import export_routes
+from exports.links import ExportLinks
+from exports.worker import ExportWorker
+from exports.writing import WritingProcess
+from gql.context import Ports
+from gql.edge import Edge
+
+Closer = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class Composition:
-    """What a process serves (the first route that matches answers) and what it keeps running (by name, in this order)."""
+    """What a process serves (the first route that matches answers), what it keeps running (by name, in this order), and
+    what it does before its services end.
+    """
 
     routes: list[BaseRoute] = field(default_factory=list)
     services: list[tuple[str, Service]] = field(default_factory=list)
+    closers: list[Closer] = field(default_factory=list)
 
 
 def compose(house: House) -> Composition:
     """The routes and services of the house's roles; nothing of it runs yet."""
     whole = Composition()
     whole.routes += health_routes(house)
+    commands = _devices(house, whole)
+    if ServerRole.API in house.roles:
+        _api(house, whole, commands)
+    if ServerRole.BALANCER in house.roles:
+        ports = BalancerPorts(commands=commands, bus=house.bus, clock=house.clock, show=_show(house.bus))
+        whole.services.append(("balancer", Balancer(ports, holder=str(new_id())).run))
     if ServerRole.JOBS in house.roles:
-        whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
-        whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
+        _jobs(house, whole)
     return whole
+
+
+def _devices(house: House, whole: Composition) -> ChargerCommands:
+    """Commands to any charger; with the role also the chargers themselves."""
+    if ServerRole.DEVICES not in house.roles:
+        router = commands_only(bus=house.bus)
+        whole.services.append(("charger commands", router.run))
+        return router
+    options = DeviceOptions(meter_interval_s=house.settings.meter_interval_s)
+    devices = DeviceService(secret=house.settings.secret_key, bus=house.bus, clock=house.clock, options=options)
+    whole.routes += devices.routes()
+    whole.services += devices.services()
+    whole.closers.append(devices.close)
+    return devices.commands
+
+
+def _api(house: House, whole: Composition, commands: ChargerCommands) -> None:
+    settings = house.settings
+    edge = Edge(
+        Ports(
+            bus=house.bus,
+            clock=house.clock,
+            tokens=house.tokens,
+            passwords=house.passwords,
+            commands=commands,
+            public_url=settings.public_url,
+            secret_key=settings.secret_key,
+        )
+    )
+    whole.routes += edge.routes()
+    links = ExportLinks(settings.secret_key, settings.public_url)
+    whole.routes += export_routes(links, folder=settings.exports_dir, clock=house.clock)
+
+
+def _show(bus: EventBus) -> Show:
+    async def show(charger_id: UUID, current_a: float, phases: str) -> None:
+        await bus.publish(*await lifecycle.show_allocation(charger_id, current_a, phases))
+
+    return show
+
+
+def _jobs(house: House, whole: Composition) -> None:
+    writing = WritingProcess()
+    worker = ExportWorker(folder=house.settings.exports_dir, writing=writing, bus=house.bus, clock=house.clock)
+    whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
+    whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
+    whole.services.append(("exports", worker.run))
+
+    async def close() -> None:
+        writing.close()
+
+    whole.closers.append(close)

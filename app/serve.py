@@ -83,9 +83,13 @@ async def serving(settings: Settings, roles: frozenset[ServerRole], listening: s
             composition = compose(house)
             for name, service in composition.services:
                 house.supervisor.run(name, service)
-            server = _Server(_config(create_app(composition.routes)))
+            server = _Server(http_config(create_app(composition.routes)))
             async with _answering(server, listening) as ended:
-                yield Running(house, local_url(settings.host, settings.port), ended)
+                try:
+                    yield Running(house, local_url(settings.host, settings.port), ended)
+                finally:
+                    for close in composition.closers:
+                        await close()
 
 
 async def serve_until_told(
@@ -125,7 +129,8 @@ def _at_its_address(settings: Settings, listening: socket.socket) -> Settings:
     return replace(settings, port=port, public_url=public_url)
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def http_config(app: ASGIApp) -> uvicorn.Config:
+    """How requests are answered: for the server, and for benches that measure it."""
     return uvicorn.Config(
         app,
         lifespan="off",

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 DEFAULT_DATA_DIR = ".lade"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
+DEFAULT_METER_INTERVAL_S = 10
+"""An increase for one car waits for a reading that shows another's reduction: a minute of it is a minute of energy lost."""
 SECRET_KEY_MIN_LENGTH = 32
 """HS256 wants a key at least as long as its digest (RFC 7518 §3.2)."""
 
@@ -62,8 +64,15 @@ class Settings:
     public_url: str = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
+    meter_interval_s: int = DEFAULT_METER_INTERVAL_S
+    """How often chargers are asked to send their readings while a car charges."""
     log_format: LogFormat = LogFormat.AUTO
     log_level: str = "info"
+
+    @property
+    def exports_dir(self) -> Path:
+        """Where files that people asked for are kept for a day."""
+        return self.data_dir / "exports"
 
 
 def load_settings(
@@ -87,6 +96,7 @@ def load_settings(
         public_url=(_url(env, "LADE_PUBLIC_URL") or local_url(host, port)).rstrip("/"),
         host=host,
         port=port,
+        meter_interval_s=_meter_interval(env),
         log_format=_log_format(env),
         log_level=_log_level(env),
     )
@@ -139,6 +149,13 @@ def _port(env: Mapping[str, str]) -> int:
     if not value.isdecimal() or not 0 <= int(value) <= 65535:
         raise OperatorError(f"LADE_PORT is {value!r}: set it to a number from 0 (any free port) to 65535.")
     return int(value)
+
+
+def _meter_interval(env: Mapping[str, str]) -> int:
+    text = env.get("LADE_METER_INTERVAL_S") or str(DEFAULT_METER_INTERVAL_S)
+    if not (text.isdecimal() and 1 <= int(text) <= 900):
+        raise OperatorError("LADE_METER_INTERVAL_S must be a whole number of seconds from 1 to 900.")
+    return int(text)
 
 
 def _log_format(env: Mapping[str, str]) -> LogFormat:

@@ -17,7 +17,7 @@ from app.database import Database, migrate, opened
 from app.demo.garage import BREAKER_A, CIRCUIT_A, CIRCUITS, INSTALLER, OWNER, SIGN_INS, ZONE, Garage, make_garage
 from app.demo.portal import Portal, portal_of, sign_in
 from app.demo.screen import screen, welcome
-from app.demo.server import Server, server_of
+from app.demo.server import SAMPLE_EVERY_S, Server, server_of
 from app.demo.watch import Live, decision_count, installation_of, recorded_wh, save_workbook, watch
 from app.settings import Settings, load_settings, prepare_data_dir
 from devices.simulator import Fleet, Ledger
@@ -27,7 +27,6 @@ from domain.clock import SystemClock
 DRAIN_S = 8.0
 """Of the time given, for the last cars to leave and be recorded."""
 REFRESH_S = 0.5
-SAMPLE_EVERY_S = 2
 CLOCK = SystemClock()
 
 

@@ -14,6 +14,9 @@ from app.settings import OperatorError, Settings
 
 STARTS_WITHIN_S = 60.0
 ENDS_WITHIN_S = 20.0
+SAMPLE_EVERY_S = 2
+"""Stays of half a minute want quick readings."""
+
 _SERVE = "from app.cli import main; main(prog_name='lade')"
 _OWN = ("LADE_DATABASE_URL", "LADE_REDIS_URL", "LADE_SMTP_URL", "LADE_PUBLIC_URL", "LADE_SECRET_KEY")
 """The demo keeps to its own folder, whatever the operator's server uses."""
@@ -64,7 +67,12 @@ def _command(host: str, port: int) -> list[str]:
 
 def _environment(settings: Settings) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _OWN}
-    return {**kept, "LADE_DATA_DIR": str(settings.data_dir), "LADE_LOG_FORMAT": "json"}
+    return {
+        **kept,
+        "LADE_DATA_DIR": str(settings.data_dir),
+        "LADE_LOG_FORMAT": "json",
+        "LADE_METER_INTERVAL_S": str(SAMPLE_EVERY_S),
+    }
 
 
 async def _answers(process: Process, host: str, port: int, log: Path) -> None:
