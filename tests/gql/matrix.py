@@ -1,0 +1,197 @@
+"""Who may ask and do what: one row for every root field and every mutation. A new one without a row fails a test.
+
+People are those of `tests.factories.PEOPLE`, and `not signed in`. Adding a field: add its row here, from domain.md §2.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from domain.roles import Role
+from tests.factories import PEOPLE, Town, a_circuit, a_grant
+from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id
+
+NOT_SIGNED_IN = "not signed in"
+EVERYONE = (*PEOPLE, NOT_SIGNED_IN)
+
+ADMINISTRATOR = frozenset({"ADMINISTRATOR"})
+INSTALLERS = ADMINISTRATOR | {"SERVICE"}
+OWNER = frozenset({"OWNER of installation"})
+CONTROLLERS = INSTALLERS | OWNER
+CHARGER_OWNERS = OWNER | {"OWNER of charger"}
+SEE_SITE = frozenset(PEOPLE) - {"stranger"}
+SEE_CIRCUITS = CONTROLLERS
+
+Input = Callable[[Town], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class MutationRow:
+    """Who may do it; who is told NOT_ALLOWED because they see the thing. All others: NOT_FOUND, as if there were none."""
+
+    given: Input
+    allowed: frozenset[str]
+    seen: frozenset[str] = field(default=SEE_SITE)
+    needs_sign_in: bool = True
+    is_audited: bool = True
+    refused_code: str | None = None
+    """What everyone gets who comes with this input, where it is not about rights."""
+
+
+async def _create_installation(_town: Town) -> Mapping[str, Any]:
+    return {
+        "name": "New",
+        "address": {"countryCode": "NO"},
+        "timeZone": "Europe/Oslo",
+        "currency": "NOK",
+        "category": "PRIVATE",
+        "networkType": "TN_3_PHASE",
+        "mainBreakerA": 25,
+    }
+
+
+_EVEN = {"l1": 16.0, "l2": 16.0, "l3": 16.0}
+
+
+async def _update_installation(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "name": "Renamed"}
+
+
+async def _set_available_current(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "availableCurrentA": _EVEN}
+
+
+async def _clear_available_current(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id)}
+
+
+async def _create_circuit(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "name": "B", "breakerA": _EVEN}
+
+
+async def _update_circuit(town: Town) -> Mapping[str, Any]:
+    return {"circuitId": circuit_id(town.site.root_id), "name": "Renamed"}
+
+
+async def _remove_circuit(town: Town) -> Mapping[str, Any]:
+    return {"id": circuit_id(await a_circuit(town.site.id, parent_id=town.site.root_id))}
+
+
+async def _add_charger(town: Town) -> Mapping[str, Any]:
+    return {"circuitId": circuit_id(town.site.root_id), "name": "New", "identity": "NEW"}
+
+
+async def _update_charger(town: Town) -> Mapping[str, Any]:
+    return {"chargerId": charger_id(town.charger_id), "name": "Renamed"}
+
+
+async def _rotate(town: Town) -> Mapping[str, Any]:
+    return {"chargerId": charger_id(town.charger_id)}
+
+
+async def _move(town: Town) -> Mapping[str, Any]:
+    branch = await a_circuit(town.site.id, parent_id=town.site.root_id)
+    return {"chargerId": charger_id(town.charger_id), "circuitId": circuit_id(branch)}
+
+
+async def _remove_charger(town: Town) -> Mapping[str, Any]:
+    return {"id": charger_id(town.charger_id)}
+
+
+async def _grant(town: Town) -> Mapping[str, Any]:
+    return {"subject": {"email": "new@example.com"}, "objectId": charger_id(town.charger_id), "role": "USER"}
+
+
+async def _revoke(town: Town) -> Mapping[str, Any]:
+    invited = await a_grant(Role.USER, town.site, email="new@example.com", charger_id=town.charger_id)
+    return {"permissionId": permission_id(invited)}
+
+
+async def _sign_in(_town: Town) -> Mapping[str, Any]:
+    return {"email": "nobody@example.com", "password": "wrong"}
+
+
+async def _refresh(_town: Town) -> Mapping[str, Any]:
+    return {"refreshToken": "none"}
+
+
+async def _sign_out(_town: Town) -> Mapping[str, Any]:
+    return {}
+
+
+_ANYONE = frozenset(EVERYONE)
+
+MUTATIONS: Mapping[str, MutationRow] = {
+    "signIn": MutationRow(_sign_in, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="WRONG_CREDENTIALS"),
+    "refreshSignIn": MutationRow(
+        _refresh, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"
+    ),
+    "signOut": MutationRow(_sign_out, frozenset(PEOPLE), is_audited=False),
+    "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=frozenset(PEOPLE)),
+    "updateInstallation": MutationRow(_update_installation, CONTROLLERS),
+    "setAvailableCurrent": MutationRow(_set_available_current, CONTROLLERS),
+    "clearAvailableCurrent": MutationRow(_clear_available_current, CONTROLLERS),
+    "createCircuit": MutationRow(_create_circuit, INSTALLERS),
+    "updateCircuit": MutationRow(_update_circuit, INSTALLERS, seen=SEE_CIRCUITS),
+    "removeCircuit": MutationRow(_remove_circuit, INSTALLERS, seen=SEE_CIRCUITS),
+    "addCharger": MutationRow(_add_charger, INSTALLERS, seen=SEE_CIRCUITS),
+    "updateCharger": MutationRow(_update_charger, CONTROLLERS | CHARGER_OWNERS),
+    "rotateChargerPassword": MutationRow(_rotate, INSTALLERS),
+    "moveCharger": MutationRow(_move, INSTALLERS),
+    "removeCharger": MutationRow(_remove_charger, INSTALLERS),
+    "grantPermission": MutationRow(_grant, CHARGER_OWNERS | ADMINISTRATOR),
+    "revokePermission": MutationRow(_revoke, CHARGER_OWNERS | ADMINISTRATOR, seen=CHARGER_OWNERS | ADMINISTRATOR),
+}
+"""Every mutation, with an input that would change something."""
+
+Expected = Callable[[Town, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRow:
+    """A selection of the root field and what each person gets for it; never an error."""
+
+    selection: str
+    expected: Expected
+
+
+def _sites(_town: Town, person: str) -> list[str]:
+    if person == "ADMINISTRATOR":
+        return ["Elsewhere", "Fjordveien garage"]
+    return ["Fjordveien garage"] if person in SEE_SITE else []
+
+
+def _chargers(_town: Town, person: str) -> list[str]:
+    if person == "ADMINISTRATOR":
+        return ["Hidden", "Space 1", "Space 2"]
+    whole = person in {"USER of installation", "OWNER of installation", "SERVICE"}
+    return ["Space 1", "Space 2"] if whole else ["Space 1"] if person in SEE_SITE else []
+
+
+def _page(names: list[str]) -> dict[str, Any]:
+    return {"totalCount": len(names), "nodes": [{"name": name} for name in names]}
+
+
+_PAGE = "(first: 10) { totalCount nodes { name } }"
+
+QUERIES: Mapping[str, QueryRow] = {
+    "viewer": QueryRow(
+        "viewer { user { name } }",
+        lambda _town, person: None if person == NOT_SIGNED_IN else {"user": {"name": person}},
+    ),
+    "installations": QueryRow(f"installations{_PAGE}", lambda town, person: _page(_sites(town, person))),
+    "chargers": QueryRow(f"chargers{_PAGE}", lambda town, person: _page(_chargers(town, person))),
+    "node": QueryRow(
+        "node(id: $id) { ... on Charger { name } }",
+        lambda _town, person: {"name": "Space 1"} if person in SEE_SITE else None,
+    ),
+    "nodes": QueryRow(
+        "nodes(ids: [$id, $hidden]) { ... on Charger { name } }",
+        lambda _town, person: [
+            {"name": "Space 1"} if person in SEE_SITE else None,
+            {"name": "Hidden"} if person == "ADMINISTRATOR" else None,
+        ],
+    ),
+    "rateLimit": QueryRow("rateLimit { limit }", lambda _town, _person: {"limit": 100_000}),
+}
+"""Every root field of Query."""
