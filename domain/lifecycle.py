@@ -4,9 +4,9 @@ Every function that changes something is one transaction and returns what is to 
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from tortoise.transactions import in_transaction
@@ -147,6 +147,8 @@ async def seen(heard: Sequence[tuple[UUID, datetime]]) -> None:
 
 
 PROCESS_LEASE = "devices:"
+MOMENT = timedelta(seconds=30)
+"""Longer than an upgrade takes."""
 
 
 async def process_lives(process: str, *, now: datetime, for_s: float) -> None:
@@ -167,6 +169,23 @@ async def release_dead(*, now: datetime) -> list[Event]:
         return []
     async with in_transaction():
         return await _set_offline([sql.uuid_of(row["id"]) for row in found], now=now)
+
+
+async def release_missing(process: str, *, here: Collection[UUID], now: datetime) -> list[Event]:
+    """Stations that are stored as connected to this process but have no link here are offline.
+
+    A station that connects right now may be among them: it is stored before its link exists, so only those older than a moment count.
+    """
+    found = await sql.rows(
+        "SELECT id FROM stations WHERE is_connected AND process = $1 AND connected_at <= $2 ORDER BY id",
+        process,
+        now - MOMENT,
+    )
+    missing = [one for one in (sql.uuid_of(row["id"]) for row in found) if one not in here]
+    if not missing:
+        return []
+    async with in_transaction():
+        return await _set_offline(missing, now=now)
 
 
 async def process_ended(process: str, *, now: datetime) -> list[Event]:

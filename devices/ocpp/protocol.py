@@ -109,6 +109,10 @@ class Adapter(Protocol):
         """The command for this connector; `now` is the instant by the charger's clock. Raises UnencodableError."""
         ...
 
+    def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:
+        """The calls that make a charger report as we want it: readings of a charge every `meter_interval_s`."""
+        ...
+
     def verdict(self, action: str, payload: msgspec.Raw | bytes) -> DeviceAnswer:
         """What the charger's CALLRESULT to a command says."""
         ...

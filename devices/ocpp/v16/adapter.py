@@ -88,6 +88,10 @@ class V16:
         """The call for this connector; `now` by the charger's clock. Raises UnencodableError."""
         return commands.encode(command, evse=evse, now=now)
 
+    def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:
+        """ChangeConfiguration.req for what we rely on; a charger may refuse each."""
+        return commands.settings(meter_interval_s)
+
     def verdict(self, action: str, payload: Payload) -> DeviceAnswer:  # noqa: ARG002  all answers of 1.6 have one status
         """What a CALLRESULT says."""
         return commands.verdict(payload)

@@ -107,6 +107,18 @@ def _unlock(_: Unlock, evse: int, __: datetime) -> Outgoing:
     return Outgoing("UnlockConnector", messages.UnlockConnector(connector_id=evse))
 
 
+MEASURANDS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
+
+
+def settings(meter_interval_s: int) -> tuple[Outgoing, ...]:
+    """Which readings come how often (§9.1); the interval first, because some firmware refuses a list with one unknown measurand."""
+    wanted = {"MeterValueSampleInterval": str(meter_interval_s), "MeterValuesSampledData": MEASURANDS}
+    return tuple(
+        Outgoing("ChangeConfiguration", messages.ChangeConfiguration(key=key, value=value))
+        for key, value in wanted.items()
+    )
+
+
 TRIGGERS_BY_CONNECTOR = {"StatusNotification", "MeterValues"}
 TRIGGERS_OF_STATION = {"BootNotification", "Heartbeat"}
 

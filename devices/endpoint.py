@@ -1,0 +1,194 @@
+"""The door that chargers come through: `/ocpp/{identity}`, with a password, one sub-protocol and a clear word when it stays shut."""
+
+import base64
+import binascii
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from devices.greeting import greet
+from devices.link import Link, Surroundings
+from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL
+from devices.registry import Registry
+from domain import lifecycle, sql
+from domain.lifecycle import Connected, Login, StationCredentials
+from domain.ports import EventBus
+
+MAX_IDENTITY = 48
+RETRY_AFTER_S = 30
+
+_AWAY = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE)
+
+_log = structlog.get_logger(__name__)
+
+
+class StarletteSocket:
+    """A link's socket over Starlette's."""
+
+    __slots__ = ("_websocket",)
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive_frame(self) -> str | bytes | None:
+        """The next frame; None when the charger is gone."""
+        message = await self._websocket.receive()
+        if message["type"] != "websocket.receive":
+            return None
+        text: str | bytes | None = message.get("text")
+        return text if text is not None else message.get("bytes", b"")
+
+    async def send_frame(self, text: str) -> None:
+        """The frame is on its way. ConnectionError when the charger is gone."""
+        try:
+            await self._websocket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ConnectionError("the charger is gone") from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """The connection is being closed; once."""
+        if self._websocket.application_state is WebSocketState.CONNECTED:
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._websocket.close(code, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the door stays shut: an HTTP status and what to do about it."""
+
+    status: int
+    message: str
+    headers: dict[str, str]
+
+
+WHO_ARE_YOU = Refusal(
+    401,
+    "This charger is not known here, or its password is wrong. Add the charger in the portal, then set the identity (the last part "
+    "of the address, also the user name) and the password that it shows.",
+    {"WWW-Authenticate": 'Basic realm="lade"'},
+)
+WHICH_PROTOCOL = Refusal(
+    400,
+    f"No common OCPP version: set the charger to one of {', '.join(ADAPTERS)} (Sec-WebSocket-Protocol).",
+    {},
+)
+COME_BACK = Refusal(
+    503,
+    "The portal cannot store anything right now. Keep your messages and try again.",
+    {"Retry-After": str(RETRY_AFTER_S)},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Lets chargers in, runs their links, sees them out."""
+
+    registry: Registry
+    shared: Surroundings
+    bus: EventBus
+    process: str
+    secret: str
+
+    def routes(self) -> list[BaseRoute]:
+        """Where chargers connect."""
+        return [WebSocketRoute("/ocpp/{identity}", self.serve, name="ocpp")]
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """One connection from the upgrade to its end."""
+        identity: str = websocket.path_params["identity"]
+        login = await self._login(websocket, identity)
+        if isinstance(login, Refusal):
+            await self._refuse(websocket, identity, login)
+            return
+        protocol = negotiated(websocket.scope.get("subprotocols", []))
+        if protocol is None:
+            await self._refuse(websocket, identity, WHICH_PROTOCOL)
+            return
+        try:
+            made = await self._connect(login, protocol)
+        except _AWAY:
+            await self._refuse(websocket, identity, COME_BACK)
+            return
+        await self._serve(websocket, identity, protocol, made)
+
+    async def _login(self, websocket: WebSocket, identity: str) -> Login | Refusal:
+        given = basic_credentials(websocket.headers.get("authorization"))
+        if given is None or given[0] != identity or len(identity) > MAX_IDENTITY:
+            return WHO_ARE_YOU
+        try:
+            stored: StationCredentials | None = await lifecycle.station_credentials(identity)
+        except _AWAY:
+            return COME_BACK
+        return (stored.accepts(given[1], self.secret) if stored else None) or WHO_ARE_YOU
+
+    async def _connect(self, login: Login, protocol: str) -> Connected:
+        if login.is_rotation:
+            await lifecycle.rotated(login.station_id)
+        return await lifecycle.connected(
+            login.station_id, process=self.process, protocol=protocol, now=self.shared.clock.now()
+        )
+
+    async def _refuse(self, websocket: WebSocket, identity: str, refusal: Refusal) -> None:
+        self.shared.counts[f"upgrades refused {refusal.status}"] += 1
+        _log.info("a charger was not let in", identity=identity[:MAX_IDENTITY], status=refusal.status)
+        response = PlainTextResponse(f"{refusal.message}\n", refusal.status, refusal.headers)
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await websocket.send_denial_response(response)
+
+    async def _serve(self, websocket: WebSocket, identity: str, protocol: str, made: Connected) -> None:
+        link = Link(
+            StarletteSocket(websocket),
+            self.shared,
+            identity=identity,
+            station_id=made.station_id,
+            epoch=made.epoch,
+            chargers=made.chargers,
+            adapter=ADAPTERS[protocol],
+        )
+        offered = websocket.scope.get("subprotocols", [])
+        try:
+            # The charger that named no protocol gets none back, or it would have to close (RFC 6455 §4.1).
+            await websocket.accept(subprotocol=protocol if offered else None)
+            self.registry.add(link)
+            await self.bus.publish(*made.events)
+            link.spawn(greet(link, self.shared.settings))
+            await link.run()
+        except (WebSocketDisconnect, RuntimeError) as error:
+            _log.info("a charger's connection broke", identity=identity, reason=type(error).__name__)
+        finally:
+            self.registry.remove(link)
+            await self._disconnected(link)
+
+    async def _disconnected(self, link: Link) -> None:
+        try:
+            events = await lifecycle.disconnected(link.station_id, epoch=link.epoch, now=self.shared.clock.now())
+        except _AWAY:
+            # The liveness task finds the station without a link as soon as the database is back.
+            _log.warning("a disconnect could not be stored yet", identity=link.identity)
+        else:
+            await self.bus.publish(*events)
+
+
+def negotiated(offered: Sequence[str]) -> str | None:
+    """The sub-protocol to speak: the first offered one that we know, the default where none is offered, else None."""
+    if not offered:
+        return DEFAULT_SUBPROTOCOL
+    return next((one for one in offered if one in ADAPTERS), None)
+
+
+def basic_credentials(header: str | None) -> tuple[str, bytes] | None:
+    """User name and password of an HTTP Basic header (RFC 7617); passwords may be any bytes (OCPP security white paper §2.3)."""
+    scheme, _, encoded = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True)
+        user, separator, password = decoded.partition(b":")
+        return (user.decode(), password) if separator else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None

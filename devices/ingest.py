@@ -1,0 +1,120 @@
+"""One commit for many chargers: what they say is gathered, stored in one transaction, and only then answered."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from domain.batch import Outcome, Report
+from domain.clock import Clock
+from domain.errors import UnavailableError
+from domain.events import Event
+from domain.metering import apply_batch
+from domain.ports import EventBus
+
+BATCH_LIMIT = 256
+GATHER_S = 0.004
+"""How long a commit waits for company; a disk's sync costs about as much."""
+
+BATCH_TIMEOUT_S = 10.0
+"""A database that does not answer for this long is away."""
+
+MOST_UNPUBLISHED = 20_000
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    report: Report
+    outcome: "asyncio.Future[Outcome]"
+
+
+@dataclass(slots=True)
+class IngestCounts:
+    """What went through since this process began."""
+
+    reports: int = 0
+    batches: int = 0
+    refused: int = 0
+    unavailable: int = 0
+    unpublished: int = 0
+
+
+class Ingestor:
+    """Stores reports while `run` runs. `on_away` is told when the database is away and nothing could be stored."""
+
+    def __init__(self, *, bus: EventBus, clock: Clock, on_away: Callable[[], None]) -> None:
+        self.counts = IngestCounts()
+        self._bus = bus
+        self._clock = clock
+        self._on_away = on_away
+        self._waiting: deque[_Waiting] = deque()
+        self._arrival = asyncio.Event()
+        self._events: deque[Event] = deque(maxlen=MOST_UNPUBLISHED)
+        self._told = asyncio.Event()
+
+    def submit(self, report: Report) -> "asyncio.Future[Outcome]":
+        """The outcome, when it is durable. UnavailableError: nothing was stored. Links bound how many wait, by waiting for it."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(report, outcome))
+        self._arrival.set()
+        return outcome
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._commit_all(), name="ingest commits")
+                tasks.create_task(self._publish_all(), name="ingest events")
+        finally:
+            self._fail([self._waiting.popleft() for _ in range(len(self._waiting))])
+
+    async def _commit_all(self) -> None:
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            if len(self._waiting) < BATCH_LIMIT:
+                await asyncio.sleep(GATHER_S)
+            while self._waiting:
+                await self._commit([self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))])
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            async with asyncio.timeout(BATCH_TIMEOUT_S):
+                result = await apply_batch([one.report for one in batch], now=self._clock.now())
+        except (UnavailableError, TimeoutError):
+            self.counts.unavailable += 1
+            _log.error("the database is away: chargers are sent off until it is back", reports=len(batch))
+            self._fail(batch)
+            self._on_away()
+            return
+        except BaseException:
+            self._fail(batch)
+            raise
+        self.counts.batches += 1
+        self.counts.reports += len(batch)
+        for one, outcome in zip(batch, result.outcomes, strict=True):
+            self.counts.refused += outcome.refusal is not None
+            if not one.outcome.done():
+                one.outcome.set_result(outcome)
+        self.counts.unpublished += max(0, len(self._events) + len(result.events) - MOST_UNPUBLISHED)
+        self._events.extend(result.events)
+        self._told.set()
+
+    def _fail(self, batch: Sequence[_Waiting]) -> None:
+        for one in batch:
+            if not one.outcome.done():
+                one.outcome.set_exception(UnavailableError("The database is away."))
+                # Whoever does not wait for the outcome (an answered status) must not be a warning in the log.
+                one.outcome.exception()
+
+    async def _publish_all(self) -> None:
+        """Events go out in the order of their commits, behind the answers."""
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            while self._events:
+                await self._bus.publish(*(self._events.popleft() for _ in range(min(BATCH_LIMIT, len(self._events)))))

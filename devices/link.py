@@ -1,0 +1,368 @@
+"""One connection of a charger: its frames, its mailbox in order, and one call of ours at a time."""
+
+import asyncio
+import contextlib
+from collections import Counter, deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from devices.clock_offset import ClockOffset
+from devices.ingest import Ingestor
+from devices.ocpp import frames
+from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
+from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
+from domain.batch import Outcome, Report
+from domain.clock import Clock
+from domain.errors import UnavailableError
+from domain.ids import new_id
+from domain.metering import STALE
+from domain.observations import Metered
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
+from domain.session_rules import Hearing
+
+MAILBOX = 256
+"""Messages of one charger that may wait; then its socket is not read."""
+
+CALL_TIMEOUT_S = 30.0
+"""How long a charger may take to answer a call of ours before the next one goes out."""
+
+MOST_CALLS = 64
+HANGS_AFTER = 3
+"""So many unanswered calls in a row: the charger hangs and is better off with a new connection."""
+
+GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
+"""WebSocket close codes (RFC 6455 §7.4.1 and its registry)."""
+
+ENDED = DeviceAnswer(DeviceVerdict.OFFLINE, "the connection ended")
+
+_ANSWERED_FIRST = {AnswerKind.BOOT, AnswerKind.HEARTBEAT, AnswerKind.STATUS}
+
+_log = structlog.get_logger(__name__)
+
+
+class Socket(Protocol):
+    """What a link needs of a WebSocket."""
+
+    async def receive_frame(self) -> str | bytes | None:
+        """The next frame; None when the other side is gone."""
+        ...
+
+    async def send_frame(self, text: str) -> None:
+        """The frame is on its way. ConnectionError when the other side is gone."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """The connection is closed or being closed; calling it again does nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How chargers are to behave."""
+
+    heartbeat_interval_s: int = 300
+    meter_interval_s: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all links of a process share."""
+
+    ingestor: Ingestor
+    clock: Clock
+    settings: Settings
+    counts: "Counter[str]" = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Calling:
+    outgoing: Outgoing
+    answer: "asyncio.Future[DeviceAnswer]"
+
+
+class Link:
+    """A connection. `run` reads until it ends; everything else happens in tasks that end with it."""
+
+    __slots__ = (
+        "_answer",
+        "_answer_id",
+        "_calling",
+        "_calls",
+        "_is_closed",
+        "_mailbox",
+        "_room",
+        "_shared",
+        "_socket",
+        "_tasks",
+        "_timeouts",
+        "_working",
+        "adapter",
+        "booted",
+        "chargers",
+        "connected_at",
+        "epoch",
+        "heard_at",
+        "identity",
+        "offset",
+        "station_id",
+    )
+
+    def __init__(
+        self,
+        socket: Socket,
+        shared: Surroundings,
+        *,
+        identity: str,
+        station_id: UUID,
+        epoch: int,
+        chargers: dict[int, UUID],
+        adapter: Adapter,
+    ) -> None:
+        self.identity = identity
+        self.station_id = station_id
+        self.epoch = epoch
+        self.chargers = chargers
+        self.adapter = adapter
+        self.connected_at: datetime = shared.clock.now()
+        self.heard_at: datetime = self.connected_at
+        self.offset = ClockOffset()
+        self.booted = asyncio.Event()
+        self._socket = socket
+        self._shared = shared
+        self._mailbox: deque[Call] = deque()
+        self._room: asyncio.Event | None = None
+        self._calls: deque[_Calling] = deque()
+        self._answer: asyncio.Future[DeviceAnswer] | None = None
+        self._answer_id = ""
+        self._calling: _Calling | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._working = False
+        self._timeouts = 0
+        self._is_closed = False
+
+    async def run(self) -> None:
+        """Until the charger or we close; afterwards no task of this link runs and every call of ours has its answer."""
+        try:
+            while (text := await self._socket.receive_frame()) is not None:
+                self.heard_at = self._shared.clock.now()
+                await self._take(frames.parse(text))
+        finally:
+            self._is_closed = True
+            for task in list(self._tasks):
+                task.cancel()
+            for calling in self._calls:
+                _settle(calling.answer, ENDED)
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=1.0)
+
+    async def close(self, code: int, reason: str) -> None:
+        """The socket is closed with that reason; `run` returns soon."""
+        self._is_closed = True
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await self._socket.close(code, reason)
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """As `close`, by a task of the link's own."""
+        self.spawn(self.close(code, reason))
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """The work runs in a task that ends with the link."""
+        task = asyncio.create_task(_quiet(work), name=f"link {self.identity}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # A link may end before the work began; then nobody else would close it.
+        task.add_done_callback(lambda _: work.close())
+
+    async def _take(self, frame: frames.Frame) -> None:
+        match frame:
+            case Call():
+                await self._queue(frame)
+            case CallResult() | CallError():
+                self._take_answer(frame)
+            case Malformed():
+                self._shared.counts["malformed"] += 1
+                if frame.message_id is not None:
+                    await self._send(frames.encode_error(frame.message_id, frame.code, frame.description))
+
+    async def _queue(self, call: Call) -> None:
+        if len(self._mailbox) >= MAILBOX:
+            self._room = asyncio.Event()
+            await self._room.wait()
+        self._mailbox.append(call)
+        if not self._working:
+            self._working = True
+            self.spawn(self._work())
+
+    async def _work(self) -> None:
+        """Every message in the mailbox is answered, in order."""
+        try:
+            while self._mailbox and not self._is_closed:
+                await self._handle(self._mailbox.popleft())
+                if self._room is not None and len(self._mailbox) <= MAILBOX // 2:
+                    self._room.set()
+                    self._room = None
+        except UnavailableError:
+            await self.close(TRY_AGAIN_LATER, "The database is away; keep your messages and come back.")
+        except ConnectionError:
+            await self.close(GOING_AWAY, "")
+        except Exception:
+            # A defect of ours in one message must not leave a socket that looks alive and answers nothing.
+            _log.exception("a link failed", identity=self.identity)
+            await self.close(INTERNAL, "Something went wrong here.")
+        finally:
+            self._working = False
+            if self._room is not None:
+                self._room.set()
+                self._room = None
+
+    async def _handle(self, call: Call) -> None:
+        received = self.adapter.receive(call.action, call.payload, received_at=self._shared.clock.now())
+        if isinstance(received, Refused):
+            self._shared.counts["refused"] += 1
+            await self._send(frames.encode_error(call.message_id, received.code, received.description))
+            return
+        for leniency in received.leniencies:
+            self._shared.counts[f"leniency {leniency}"] += 1
+        reports = self._reports(received)
+        if received.answer_kind in _ANSWERED_FIRST:
+            await self._send(frames.encode_result(call.message_id, self._at_once(received)))
+            for report in reports:
+                self._shared.ingestor.submit(report)
+            if received.answer_kind is AnswerKind.BOOT:
+                self.booted.set()
+            return
+        outcomes = [await one for one in [self._shared.ingestor.submit(report) for report in reports]]
+        await self._answer_call(call, received, outcomes)
+
+    def _reports(self, received: Received) -> list[Report]:
+        for observation in received.observations:
+            if observation.charger_time is not None:
+                self.offset.learn(
+                    observation.charger_time, observation.received_at, is_periodic=isinstance(observation, Metered)
+                )
+        hearing = Hearing(self.connected_at, self.offset.value)
+        return [Report(self.station_id, self.epoch, hearing, one) for one in received.observations]
+
+    def _at_once(self, received: Received) -> msgspec.Struct:
+        now = self._shared.clock.now()
+        match received.answer_kind:
+            case AnswerKind.BOOT:
+                return self.adapter.boot(
+                    BootVerdict.ACCEPTED, now=now, interval_s=self._shared.settings.heartbeat_interval_s
+                )
+            case AnswerKind.HEARTBEAT:
+                return self.adapter.heartbeat(now=now)
+        return self.adapter.acknowledge(received.action)
+
+    async def _answer_call(self, call: Call, received: Received, outcomes: list[Outcome]) -> None:
+        refusal = next((one.refusal for one in outcomes if one.refusal is not None), None)
+        if refusal == STALE:
+            await self.close(POLICY, STALE)
+            return
+        if refusal is not None:
+            await self._send(frames.encode_error(call.message_id, ErrorCode.INTERNAL_ERROR, refusal))
+            return
+        outcome = outcomes[0] if outcomes else Outcome()
+        match received.answer_kind:
+            case AnswerKind.AUTHORIZE:
+                answer = self.adapter.authorize(outcome.decision)
+            case AnswerKind.START:
+                answer = self.adapter.started(outcome.transaction_id or "0", outcome.decision)
+            case _:
+                answer = self.adapter.acknowledge(received.action)
+        await self._send(frames.encode_result(call.message_id, answer))
+
+    async def _send(self, text: str) -> None:
+        if self._is_closed:
+            raise ConnectionError("the link is closed")
+        await self._socket.send_frame(text)
+
+    async def command(self, command: DeviceCommand, *, evse: int, timeout_s: float) -> DeviceAnswer:
+        """The charger's answer to a command for that connector, or why there is none within `timeout_s`."""
+        try:
+            # A schedule is read by the charger's own clock, right or wrong.
+            by_its_clock = self._shared.clock.now() - (self.offset.value or timedelta())
+            outgoing = self.adapter.encode(command, evse=evse, now=by_its_clock)
+        except UnencodableError as error:
+            return DeviceAnswer(DeviceVerdict.ERROR, str(error))
+        return await self.call(outgoing, timeout_s=timeout_s)
+
+    async def call(self, outgoing: Outgoing, *, timeout_s: float) -> DeviceAnswer:
+        """As `command`. A call whose asker has given up before it went out is not sent; one that went out is sent once."""
+        if self._is_closed:
+            return ENDED
+        if len(self._calls) >= MOST_CALLS:
+            return DeviceAnswer(DeviceVerdict.ERROR, "too many commands wait for this charger")
+        calling = _Calling(outgoing, asyncio.get_running_loop().create_future())
+        self._calls.append(calling)
+        if self._calling is None:
+            self._calling = calling
+            self.spawn(self._call_all())
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await calling.answer
+        except TimeoutError:
+            return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
+
+    async def _call_all(self) -> None:
+        """Every waiting call goes out, the next one when the one before was answered or given up (OCPP-J §4.1.1)."""
+        try:
+            while self._calls and not self._is_closed:
+                calling = self._calls.popleft()
+                if not calling.answer.done():
+                    self._calling = calling
+                    _settle(calling.answer, await self._exchange(calling.outgoing))
+        except ConnectionError:
+            await self.close(GOING_AWAY, "")
+        finally:
+            if self._calling is not None:
+                _settle(self._calling.answer, ENDED)
+            self._calling = None
+
+    async def _exchange(self, outgoing: Outgoing) -> DeviceAnswer:
+        self._answer = asyncio.get_running_loop().create_future()
+        self._answer_id = str(new_id())
+        try:
+            await self._send(frames.encode_call(self._answer_id, outgoing.action, outgoing.payload))
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                answer = await self._answer
+        except TimeoutError:
+            return await self._unanswered()
+        finally:
+            self._answer = None
+        self._timeouts = 0
+        return answer
+
+    async def _unanswered(self) -> DeviceAnswer:
+        self._timeouts += 1
+        if self._timeouts >= HANGS_AFTER:
+            _log.warning("a charger hangs and is disconnected", identity=self.identity)
+            await self.close(GOING_AWAY, "No answer to three calls in a row.")
+        return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {CALL_TIMEOUT_S:g} s")
+
+    def _take_answer(self, frame: CallResult | CallError) -> None:
+        """The answer to the call that is out; one to nothing, or too late, is counted and dropped."""
+        if self._answer is None or self._calling is None or frame.message_id != self._answer_id:
+            self._shared.counts["answers to nothing"] += 1
+            return
+        if isinstance(frame, CallError):
+            _settle(self._answer, self.adapter.error_verdict(frame))
+        else:
+            _settle(self._answer, self.adapter.verdict(self._calling.outgoing.action, frame.payload))
+
+
+def _settle(answer: "asyncio.Future[DeviceAnswer]", value: DeviceAnswer) -> None:
+    if not answer.done():
+        answer.set_result(value)
+
+
+async def _quiet(work: Coroutine[object, object, None]) -> None:
+    """The work, ended without noise where the socket is gone."""
+    with contextlib.suppress(ConnectionError):
+        await work

@@ -1,0 +1,63 @@
+"""Who is still there, and what follows from silence and from time that has passed: one task a process."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from devices.registry import Registry
+from domain import faults, lifecycle, metering
+from domain.clock import Clock
+from domain.events import Event
+from domain.ports import EventBus
+
+CHECK_EVERY_S = 2.0
+LEASE_S = 30.0
+"""A process that has not renewed its lease for this long is dead, and its chargers are offline."""
+
+
+@dataclass
+class Liveness:
+    """Renews this process's sign of life and carries out what is due."""
+
+    process: str
+    registry: Registry
+    bus: EventBus
+    clock: Clock
+    offline_after_s: float
+    check_every_s: float = CHECK_EVERY_S
+
+    def __post_init__(self) -> None:
+        self._started_at = self.clock.now()
+        self._told: dict[UUID, datetime] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.check()
+            await self.clock.sleep(self.check_every_s)
+
+    async def check(self) -> None:
+        """Everything that is due by now is done and published."""
+        now = self.clock.now()
+        await lifecycle.process_lives(self.process, now=now, for_s=LEASE_S)
+        await self._tell_who_is_here()
+        here = {one.station_id for one in self.registry.links()}
+        await self._publish(await lifecycle.release_dead(now=now))
+        await self._publish(await lifecycle.release_missing(self.process, here=here, now=now))
+        await self._publish(
+            await faults.check_silence(
+                now=now, portal_started_at=self._started_at, offline_after_s=self.offline_after_s
+            )
+        )
+        await self._publish(await metering.settle(now=now))
+        await self._publish(await lifecycle.expire_commands(now=now))
+
+    async def _tell_who_is_here(self) -> None:
+        """`last_seen_at` of those that were heard of since they were last told of."""
+        heard = {one.station_id: one.heard_at for one in self.registry.links()}
+        await lifecycle.seen([(one, at) for one, at in heard.items() if self._told.get(one) != at])
+        self._told = heard
+
+    async def _publish(self, events: list[Event]) -> None:
+        if events:
+            await self.bus.publish(*events)

@@ -1,0 +1,110 @@
+"""Everything about chargers in one process: the routes they connect to, what must keep running, and commands to them."""
+
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+import structlog
+from starlette.routing import BaseRoute
+
+from devices.endpoint import Endpoint
+from devices.ingest import IngestCounts, Ingestor
+from devices.link import GOING_AWAY, Settings, Surroundings
+from devices.liveness import CHECK_EVERY_S, Liveness
+from devices.registry import CommandRouter, Registry
+from domain import lifecycle, sql
+from domain.clock import Clock
+from domain.ids import new_id
+from domain.ports import ChargerCommands, EventBus
+
+OFFLINE_AFTER_S = 900.0
+"""Fifteen minutes of silence open an alert (domain.md §7)."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOptions:
+    """What an operator can set about chargers."""
+
+    heartbeat_interval_s: int = 300
+    meter_interval_s: int = 30
+    offline_after_s: float = OFFLINE_AFTER_S
+    check_every_s: float = CHECK_EVERY_S
+
+
+class DeviceService:
+    """The chargers of one process. `services` must run for as long as `routes` are served."""
+
+    def __init__(
+        self,
+        *,
+        secret: str,
+        bus: EventBus,
+        clock: Clock,
+        options: DeviceOptions | None = None,
+        process: str | None = None,
+    ) -> None:
+        options = options or DeviceOptions()
+        self.process = process or str(new_id())
+        self._bus = bus
+        self._clock = clock
+        self._registry = Registry()
+        self._ingestor = Ingestor(bus=bus, clock=clock, on_away=self._registry.send_away)
+        self._shared = Surroundings(
+            self._ingestor,
+            clock,
+            Settings(heartbeat_interval_s=options.heartbeat_interval_s, meter_interval_s=options.meter_interval_s),
+        )
+        self._router = CommandRouter(self.process, self._registry, bus)
+        self._liveness = Liveness(
+            self.process, self._registry, bus, clock, options.offline_after_s, options.check_every_s
+        )
+        self._endpoint = Endpoint(self._registry, self._shared, bus, self.process, secret)
+
+    @property
+    def commands(self) -> ChargerCommands:
+        """Commands to any charger of the house, wherever its socket is; needs the service `charger commands`."""
+        return self._router
+
+    def routes(self) -> list[BaseRoute]:
+        """Where chargers connect."""
+        return self._endpoint.routes()
+
+    def services(self) -> list[tuple[str, Callable[[], Coroutine[object, object, None]]]]:
+        """What must keep running, by name, in this order."""
+        return [
+            ("ingest", self._ingestor.run),
+            ("charger commands", self._router.run),
+            ("liveness", self._liveness.run),
+        ]
+
+    @property
+    def connected_count(self) -> int:
+        """How many stations are connected to this process."""
+        return len(self._registry)
+
+    @property
+    def counts(self) -> "Counter[str]":
+        """Malformed frames, refused upgrades, leniencies and the like, by name, since the process began."""
+        return self._shared.counts
+
+    @property
+    def ingest_counts(self) -> IngestCounts:
+        """What was stored."""
+        return self._ingestor.counts
+
+    async def close(self) -> None:
+        """Chargers are asked to come back to another process, and are offline until they do; call it before the services end."""
+        self._registry.close_all(GOING_AWAY, "The portal restarts; come back.")
+        try:
+            events = await lifecycle.process_ended(self.process, now=self._clock.now())
+        except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
+            _log.warning("chargers could not be marked offline; their lease runs out by itself")
+        else:
+            await self._bus.publish(*events)
+
+
+def commands_only(*, bus: EventBus) -> CommandRouter:
+    """Commands for a process that takes no chargers in: its `run` must run."""
+    return CommandRouter(str(new_id()), Registry(), bus)
