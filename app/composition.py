@@ -14,6 +14,7 @@ from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
+from domain.command_dispatch import CommandDispatcher
 from domain.ids import new_id
 from domain.ports import ChargerCommands, EventBus
 from exports.endpoints import export_routes
@@ -35,6 +36,8 @@ class Composition:
     routes: list[BaseRoute] = field(default_factory=list)
     services: list[tuple[str, Service]] = field(default_factory=list)
     closers: list[Closer] = field(default_factory=list)
+    edge: Edge | None = None
+    """With the role `api`."""
 
 
 def compose(house: House) -> Composition:
@@ -68,19 +71,23 @@ def _devices(house: House, whole: Composition) -> ChargerCommands:
 
 def _api(house: House, whole: Composition, commands: ChargerCommands) -> None:
     settings = house.settings
-    edge = Edge(
+    dispatcher = CommandDispatcher(commands=commands, bus=house.bus, clock=house.clock)
+    whole.services.append(("commands of people", dispatcher.run))
+    links = ExportLinks(settings.secret_key, settings.public_url)
+    edge = whole.edge = Edge(
         Ports(
             bus=house.bus,
             clock=house.clock,
             tokens=house.tokens,
             passwords=house.passwords,
             commands=commands,
+            dispatch=dispatcher,
+            export_links=links,
             public_url=settings.public_url,
             secret_key=settings.secret_key,
         )
     )
     whole.routes += edge.routes()
-    links = ExportLinks(settings.secret_key, settings.public_url)
     whole.routes += export_routes(links, folder=settings.exports_dir, clock=house.clock)
 
 

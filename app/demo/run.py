@@ -27,6 +27,8 @@ from domain.clock import SystemClock
 DRAIN_S = 8.0
 """Of the time given, for the last cars to leave and be recorded."""
 REFRESH_S = 0.5
+PHASES = ((1, 0.15), (2, 0.1), (3, 0.75))
+"""Cars by the number of their phases and how often they are met."""
 CLOCK = SystemClock()
 
 
@@ -133,11 +135,15 @@ def _folder() -> Path:
 
 def _fleet(server: Server, garage: Garage, seed: int) -> Fleet:
     chargers = tuple(
-        ChargerPlan(identity=space.identity, password=space.password, rotation=space.rotation)
+        ChargerPlan(
+            identity=space.identity,
+            password=space.password,
+            rotation=space.rotation,
+            habits=Habits(id_tags=(space.card,), phases=PHASES),
+        )
         for space in garage.spaces
     )
-    habits = Habits(id_tags=tuple(space.card for space in garage.spaces))
-    plan = Plan(chargers=chargers, habits=habits, sample_every_s=SAMPLE_EVERY_S, drain_s=DRAIN_S)
+    plan = Plan(chargers=chargers, sample_every_s=SAMPLE_EVERY_S, drain_s=DRAIN_S)
     return Fleet(server.ocpp_url, plan, seed=seed)
 
 
@@ -170,14 +176,14 @@ def _until_interrupted(fleet: Fleet) -> Iterator[None]:
 
 def _summary(garage: Garage, ledger: Ledger, live: Live, *, recorded: int, decisions: int, workbook: Path) -> Summary:
     rows = [
-        ledger.peak_line_load([space.identity for space in garage.spaces if space.circuit == row], wired=True)
+        ledger.peak_line_load([space.identity for space in garage.spaces if space.circuit == row])
         for row in range(CIRCUITS)
     ]
     return Summary(
         sessionsEnded=len(ledger.ended()),
         ledgerWh=ledger.energy_wh(),
         recordedWh=recorded,
-        peakLineLoadA=ledger.peak_line_load(wired=True),
+        peakLineLoadA=ledger.peak_line_load(),
         breakerA=BREAKER_A,
         worstCircuitRatio=round(max(rows) / CIRCUIT_A, 4),
         queuedMax=live.queued_most,

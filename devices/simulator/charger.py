@@ -58,7 +58,7 @@ class Charger:
         self._fleet = fleet
         self._random = random
         self._clock = clock
-        self._visits = Visits(self.station, plan.visits, fleet.habits, random=random, clock=clock)
+        self._visits = Visits(self.station, plan.visits, plan.habits or fleet.habits, random=random, clock=clock)
         self._pending: Pending | None = None
         self._alarm: asyncio.Timeout | None = None
         self._leave_by_s: float | None = None

@@ -57,7 +57,9 @@ class ChargerPlan:
     first_register_wh: int = 1_000_000
     quirks: Quirks = field(default_factory=Quirks)
     visits: tuple[Visit, ...] | None = None
-    """Exactly these, or None for ever new ones by the fleet's habits."""
+    """Exactly these, or None for ever new ones by the habits."""
+    habits: "Habits | None" = None
+    """Of the cars here, where they differ from the fleet's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
