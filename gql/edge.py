@@ -40,3 +40,7 @@ class Edge:
     def counts(self) -> SocketCounts:
         """Connections and operations at this moment."""
         return self._socket.counts
+
+    async def is_quiet(self) -> None:
+        """Returns when nobody is connected by WebSocket."""
+        await self._socket.is_quiet()

@@ -175,7 +175,7 @@ def operations_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | N
 
 def _refused(message: str, *nodes: FieldNode) -> GraphQLError:
     error = EdgeError(message, code=Code.BAD_USER_INPUT)
-    return GraphQLError(message, nodes or None, original_error=error)
+    return GraphQLError(message, list(nodes) or None, original_error=error)
 
 
 def _all_fields(document: DocumentNode) -> Iterator[FieldNode]:

@@ -74,6 +74,12 @@ class SocketEndpoint:
         self._origins = origins
         self._audiences = audiences
         self._connections: set[Connection] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def is_quiet(self) -> None:
+        """Returns when nobody is connected."""
+        await self._quiet.wait()
 
     @property
     def counts(self) -> SocketCounts:
@@ -97,10 +103,13 @@ class SocketEndpoint:
         client = scope.get("client")
         connection = Connection(self._engine, self._audiences, receive, send, address=client[0] if client else "")
         self._connections.add(connection)
+        self._quiet.clear()
         try:
             await connection.run()
         finally:
             self._connections.discard(connection)
+            if not self._connections:
+                self._quiet.set()
 
 
 class Operation:

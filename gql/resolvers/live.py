@@ -12,8 +12,10 @@ from domain import events
 from domain.access import Access
 from domain.charger_views import ChargerRow, chargers_by_ids
 from domain.clock import Clock
+from domain.command_views import commands_by_ids
 from domain.errors import NotFoundError, UnauthenticatedError
 from domain.events import ChargerStatusChanged, Event, InstallationChanged, PermissionChanged
+from domain.exports import UNFINISHED, exports_by_ids
 from domain.installation_views import InstallationRow, installations_by_ids
 from domain.live_status import (
     followed_charger,
@@ -98,7 +100,8 @@ class StatusSource:
         if is_move:
             return [self._changed(charger_id) for charger_id in self._rows]
         snapshot = [self._snapshot(charger_id, is_resync=is_resync) for charger_id in self._rows]
-        return [*snapshot, Live(StatusEventRow("READY", self._cursor(), is_resync))]
+        ready = StatusEventRow("READY", self._cursor(), is_resync)
+        return [*snapshot, Live(ready, same_as=(("READY", is_resync), self._position))]
 
     async def take(self, event: Event) -> Sequence[Live]:
         """What the fact changes here."""
@@ -269,6 +272,24 @@ async def charger_status(context: Context, *, charger_id: UUID | None, installat
     if installation_id is not None:
         return StatusSource(access, await followed_installation(access, installation_id), None)
     raise NotFoundError(path=("target",))
+
+
+async def command_changed(context: Context, command_id: UUID) -> Source:
+    """The command until it is final. NotFoundError when it is hidden or absent."""
+    channel = events.command_channel(command_id)
+    source = RowSource(context.access, commands_by_ids, command_id, channel=channel, is_final=lambda row: row.is_final)
+    await source.open()
+    return source
+
+
+async def export_changed(context: Context, export_id: UUID) -> Source:
+    """The file until nothing will change but its age. NotFoundError when it is hidden or absent."""
+    channel = events.export_channel(export_id)
+    source = RowSource(
+        context.access, exports_by_ids, export_id, channel=channel, is_final=lambda row: row.state not in UNFINISHED
+    )
+    await source.open()
+    return source
 
 
 def access_changed(context: Context) -> Source:

@@ -16,6 +16,8 @@ from gql.schema.fields import derived
 
 if TYPE_CHECKING:
     from gql.schema.chargers import Charger
+    from gql.schema.commands import Command
+    from gql.schema.exports import Export
 
 
 @strawberry.input(
@@ -73,6 +75,14 @@ async def _charger_status(
     )
 
 
+async def _command_changed(info: Info[Context, Any], command_id: strawberry.ID) -> Source:
+    return await live.command_changed(info.context, ids.uuid_of(command_id, "Command", at="commandId"))
+
+
+async def _export_changed(info: Info[Context, Any], export_id: strawberry.ID) -> Source:
+    return await live.export_changed(info.context, ids.uuid_of(export_id, "Export", at="exportId"))
+
+
 def _access_changed(info: Info[Context, Any]) -> Source:
     return live.access_changed(info.context)
 
@@ -92,6 +102,16 @@ class LiveSubscriptions:
         description="First the present status of each charger (SNAPSHOT), then READY, then changes; HEARTBEAT at least every 30 s. "
         "Slow readers get the newest status, never an older. REMOVED: access to a charger was lost; an error with code "
         "ACCESS_ENDED and the end: access to the target was. A hidden target is NOT_FOUND.",
+    )
+    command_changed = followed(
+        _command_changed,
+        Annotated["Command", strawberry.lazy("gql.schema.commands")],
+        description="The command as it is, each change, and the end after the final one.",
+    )
+    export_changed = followed(
+        _export_changed,
+        Annotated["Export", strawberry.lazy("gql.schema.exports")],
+        description="The file as it is, each change, and the end after the final one.",
     )
     access_changed = followed(
         _access_changed,
