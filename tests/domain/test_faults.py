@@ -1,0 +1,141 @@
+"""Alerts: opened once, resolved, mailed in the same transaction, damped."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from app.database import Database
+from domain.events import AlertChanged, ChargerStatusChanged
+from domain.faults import KINDS, check_silence, fault_of
+from domain.lifecycle import connected, disconnected
+from domain.models import Alert, OutboxMessage, Station
+from domain.observations import ConnectorStatus
+from domain.ports import Mail
+from domain.roles import AlertKind, AlertState, Role, Severity
+from tests.domain.rig import Rig, a_rig, at
+from tests.factories import a_grant, a_person
+
+
+@pytest.fixture
+async def rig(database: Database) -> Rig:
+    made = await a_rig()
+    owner = await a_person("Olga Owner", email="olga@example.com")
+    await a_grant(Role.OWNER, made.site, user_id=owner)
+    return made
+
+
+async def mails() -> list[Mail]:
+    rows = await OutboxMessage.filter(kind="mail").order_by("created_at")
+    return [msgspec.json.decode(row.payload, type=Mail) for row in rows]
+
+
+@pytest.mark.parametrize(("code", "kind"), sorted(KINDS.items()))
+def test_every_code_has_its_kind(code: str, kind: AlertKind) -> None:
+    """The table of OCPP 1.6 error codes."""
+    fault = fault_of(code, None, None, ConnectorStatus.FAULTED)
+    assert fault is not None
+    assert fault.kind is kind
+
+
+def test_what_is_no_fault() -> None:
+    """NoError, and codes about network and lists, are none; Faulted without a code is; vendors name cables themselves."""
+    for code in ("NoError", "WeakSignal", "LocalListConflict", None):
+        assert fault_of(code, None, None, ConnectorStatus.AVAILABLE) is None
+    unnamed = fault_of("NoError", None, None, ConnectorStatus.FAULTED)
+    assert unnamed is not None
+    assert unnamed.kind is AlertKind.INTERNAL
+    cable = fault_of("OtherError", "ProximityPilotMissing", None, ConnectorStatus.FAULTED)
+    assert cable is not None
+    assert (cable.kind, cable.vendor_code) == (AlertKind.CABLE_FAULT, "ProximityPilotMissing")
+
+
+async def test_a_fault_opens_one_alert_and_mails_the_owner(rig: Rig) -> None:
+    """However often it is reported: one alert, one mail, one warning in the live status."""
+    for minute in range(3):
+        await rig.status(ConnectorStatus.FAULTED, at(minute), error="OtherError", vendor="CableCheckFailure")
+    alert = await Alert.get()
+    assert (alert.kind, alert.severity, alert.state) == (AlertKind.CABLE_FAULT, Severity.ERROR, AlertState.OPEN)
+    assert [(mail.to, mail.subject) for mail in await mails()] == [
+        ("olga@example.com", "Fjordveien garage: Space 1 has a cable fault")
+    ]
+    status = [one for one in rig.events if isinstance(one, ChargerStatusChanged)][-1]
+    assert [one.kind for one in status.warnings] == [AlertKind.CABLE_FAULT]
+
+
+async def test_a_fault_ends_with_no_error(rig: Rig) -> None:
+    """NoError resolves what the charger had reported, and the warning goes from the live status."""
+    await rig.status(ConnectorStatus.FAULTED, at(0), error="HighTemperature")
+    await rig.status(ConnectorStatus.AVAILABLE, at(5))
+    alert = await Alert.get()
+    assert (alert.state, alert.resolved_at, alert.open_key) == (AlertState.RESOLVED, at(5), None)
+    status = [one for one in rig.events if isinstance(one, ChargerStatusChanged)][-1]
+    assert status.warnings == ()
+    assert len([one for one in rig.events if isinstance(one, AlertChanged)]) == 2
+
+
+async def test_another_fault_takes_the_place_of_the_first(rig: Rig) -> None:
+    """A charger reports one fault at a time; the older one is over."""
+    await rig.status(ConnectorStatus.FAULTED, at(0), error="HighTemperature")
+    await rig.status(ConnectorStatus.FAULTED, at(1), error="GroundFailure")
+    assert {(one.kind, one.state) for one in await Alert.all()} == {
+        (AlertKind.OVER_TEMPERATURE, AlertState.RESOLVED),
+        (AlertKind.GROUND_FAULT, AlertState.OPEN),
+    }
+
+
+async def test_information_is_not_mailed(rig: Rig) -> None:
+    """A car that does not understand the charger is no reason for a mail."""
+    await rig.status(ConnectorStatus.SUSPENDED_EV, at(0), error="EVCommunicationError")
+    assert (await Alert.get()).severity is Severity.INFO
+    assert await mails() == []
+
+
+async def test_a_flapping_fault_is_damped(rig: Rig) -> None:
+    """The third opening within an hour sends no mail; an hour later one is sent again."""
+    for minute in range(0, 50, 10):
+        await rig.status(ConnectorStatus.FAULTED, at(minute), error="HighTemperature")
+        await rig.status(ConnectorStatus.AVAILABLE, at(minute + 5))
+    assert len(await mails()) == 2
+    await rig.status(ConnectorStatus.FAULTED, at(200), error="HighTemperature")
+    assert len(await mails()) == 3
+
+
+async def test_silence_opens_an_alert_and_the_return_resolves_it(rig: Rig) -> None:
+    """A charger that was here and is silent for a quarter of an hour is reported once, mailed once, and resolved when it is back."""
+    gone = at(0)
+    await Station.filter(id=rig.station_id).update(last_seen_at=gone)
+    await disconnected(rig.station_id, epoch=rig.epoch, now=gone)
+    begun = at(-600)
+    assert await check_silence(now=at(14), portal_started_at=begun, offline_after_s=900) == []
+    opened = await check_silence(now=at(15), portal_started_at=begun, offline_after_s=900)
+    assert [type(one) for one in opened] == [AlertChanged, ChargerStatusChanged]
+    assert await check_silence(now=at(16), portal_started_at=begun, offline_after_s=900) == []
+    assert [mail.subject for mail in await mails()] == ["Fjordveien garage: Space 1 is offline"]
+    made = await connected(rig.station_id, process="p1", protocol="ocpp1.6", now=at(20))
+    alert = await Alert.get()
+    assert (alert.kind, alert.state, alert.resolved_at) == (AlertKind.CHARGER_OFFLINE, AlertState.RESOLVED, at(20))
+    status = next(one for one in made.events if isinstance(one, ChargerStatusChanged))
+    assert (status.is_online, status.warnings) == (True, ())
+
+
+async def test_a_portal_that_was_away_does_not_blame_chargers(rig: Rig) -> None:
+    """Silence counts from the portal's own start."""
+    await Station.filter(id=rig.station_id).update(last_seen_at=at(-600))
+    await disconnected(rig.station_id, epoch=rig.epoch, now=at(-600))
+    assert await check_silence(now=at(10), portal_started_at=at(0), offline_after_s=900) == []
+
+
+async def test_a_charger_that_never_came_is_not_missed(rig: Rig) -> None:
+    """One that was only just added has not gone silent."""
+    await Station.filter(id=rig.station_id).update(last_seen_at=None, is_connected=False)
+    assert await check_silence(now=at(600), portal_started_at=at(0), offline_after_s=900) == []
+
+
+async def test_mails_go_to_owners_only(rig: Rig) -> None:
+    """Residents, former owners and owners of other chargers get none; the charger's own owner does."""
+    ended, charger_owner = await a_person("Former"), await a_person("Own", email="own@example.com")
+    await a_grant(Role.OWNER, rig.site, user_id=ended, valid_to=at(-1))
+    await a_grant(Role.OWNER, rig.site, user_id=charger_owner, charger_id=rig.charger_id)
+    await rig.status(ConnectorStatus.FAULTED, at(0) + timedelta(seconds=1), error="GroundFailure")
+    assert sorted(mail.to for mail in await mails()) == ["olga@example.com", "own@example.com"]
