@@ -4,8 +4,9 @@ Call everything here inside a transaction. What is returned is published after i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from domain import sql
@@ -62,24 +63,26 @@ class Live:
     error_code: str | None
     vendor_error_code: str | None
     status_at: datetime | None
+    status_received_at: datetime | None
     register_wh: int | None
     measured_at: datetime | None
     observed_at: datetime | None
     received_at: datetime | None
 
-    def seen(self) -> tuple[object, ...]:
-        """What people can see of it."""
-        return (
-            self.mode,
-            self.is_online,
-            self.session_id,
-            self.session_user_id,
-            self.session_energy_wh,
-            self.power_w,
-            self.currents,
-            self.allocated_a,
-            self.allocated_phases,
-        )
+
+_ALL = attrgetter(*(one.name for one in fields(Live)))
+_SEEN = attrgetter(
+    "mode",
+    "is_online",
+    "session_id",
+    "session_user_id",
+    "session_energy_wh",
+    "power_w",
+    "currents",
+    "allocated_a",
+    "allocated_phases",
+)
+"""What people can see of a state: a change of it is a new version."""
 
 
 class Connector:
@@ -93,8 +96,8 @@ class Connector:
         self.version = version
         self.is_paused = is_paused
         self.warnings_changed = False
-        self._before = astuple(live)
-        self._seen_before = live.seen()
+        self._before = _ALL(live)
+        self._seen_before = _SEEN(live)
 
     def settle_mode(self) -> None:
         """The mode is what the present facts say."""
@@ -111,19 +114,19 @@ class Connector:
     @property
     def is_changed(self) -> bool:
         """Whether there is anything to write."""
-        return self.warnings_changed or astuple(self.live) != self._before
+        return self.warnings_changed or _ALL(self.live) != self._before
 
     @property
     def is_seen_changed(self) -> bool:
         """Whether people see a change."""
-        return self.warnings_changed or self.live.seen() != self._seen_before
+        return self.warnings_changed or _SEEN(self.live) != self._seen_before
 
 
 _SELECT = """
 SELECT c.id AS charger_id, c.installation_id, c.station_id, c.circuit_id, c.evse, c.name AS charger_name,
   k.name AS circuit_name, i.name AS installation_name, i.time_zone, c.phase_rotation, c.max_current_a, c.is_enabled,
   i.is_active, c.authentication_required, i.authentication_required AS site_requires, i.allows_concurrent,
-  t.version, t.mode, t.is_online, t.connector_status, t.error_code, t.vendor_error_code, t.status_at, t.session_id,
+  t.version, t.mode, t.is_online, t.connector_status, t.error_code, t.vendor_error_code, t.status_at, t.status_received_at, t.session_id,
   t.session_user_id, t.session_energy_wh, t.register_wh, t.power_w, t.current_l1, t.current_l2, t.current_l3,
   t.measured_at, t.allocated_a, t.allocated_phases, t.observed_at, t.received_at,
   (SELECT s.is_paused FROM charge_sessions s WHERE s.id = t.session_id) AS is_paused
@@ -199,6 +202,7 @@ def _live(row: sql.Row) -> Live:
         error_code=row["error_code"],
         vendor_error_code=row["vendor_error_code"],
         status_at=sql.optional_instant_of(row["status_at"]),
+        status_received_at=sql.optional_instant_of(row["status_received_at"]),
         register_wh=row["register_wh"],
         measured_at=sql.optional_instant_of(row["measured_at"]),
         observed_at=sql.optional_instant_of(row["observed_at"]),
@@ -210,7 +214,7 @@ _UPDATE = """
 UPDATE charger_statuses SET version = $2, mode = $3, is_online = $4, session_id = $5, session_user_id = $6,
   session_energy_wh = $7, power_w = $8, current_l1 = $9, current_l2 = $10, current_l3 = $11, allocated_a = $12,
   allocated_phases = $13, connector_status = $14, error_code = $15, vendor_error_code = $16, status_at = $17,
-  register_wh = $18, measured_at = $19, observed_at = $20, received_at = $21
+  register_wh = $18, measured_at = $19, observed_at = $20, received_at = $21, status_received_at = $22
 WHERE charger_id = $1
 """
 
@@ -248,6 +252,7 @@ def _values(one: Connector) -> tuple[object, ...]:
         live.measured_at,
         live.observed_at,
         live.received_at,
+        live.status_received_at,
     )
 
 

@@ -128,7 +128,7 @@ async def _status(batch: Batch, report: Report, reported: StatusReported) -> Out
         if live.status_at is not None and moment.at < live.status_at:
             continue
         live.status_at = live.observed_at = moment.at
-        live.received_at = reported.received_at
+        live.received_at = live.status_received_at = reported.received_at
         live.error_code, live.vendor_error_code = _known(reported.error_code), reported.vendor_error_code
         if reported.evse != 0:
             _connector_status(batch, connector, reported.status, moment)

@@ -65,10 +65,15 @@ _LINES: dict[PhaseRotation, tuple[tuple[int, ...], ...]] = {
 """Terminal → grid lines that it loads."""
 
 
-def line_currents(terminals: tuple[float | None, float | None, float | None], rotation: PhaseRotation) -> Lines:
-    """Currents at a charger's terminals as currents on the grid lines; a terminal without a reading counts as none."""
+def line_currents(terminals: tuple[float | None, float | None, float | None], rotation: PhaseRotation) -> Lines | None:
+    """Currents at a charger's terminals as currents on the grid lines; None unless every wired terminal was read.
+
+    A line that is not measured is not a line without current: no car may be taken for one-phase on such evidence.
+    """
     lines = [0.0, 0.0, 0.0]
     for current, targets in zip(terminals, _LINES[rotation], strict=True):
+        if targets and current is None:
+            return None
         for line in targets:
             lines[line] += current or 0.0
     return (lines[0], lines[1], lines[2])

@@ -240,7 +240,7 @@ def _take_samples(
 def _lines(connector: Connector, sample: Sample) -> tuple[float | None, float | None, float | None]:
     if sample.currents == (None, None, None):
         return (None, None, None)
-    return line_currents(sample.currents, connector.place.phase_rotation)
+    return line_currents(sample.currents, connector.place.phase_rotation) or (None, None, None)
 
 
 def _count(batch: Batch, connector: Connector, session: SessionRecord, sample: Sample, moment: Moment) -> None:
