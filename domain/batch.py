@@ -82,6 +82,8 @@ class Batch:
     alerts: list[OpenAlert] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    _by_charger: dict[UUID, Connector] = field(default_factory=dict)
+    _sessions_at: dict[UUID, dict[UUID, SessionRecord]] = field(default_factory=dict)
     _keys: dict[tuple[UUID | None, str, str], SessionRecord] = field(default_factory=dict)
     _new: set[UUID] = field(default_factory=set)
     _dirty: set[UUID] = field(default_factory=set)
@@ -98,11 +100,17 @@ class Batch:
 
     def connector_of(self, session: SessionRecord) -> Connector | None:
         """The charger of a session, if it is still there."""
-        return next((one for one in self.all_connectors() if one.place.charger_id == session.charger_id), None)
+        return self._by_charger.get(session.charger_id)
+
+    def place(self, station_id: UUID, connector: Connector) -> None:
+        """The charger is the next one of that station."""
+        self.connectors.setdefault(station_id, []).append(connector)
+        self._by_charger[connector.place.charger_id] = connector
 
     def keep(self, session: SessionRecord) -> None:
         """The session can be found by its keys."""
         self.sessions[session.id] = session
+        self._sessions_at.setdefault(session.charger_id, {})[session.id] = session
         for name in ("transaction_id", "start_key", "stop_key"):
             if value := getattr(session, name):
                 self._keys[(session.station_id, name, value)] = session
@@ -128,7 +136,7 @@ class Batch:
     def open_at(self, charger_id: UUID) -> list[SessionRecord]:
         """Sessions that go on at a charger, oldest first."""
         return sorted(
-            (one for one in self.sessions.values() if one.charger_id == charger_id and one.is_open),
+            (one for one in self._sessions_at.get(charger_id, {}).values() if one.is_open),
             key=lambda one: one.started_at,
         )
 
@@ -245,7 +253,7 @@ async def load_stations(station_ids: Sequence[UUID], *, now: datetime, locked: b
     # The chargers come first: their lock makes what is read afterwards the newest.
     for connector in await live.of_stations(station_ids):
         if connector.place.station_id is not None:
-            batch.connectors.setdefault(connector.place.station_id, []).append(connector)
+            batch.place(connector.place.station_id, connector)
     for connectors in batch.connectors.values():
         connectors.sort(key=lambda one: one.place.evse)
     arguments: list[object] = []

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +71,9 @@ _OF_PEOPLE = {"is_paused", "priority", "created_at", "id", "installation_id", "c
 """Never written over: people change them meanwhile, or they never change."""
 _WRITTEN = tuple(name for name in _COLUMNS if name not in _OF_PEOPLE)
 
+_INSERTED = attrgetter(*_COLUMNS)
+_UPDATED = attrgetter("id", *_WRITTEN)
+
 _INSERT = (
     f"INSERT INTO charge_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608  names of ours only
     f"VALUES ({', '.join(f'${index}' for index in range(1, len(_COLUMNS) + 1))})"
@@ -109,7 +113,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def _record(row: sql.Row) -> SessionRecord:
-    return SessionRecord(**{name: _READ[name](row[name]) if name in _READ else row[name] for name in _COLUMNS})
+    values = dict(row)
+    for name, read in _READ.items():
+        values[name] = read(values[name])
+    return SessionRecord(**values)
 
 
 async def open_of_stations(station_ids: Sequence[UUID]) -> list[SessionRecord]:
@@ -172,12 +179,12 @@ async def by_ids(ids: Sequence[UUID]) -> list[SessionRecord]:
 
 async def insert(records: Iterable[SessionRecord]) -> None:
     """New sessions are stored."""
-    await sql.execute_many(_INSERT, [tuple(getattr(one, name) for name in _COLUMNS) for one in records])
+    await sql.execute_many(_INSERT, [_INSERTED(one) for one in records])
 
 
 async def update(records: Iterable[SessionRecord]) -> None:
     """Known sessions are stored, but for what people decide about them."""
-    await sql.execute_many(_UPDATE, [(one.id, *(getattr(one, name) for name in _WRITTEN)) for one in records])
+    await sql.execute_many(_UPDATE, [_UPDATED(one) for one in records])
 
 
 @dataclass(frozen=True, slots=True)
