@@ -1,0 +1,99 @@
+"""One server of a bench: `python -m bench.hosting NAME [CORE]`, settings from the environment, until its input ends."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+import uvicorn
+import uvloop
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from app.asgi import create_app
+from app.composition import compose
+from app.house import House, open_house
+from app.logs import configure_logs
+from app.serve import http_config, listen
+from app.settings import LogFormat, ServerRole, load_settings
+from bench import orjson_endpoint, plain_subscriptions
+
+_ROLES = frozenset({ServerRole.API})
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """Routes, and how many executions were made behind them."""
+
+    routes: list[BaseRoute]
+    executions: Callable[[], int] = lambda: 0
+
+
+@asynccontextmanager
+async def _ours(house: House) -> AsyncIterator[Hosted]:
+    """What `lade serve --roles api` is made of."""
+    whole = compose(house)
+    edge = whole.edge
+    assert edge is not None
+    for name, service in whole.services:
+        house.supervisor.run(name, service)
+    yield Hosted(whole.routes, lambda: edge.audiences.executions)
+    for close in whole.closers:
+        await close()
+
+
+@asynccontextmanager
+async def _plain(house: House) -> AsyncIterator[Hosted]:
+    """Plain Strawberry subscriptions, fed from the same bus."""
+    async with plain_subscriptions.served(house.bus) as (routes, executions):
+        yield Hosted(routes, executions)
+
+
+@asynccontextmanager
+async def _orjson(house: House) -> AsyncIterator[Hosted]:
+    """The endpoints written by hand, on the same database."""
+    async with orjson_endpoint.served(house) as routes:
+        yield Hosted(routes)
+
+
+SERVERS: Mapping[str, Callable[[House], AbstractAsyncContextManager[Hosted]]] = {
+    "ours": _ours,
+    "plain": _plain,
+    "orjson": _orjson,
+}
+
+
+def _told(executions: Callable[[], int]) -> BaseRoute:
+    async def told(_request: Request) -> Response:
+        return Response(orjson.dumps(executions()), media_type="application/json")
+
+    return Route("/executions", told)
+
+
+async def _host(name: str) -> None:
+    configure_logs(LogFormat.AUTO, "warning")
+    async with open_house(load_settings(), _ROLES) as house, SERVERS[name](house) as hosted:
+        listening = listen("127.0.0.1", 0)
+        serving = uvicorn.Server(http_config(create_app([*hosted.routes, _told(hosted.executions)])))
+        task = asyncio.create_task(serving.serve(sockets=[listening]), name="http")
+        print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        serving.should_exit = serving.force_exit = True
+        await task
+
+
+def main() -> None:
+    """The server of that name runs on that core until standard input ends."""
+    if len(sys.argv) > 2:
+        os.sched_setaffinity(0, {int(sys.argv[2])})
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_host(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

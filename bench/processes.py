@@ -1,0 +1,104 @@
+"""Servers as benches run them: each a process of its own on one core, with whoever measures on another."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+_READY_TIMEOUT_S = 30.0
+_END_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the kernel says of a server's process and of its core so far. Ticks are of 10 ms."""
+
+    user_s: float
+    system_s: float
+    core_busy_s: float
+    resident_kb: int
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of the process."""
+        return self.user_s + self.system_s
+
+    def others(self, after: Self, seconds: float) -> float:
+        """Which share of the core others have taken from here to `after`: above some percent, latencies are theirs too."""
+        return max(0.0, after.core_busy_s - self.core_busy_s - (after.cpu_s - self.cpu_s)) / seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that answers on that port of 127.0.0.1."""
+
+    port: int
+    pid: int
+    core: int | None
+
+    def moment(self) -> Moment:
+        """Its figures now, without asking it."""
+        ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+        process = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        resident = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        name = "cpu" if self.core is None else f"cpu{self.core}"
+        line = next(one for one in Path("/proc/stat").read_text().splitlines() if one.split()[0] == name)
+        user, nice, system, _idle, _wait, irq, soft_irq = (int(one) for one in line.split()[1:8])
+        return Moment(
+            user_s=int(process[11]) / ticks,
+            system_s=int(process[12]) / ticks,
+            core_busy_s=(user + nice + system + irq + soft_irq) / ticks,
+            resident_kb=resident * pages // 1024,
+        )
+
+    async def executions(self) -> int:
+        """How many executions it has made."""
+        async with httpx.AsyncClient(timeout=60.0) as client:
+            response = await client.get(f"http://127.0.0.1:{self.port}/executions")
+            return int(response.json())
+
+
+def take_cores() -> int | None:
+    """This process keeps the last of its cores to itself; the core for servers, None where there is only one for all."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return None
+    os.sched_setaffinity(0, {cores[-1]})
+    return cores[0]
+
+
+@asynccontextmanager
+async def server(name: str, *, core: int | None, environment: Mapping[str, str]) -> AsyncIterator[Served]:
+    """Inside: `python -m bench.hosting NAME` serves on that core."""
+    arguments = [sys.executable, "-m", "bench.hosting", name, *([] if core is None else [str(core)])]
+    process = await asyncio.create_subprocess_exec(
+        *arguments, stdin=PIPE, stdout=PIPE, env={**os.environ, **environment}
+    )
+    try:
+        yield Served(await _port(process, name), process.pid, core)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(_END_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _port(process: Process, name: str) -> int:
+    assert process.stdout is not None
+    async with asyncio.timeout(_READY_TIMEOUT_S):
+        line = await process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the server {name!r} did not start; its words are above")
+    return int(json.loads(line)["port"])

@@ -1,0 +1,122 @@
+"""The site that benches look at: a garage of 24 chargers, people who own it or charge there, and its history."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from app.house import House
+from domain import sql
+from domain.access import Access, access_of
+from domain.chargers import add_charger
+from domain.ids import new_id
+from domain.installations import Address, create_installation
+from domain.people import create_account, create_administrator, sign_in
+from domain.permissions import Grant, Subject, grant_permission
+from domain.roles import InstallationCategory, NetworkType, Role, SessionState, StopReason
+
+CHARGERS = 24
+PEOPLE = 10
+"""Owners, and as many who only charge there: each of these sees the live statuses in a way of their own."""
+_PASSWORD = "twelve kilowatts a space"  # noqa: S105  of accounts that live for one run
+_ADDRESS = Address("Fjordveien 1", "0250", "Oslo", "NO")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a load generator and a server need to know of it; tokens are access tokens, good for 15 minutes."""
+
+    installation_id: UUID
+    charger_ids: tuple[UUID, ...]
+    owner_tokens: tuple[str, ...]
+    user_tokens: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Self:
+        """The reverse of `plain` after a way through JSON."""
+        return cls(
+            UUID(plain["installation_id"]),
+            tuple(UUID(one) for one in plain["charger_ids"]),
+            tuple(plain["owner_tokens"]),
+            tuple(plain["user_tokens"]),
+        )
+
+
+async def make_site(house: House, *, sessions: int = 0, seed: int) -> Site:
+    """The site is in the house's database, made as people make it, with that many ended sessions on it."""
+    access = await _administrator(house)
+    installation_id = await create_installation(
+        access, name="Fjordveien garage", address=_ADDRESS, time_zone="Europe/Oslo", currency="NOK",
+        category=InstallationCategory.COMMUNITY, network_type=NetworkType.TN_3_PHASE, main_breaker_a=63.0, bus=house.bus,
+    )  # fmt: skip
+    root = await sql.row("SELECT id FROM circuits WHERE installation_id = $1", installation_id)
+    assert root is not None
+    chargers = [
+        await add_charger(
+            access, sql.uuid_of(root["id"]), name=f"Space {number}", identity=f"space-{number}",
+            secret=house.settings.secret_key, bus=house.bus,
+        )
+        for number in range(1, CHARGERS + 1)
+    ]  # fmt: skip
+    charger_ids = tuple(one.charger_id for one in chargers)
+    owners = [await _person(house, access, f"owner-{n}", Role.OWNER, installation_id) for n in range(PEOPLE)]
+    users = [await _person(house, access, f"driver-{n}", Role.USER, installation_id) for n in range(PEOPLE)]
+    await _insert_sessions(installation_id, charger_ids, sessions, now=house.clock.now(), seed=seed)
+    return Site(installation_id, charger_ids, tuple(owners), tuple(users))
+
+
+async def _administrator(house: House) -> Access:
+    now = house.clock.now()
+    user_id = await create_administrator(
+        "Anne Admin", "admin@example.com", _PASSWORD, passwords=house.passwords, now=now
+    )
+    return await access_of(user_id, now=now)
+
+
+async def _person(house: House, granter: Access, name: str, role: Role, installation_id: UUID) -> str:
+    email = f"{name}@example.com"
+    user_id = await create_account(name, email, _PASSWORD, passwords=house.passwords, now=granter.now)
+    grant = Grant(subject=Subject(user_id=user_id), object_id=installation_id, role=role)
+    await grant_permission(granter, grant, bus=house.bus)
+    signed_in = await sign_in(
+        email, _PASSWORD, passwords=house.passwords, tokens=house.tokens, clock=house.clock
+    )
+    return signed_in.access_token
+
+
+_INSERT = """
+INSERT INTO charge_sessions (
+  id, installation_id, charger_id, installation_name, circuit_name, charger_name, user_name, card_name, time_zone, state,
+  started_at, ended_at, registered_at, energy_wh, connected_s, charging_s, stop_reason, external_id, created_at,
+  flags, is_paused, priority
+) VALUES ($1, $2, $3, 'Fjordveien garage', 'Main breaker', $4, $5, $6, 'Europe/Oslo', $7,
+  $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, FALSE, 0)
+"""
+
+
+async def _insert_sessions(
+    installation_id: UUID, charger_ids: Sequence[UUID], count: int, *, now: datetime, seed: int
+) -> None:
+    """Ended sessions of strangers, one after the other back from `now`: nobody's use case makes a past."""
+    chance = random.Random(seed)
+    values: list[tuple[object, ...]] = []
+    for number in range(count):
+        charger = number % len(charger_ids)
+        started_at = (now - timedelta(hours=2 * number + 12, seconds=chance.randrange(3600))).replace(microsecond=0)
+        connected_s = chance.randrange(900, 40_000)
+        ended_at = started_at + timedelta(seconds=connected_s)
+        energy_wh = chance.randrange(500, 60_000)
+        values.append(
+            (
+                new_id(), installation_id, charger_ids[charger], f"Space {charger + 1}", f"Person {number % 90}",
+                f"Tag {number % 90}", SessionState.ENDED, started_at, ended_at, ended_at + timedelta(seconds=3), energy_wh,
+                connected_s, connected_s // 2, StopReason.VEHICLE_DISCONNECTED, f"S-{number:06}", started_at,
+            )
+        )  # fmt: skip
+    await sql.execute_many(_INSERT, values)
