@@ -10,6 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+BENCHES := ocpp_messages live_fanout list_query
 STAMP := $(VENV)/.installed
 # The privilege to install what is missing from Debian's packages.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo no-sudo)
@@ -48,7 +49,7 @@ migrate: $(STAMP)  ## The database's tables brought to this version
 	@$(BIN)/lade migrate $(ARGS)
 
 bench: $(STAMP)  ## Every bench, each with its table
-	@for bench in bench/[a-z]*.py; do $(BIN)/python "$$bench" $(ARGS); done
+	@for bench in $(BENCHES); do $(BIN)/python -m "bench.$$bench" $(ARGS); done
 
 install: $(STAMP)  ## The virtual environment with everything in it
 
