@@ -7,7 +7,9 @@ from uuid import UUID
 
 from domain.access import Access
 from domain.clock import Clock
+from domain.commands import Dispatch
 from domain.ports import ChargerCommands, EventBus, Passwords, Tokens
+from exports.links import ExportLinks
 from gql.loaders import Batch, Loaders
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ class Ports:
     tokens: Tokens
     passwords: Passwords
     commands: ChargerCommands
+    dispatch: Dispatch
+    export_links: ExportLinks
     public_url: str
     secret_key: str = field(repr=False)
     """Under which chargers' passwords are hashed."""

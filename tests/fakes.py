@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from domain.events import Event
 
@@ -65,3 +66,13 @@ class PlainPasswords:
     async def matches(self, password: str, stored: str | None) -> bool:
         self.compared += 1
         return stored == f"plain:{password}"
+
+
+class NothingSent:
+    """A Dispatch that remembers what it was given, and sends nothing."""
+
+    def __init__(self) -> None:
+        self.given: list[UUID] = []
+
+    def send_soon(self, command_id: UUID) -> None:
+        self.given.append(command_id)

@@ -14,10 +14,14 @@ from domain.filters import Condition
 from domain.installation_views import installations_by_ids
 from domain.live_status import visible_statuses
 from domain.roles import OperatingMode, PhaseRotation, Role
+from domain.sessions import active_sessions_by_charger_ids
 from gql.resolvers import chargers as resolvers
+from gql.resolvers.commands import commands_of_charger
+from gql.resolvers.sessions import sessions_of_charger
 from gql.schema.balancing import AllocationExplanation
 from gql.schema.charger_status import ChargerStatus
-from gql.schema.connections import Connection
+from gql.schema.commands import Command
+from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
 from gql.schema.fields import connection, related
@@ -26,6 +30,7 @@ from gql.schema.mutations import REMOVED, Thing, mutation
 from gql.schema.nodes import Node, NodeKind
 from gql.schema.permissions import PermissionWhere
 from gql.schema.removal import RemoveInput, RemoveResult
+from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 
 if TYPE_CHECKING:
     from gql.schema.circuits import Circuit
@@ -73,6 +78,23 @@ class Charger(Node):
         explanations,
         lambda row: row.id,
         description="Null for those who see neither the active session nor the balancer.",
+    )
+    active_session: ChargeSession | None = related(
+        active_sessions_by_charger_ids,
+        lambda row: row.id,
+        description="Null when there is none, or when it is not the viewer's to see.",
+    )
+    sessions = connection(
+        sessions_of_charger,
+        Connection[ChargeSession],
+        further=SESSION_ARGUMENTS,
+        description="At this charger, newest first unless ordered: those that the viewer may see.",
+    )
+    commands = connection(
+        commands_of_charger,
+        UncountedConnection[Command],
+        further={"is_final": bool | None},
+        description="Newest first: all for who controls the charger, else the viewer's own.",
     )
     permissions = connection(
         resolvers.permissions_of,

@@ -16,6 +16,7 @@ from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType
 from gql.context import Context
 from gql.resolvers import installations as resolvers
 from gql.resolvers.balancing import decisions_of
+from gql.resolvers.sessions import sessions_of_installation
 from gql.schema.chargers import ChargerOrder, ChargerWhere
 from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
@@ -26,6 +27,8 @@ from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
 from gql.schema.permissions import PermissionWhere
 from gql.schema.quantities import PhaseAmps, PhaseAmpsInput
+from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
+from gql.schema.usage import usage_of_installation
 
 if TYPE_CHECKING:
     from gql.schema.balancing import BalancingDecision
@@ -85,6 +88,13 @@ class Installation(Node):
         Connection[Annotated["Charger", strawberry.lazy("gql.schema.chargers")]],
         further={"where": ChargerWhere | None, "order_by": list[ChargerOrder] | None},
     )
+    sessions = connection(
+        sessions_of_installation,
+        Connection[ChargeSession],
+        further=SESSION_ARGUMENTS,
+        description="Here, newest first unless ordered: those that the viewer may see.",
+    )
+    usage_summary = usage_of_installation()
     permissions = connection(
         resolvers.permissions_of,
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],

@@ -8,8 +8,12 @@ from strawberry.types.info import Info
 
 from domain.people import PersonRow, SignedIn, people_by_ids
 from gql.context import Context
+from gql.resolvers import commands as command_resolvers
+from gql.resolvers import exports as export_resolvers
 from gql.resolvers import people
-from gql.schema.connections import Connection
+from gql.resolvers import sessions as session_resolvers
+from gql.schema.commands import Command
+from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.errors import (
     ConflictError,
     NotAllowedError,
@@ -18,9 +22,12 @@ from gql.schema.errors import (
     UnavailableError,
     ValidationError,
 )
+from gql.schema.exports import Export
 from gql.schema.fields import connection, related, resolved
 from gql.schema.mutations import DONE, DoneSuccess, Plain, made, mutation
 from gql.schema.nodes import Node, NodeKind
+from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
+from gql.schema.usage import usage_of_viewer
 
 if TYPE_CHECKING:
     from gql.schema.permissions import Permission
@@ -45,6 +52,22 @@ class Viewer:
         people.permissions_of_viewer,
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
         description="What the viewer holds.",
+    )
+    sessions = connection(
+        session_resolvers.sessions_of_viewer,
+        Connection[ChargeSession],
+        further=SESSION_ARGUMENTS,
+        description="The viewer's own charge history, on every charger.",
+    )
+    usage_summary = usage_of_viewer()
+    commands = connection(
+        command_resolvers.commands_of_viewer,
+        UncountedConnection[Command],
+        further={"is_final": bool | None},
+        description="Asked by the viewer, newest first: an app that was closed finds its unfinished ones here.",
+    )
+    exports = connection(
+        export_resolvers.exports_of_viewer, UncountedConnection[Export], description="The viewer's files, newest first."
     )
 
 

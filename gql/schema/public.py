@@ -20,7 +20,22 @@ from strawberry.types.execution import ExecutionContext
 from strawberry.types.field import StrawberryField
 
 from gql.ids import global_id
-from gql.schema import balancing, chargers, circuits, enums, installations, live, people, permissions, root
+from gql.rows import RowExecutor, mark_leaf
+from gql.schema import (
+    balancing,
+    chargers,
+    circuits,
+    commands,
+    enums,
+    exports,
+    installations,
+    live,
+    people,
+    permissions,
+    root,
+    sessions,
+    usage,
+)
 from gql.schema.errors import ERRORS
 from gql.schema.fields import READ, RELATION
 from gql.schema.mutations import register_loads
@@ -34,6 +49,9 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *chargers.NODES,
     *permissions.NODES,
     *balancing.NODES,
+    *sessions.NODES,
+    *commands.NODES,
+    *exports.NODES,
 )
 """Everything with a global id."""
 
@@ -46,6 +64,8 @@ QUERIES: Final[tuple[type, ...]] = (
     people.PeopleQueries,
     installations.InstallationQueries,
     chargers.ChargerQueries,
+    sessions.SessionQueries,
+    usage.UsageQueries,
 )
 MUTATIONS: Final[tuple[type, ...]] = (
     people.PeopleMutations,
@@ -53,6 +73,9 @@ MUTATIONS: Final[tuple[type, ...]] = (
     installations.InstallationMutations,
     circuits.CircuitMutations,
     chargers.ChargerMutations,
+    sessions.SessionMutations,
+    commands.CommandMutations,
+    exports.ExportMutations,
 )
 SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions,)
 
@@ -83,6 +106,7 @@ def public_schema() -> Schema:
         query=_root("Query", QUERIES),
         mutation=_root("Mutation", MUTATIONS) if MUTATIONS else None,
         subscription=_root("Subscription", SUBSCRIPTIONS) if SUBSCRIPTIONS else None,
+        execution_context_class=RowExecutor,
         types=[*(kind.shown for kind in NODES), *ERRORS.values(), *enums.SHOWN],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
     )
@@ -110,7 +134,9 @@ def _read_rows(schema: GraphQLSchema, names: Mapping[type, str]) -> None:
             for field in kind.fields.values():
                 _read_field(field)
             if name in with_id:
-                kind.fields["id"].resolve = _id_reader(name)
+                read = _id_reader(name)
+                kind.fields["id"].resolve = _reader(read)
+                mark_leaf(kind.fields["id"], read)
 
 
 def _read_field(field: GraphQLField) -> None:
@@ -120,15 +146,17 @@ def _read_field(field: GraphQLField) -> None:
     if RELATION in definition.metadata:
         field.resolve = _relation_reader(*definition.metadata[RELATION])
     else:
-        field.resolve = _reader(definition.metadata.get(READ) or attrgetter(definition.python_name))
+        read = definition.metadata.get(READ) or attrgetter(definition.python_name)
+        field.resolve = _reader(read)
+        mark_leaf(field, read)
 
 
 def _reader(read: Callable[[Any], object]) -> Callable[..., object]:
     return lambda row, _info: read(row)
 
 
-def _id_reader(name: str) -> Callable[..., object]:
-    return lambda row, _info: global_id(name, row.id)
+def _id_reader(name: str) -> Callable[[Any], object]:
+    return lambda row: global_id(name, row.id)
 
 
 def _relation_reader(batch: Any, key: Callable[[Any], Any]) -> Callable[..., object]:

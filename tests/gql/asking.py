@@ -11,13 +11,14 @@ from app.auth import SignedTokens
 from domain.access import Access
 from domain.clock import Clock
 from domain.ports import ChargerCommands, DeviceAnswer, DeviceCommand, DeviceVerdict
+from exports.links import ExportLinks
 from gql.context import Ports
 from gql.engine import Caller, Engine, RefusedError, Request
 from gql.ids import global_id
 from gql.limits import Meter
 from gql.schema.public import public_schema
 from tests.factories import NOW
-from tests.fakes import HandClock, PlainPasswords, RecordingBus
+from tests.fakes import HandClock, NothingSent, PlainPasswords, RecordingBus
 
 TOKENS = SignedTokens("a secret for tests")
 
@@ -36,6 +37,7 @@ class Api:
     clock: HandClock = field(default_factory=lambda: HandClock(NOW))
     bus: RecordingBus = field(default_factory=RecordingBus)
     is_creation_open: bool = False
+    dispatch: NothingSent = field(default_factory=NothingSent)
 
     def engine(self) -> Engine:
         schema = public_schema()
@@ -47,6 +49,8 @@ class Api:
             tokens=TOKENS,
             passwords=PlainPasswords(),
             commands=commands,
+            dispatch=self.dispatch,
+            export_links=ExportLinks("a secret for tests", "http://lade.test"),
             public_url="http://lade.test",
             secret_key="a secret for tests",
             is_creation_open=self.is_creation_open,

@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain.roles import Role
-from tests.factories import PEOPLE, Town, a_circuit, a_grant
+from domain.ids import new_id
+from domain.models import ChargerStatus, Export
+from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, SessionState
+from gql.ids import global_id
+from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_session
 from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id
 
 NOT_SIGNED_IN = "not signed in"
@@ -78,7 +81,7 @@ async def _remove_circuit(town: Town) -> Mapping[str, Any]:
 
 
 async def _add_charger(town: Town) -> Mapping[str, Any]:
-    return {"circuitId": circuit_id(town.site.root_id), "name": "New", "identity": "NEW"}
+    return {"circuitId": circuit_id(town.site.root_id), "name": "New", "identity": f"NEW-{town.site.id}"}
 
 
 async def _update_charger(town: Town) -> Mapping[str, Any]:
@@ -105,6 +108,39 @@ async def _grant(town: Town) -> Mapping[str, Any]:
 async def _revoke(town: Town) -> Mapping[str, Any]:
     invited = await a_grant(Role.USER, town.site, email="new@example.com", charger_id=town.charger_id)
     return {"permissionId": permission_id(invited)}
+
+
+async def _command(town: Town) -> Mapping[str, Any]:
+    await ChargerStatus.all().update(is_online=True, mode=OperatingMode.AWAITING_AUTHORIZATION)
+    return {"chargerId": charger_id(town.charger_id)}
+
+
+async def _charge(town: Town) -> Mapping[str, Any]:
+    await a_session(town.site, town.charger_id, user_id=new_id(), state=SessionState.ACTIVE)
+    return await _command(town)
+
+
+async def _priority(town: Town) -> Mapping[str, Any]:
+    session = await a_session(town.site, town.charger_id, user_id=new_id(), state=SessionState.ACTIVE)
+    return {"sessionId": global_id("ChargeSession", session), "priority": 1}
+
+
+_MARCH = {"from": "2026-03-01", "to": "2026-04-01"}
+
+
+async def _create_export(town: Town) -> Mapping[str, Any]:
+    return {"source": {"usage": {"installationIds": [installation_id(town.site.id)], "period": _MARCH}}}
+
+
+async def _cancel_export(town: Town) -> Mapping[str, Any]:
+    export = await Export.create(
+        user_id=town.people["OWNER of installation"],
+        kind=ReportKind.SUMMARY,
+        format=ExportFormat.XLSX,
+        parameters="{}",
+        created_at=NOW,
+    )
+    return {"exportId": global_id("Export", export.id)}
 
 
 async def _sign_in(_town: Town) -> Mapping[str, Any]:
@@ -141,6 +177,15 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
     "grantPermission": MutationRow(_grant, CHARGER_OWNERS | ADMINISTRATOR),
     "revokePermission": MutationRow(_revoke, CHARGER_OWNERS | ADMINISTRATOR, seen=CHARGER_OWNERS | ADMINISTRATOR),
+    "startCharging": MutationRow(_command, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
+    "pauseCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
+    "resumeCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
+    "stopCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
+    "restartCharger": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
+    "unlockConnector": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
+    "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS),
+    "createExport": MutationRow(_create_export, OWNER, seen=OWNER, is_audited=False),
+    "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER, is_audited=False),
 }
 """Every mutation, with an input that would change something."""
 
@@ -149,10 +194,11 @@ Expected = Callable[[Town, str], Any]
 
 @dataclass(frozen=True, slots=True)
 class QueryRow:
-    """A selection of the root field and what each person gets for it; never an error."""
+    """A selection of the root field and what each person gets for it; an error (NOT_FOUND, beside null) for `refused` only."""
 
     selection: str
     expected: Expected
+    refused: frozenset[str] = frozenset()
 
 
 def _sites(_town: Town, person: str) -> list[str]:
@@ -191,6 +237,16 @@ QUERIES: Mapping[str, QueryRow] = {
             {"name": "Space 1"} if person in SEE_SITE else None,
             {"name": "Hidden"} if person == "ADMINISTRATOR" else None,
         ],
+    ),
+    "sessions": QueryRow(
+        "sessions(first: 10) { totalCount nodes { chargerName } }",
+        lambda _town, _person: {"totalCount": 0, "nodes": []},
+    ),
+    "usageSummary": QueryRow(
+        'usageSummary(input: { installationIds: [$site], period: { from: "2026-03-01", to: "2026-04-01" } }) '
+        "{ total { sessionCount } }",
+        lambda _town, person: {"total": {"sessionCount": 0}} if person in OWNER else None,
+        refused=frozenset(EVERYONE) - OWNER,
     ),
     "rateLimit": QueryRow("rateLimit { limit }", lambda _town, _person: {"limit": 100_000}),
 }

@@ -1,0 +1,75 @@
+"""Usage summaries: the question as the domain takes it, and the rows in pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from domain.installation_views import InstallationRow
+from domain.pages import Page, PageRequest, page_of_list
+from domain.roles import ReportBasis, Role, UsageDimension
+from domain.summaries import usage_summary
+from domain.usage import UsageFilter, UsageOrder, UsageQuestion, UsageRow, UsageSummary, ordered
+from gql.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """A period as the client writes it."""
+
+    from_date: date
+    to_date: date
+    time_zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowOrder:
+    """How rows are ordered."""
+
+    field: UsageOrder
+    is_descending: bool
+
+
+def question(
+    period: Dates,
+    group_by: Sequence[UsageDimension],
+    basis: ReportBasis,
+    where: UsageFilter | None,
+    *,
+    installation_ids: tuple[UUID, ...] | None,
+    include_idle: bool = False,
+) -> UsageQuestion:
+    """The question; `installation_ids` None: the viewer's own sessions."""
+    return UsageQuestion(
+        from_date=period.from_date,
+        to_date=period.to_date,
+        time_zone=period.time_zone,
+        installation_ids=installation_ids,
+        group_by=tuple(group_by),
+        basis=basis,
+        where=where or UsageFilter(),
+        include_idle=include_idle,
+    )
+
+
+async def summary(context: Context, asked: UsageQuestion) -> UsageSummary:
+    """The summary; NotFoundError and ValidationError as the domain says."""
+    return await usage_summary(context.access, asked)
+
+
+async def summary_of_installation(context: Context, row: InstallationRow, asked: UsageQuestion) -> UsageSummary | None:
+    """The summary, for an owner of the installation; None for others."""
+    if Role.OWNER not in context.access.installations.get(row.id, frozenset()):
+        return None
+    return await usage_summary(context.access, asked)
+
+
+async def rows_of(
+    _context: Context, row: Any, request: PageRequest, *, order_by: RowOrder | None = None
+) -> Page[UsageRow]:
+    """A page of the rows; by label, then time, unless ordered."""
+    rows: Sequence[UsageRow] = row.rows
+    if order_by is not None:
+        rows = ordered(rows, order_by.field, is_descending=order_by.is_descending)
+    return page_of_list(rows, request, lambda one: one.id)
