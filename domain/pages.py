@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
 from domain.errors import invalid
@@ -173,11 +173,33 @@ def page_of(
         kept.reverse()
     return Page(
         rows=[make(row) for row in kept],
-        cursors=[_encoded(found.keys, row) for row in kept],
+        cursors=_Cursors(found.keys, kept),
         has_next=request.before is not None if request.is_backward else has_more,
         has_previous=has_more if request.is_backward else request.after is not None,
         count=count,
     )
+
+
+class _Cursors(Sequence[str]):
+    """The cursors of rows, each written when it is looked at: most pages are read without."""
+
+    def __init__(self, keys: Sequence[SortKey], rows: Sequence[Mapping[str, Any]]) -> None:
+        self._keys = keys
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return _Cursors(self._keys, self._rows[index])
+        return _encoded(self._keys, self._rows[index])
 
 
 def page_of_list(everything: Sequence[T], request: PageRequest, key: Callable[[T], UUID]) -> Page[T]:

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from domain.pages import Page
-from gql.schema.fields import derived
+from gql.schema.fields import derived, resolved
 
 T = TypeVar("T")
 
@@ -32,8 +32,9 @@ def _edges(page: Page[Any]) -> list[tuple[str, Any]]:
     return list(zip(page.cursors, page.rows, strict=True))
 
 
-def _count(page: Page[Any]) -> object:
-    return None if page.count is None else page.count()
+async def _count(root: Any) -> int | None:
+    page: Page[Any] = root
+    return None if page.count is None else await page.count()
 
 
 def _rows(page: Page[Any]) -> object:
@@ -47,7 +48,7 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = derived(_edges)
     nodes: list[T] = derived(_rows)
     page_info: PageInfo = derived(lambda page: page)
-    total_count: int | None = derived(_count, description="Of the whole list, as far as the viewer may see it.")
+    total_count = resolved(_count, int | None, description="Of the whole list, as far as the viewer may see it.")
 
 
 @strawberry.type(name="Connection", description="A page of a list that is not counted.")
