@@ -17,6 +17,7 @@ import structlog
 from tortoise import Tortoise
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.backends.base.executor import EXECUTOR_CACHE
+from tortoise.backends.sqlite.client import SqliteClient
 from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.migrations.executor import MigrationExecutor, PlanStep
@@ -141,9 +142,21 @@ async def opened(database: Database) -> AsyncIterator[None]:
     try:
         with _telling(database):
             await get_connection(CONNECTION).execute_query("SELECT 1")
+            await _teach_letters()
         yield
     finally:
         await context.close_connections()
+
+
+async def _teach_letters() -> None:
+    """SQLite's LOWER knows all letters, not those of English only: names are found and ordered as on PostgreSQL."""
+    client = get_connection(CONNECTION)
+    if isinstance(client, SqliteClient) and client._connection is not None:
+        await client._connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 async def check_database() -> None:

@@ -75,7 +75,7 @@ def _seen(access: Access, arguments: list[object]) -> str:
     may_charge = _may_charge(access, arguments)
     hidden = ", ".join(f"CASE WHEN c.is_detailed THEN {name} END AS {name.partition('.')[2]}" for name in _HIDDEN)
     return (
-        f"SELECT c.id, c.name, LOWER(c.name) AS sort_name, c.installation_id, c.min_current_a, c.max_current_a,"  # noqa: S608
+        f"SELECT c.id, c.name, {sql.folded('c.name')} AS sort_name, c.installation_id, c.min_current_a, c.max_current_a,"  # noqa: S608
         f" c.is_enabled, t.mode, t.is_online, {hidden}, ({may_charge}) AS viewer_may_charge"
         f" FROM (SELECT c.*, ({details}) AS is_detailed FROM chargers c WHERE c.removed_at IS NULL AND {visible}) c"
         " JOIN installations i ON i.id = c.installation_id JOIN charger_statuses t ON t.charger_id = c.id"

@@ -58,7 +58,7 @@ async def circuits_of_installations(access: Access, ids: Sequence[UUID]) -> Mapp
     wanted = sql.any_of("c.installation_id", list(ids), arguments)
     statement = (
         f"SELECT {_COLUMNS} FROM circuits c WHERE c.removed_at IS NULL AND {visible} AND {wanted}"  # noqa: S608
-        " ORDER BY LOWER(c.name), c.id"
+        f" ORDER BY {sql.folded('c.name')}, c.id"
     )
     trees: dict[UUID, list[CircuitRow]] = {}
     for found in await sql.rows(statement, *arguments):

@@ -120,7 +120,7 @@ def _joined(word: str, parts: Iterable[str], *, empty: str) -> str:
 
 
 def _term(term: Term, expression: Expression, arguments: list[object]) -> str:
-    left = f"LOWER({expression.sql})" if expression.is_text else expression.sql
+    left = sql.folded(expression.sql) if expression.is_text else expression.sql
     match term.comparison:
         case Comparison.ONE_OF:
             members = term.value if isinstance(term.value, tuple) else (term.value,)

@@ -48,7 +48,7 @@ def _seen(access: Access, arguments: list[object]) -> str:
     details = access.installation_details_condition("i", arguments)
     visible = access.installations_condition("i", arguments)
     return (
-        f"SELECT i.*, {_BREAKER}, ({details}) AS is_detailed, LOWER(i.name) AS sort_name,"  # noqa: S608
+        f"SELECT i.*, {_BREAKER}, ({details}) AS is_detailed, {sql.folded('i.name')} AS sort_name,"  # noqa: S608
         f" CASE WHEN {details} THEN i.category END AS seen_category,"
         f" CASE WHEN {details} THEN i.created_at END AS seen_created_at"
         " FROM installations i JOIN circuits r ON r.installation_id = i.id AND r.parent_id IS NULL"

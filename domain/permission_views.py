@@ -55,7 +55,7 @@ def _seen(access: Access, arguments: list[object]) -> str:
         " p.revoked_at, p.invitation_expires_at, p.is_granting,"
         " CASE WHEN p.is_granting THEN g.name END AS granted_by, CASE WHEN p.is_granting THEN r.name END AS revoked_by,"
         " CASE WHEN p.is_granting THEN p.external_id END AS external_id,"
-        f" LOWER(COALESCE(u.name, p.email)) AS sort_name, ({is_valid}) AS is_valid"
+        f" {sql.folded('COALESCE(u.name, p.email)')} AS sort_name, ({is_valid}) AS is_valid"
         f" FROM (SELECT p.*, ({granting}) AS is_granting FROM permissions p WHERE {visible}) p"
         " LEFT JOIN users u ON u.id = p.user_id LEFT JOIN users g ON g.id = p.granted_by_id"
         " LEFT JOIN users r ON r.id = p.revoked_by_id"

@@ -105,6 +105,15 @@ def any_of(column: str, values: Sequence[object], arguments: list[object]) -> st
     return f"{column} IN ({', '.join(marks)})"
 
 
+def folded(expression: str) -> str:
+    """The text without case, in the letters of every language.
+
+    PostgreSQL's LOWER follows the locale in which a cluster was made and may know English only, so ICU's is named. SQLite's
+    is taught when the database is opened.
+    """
+    return f"LOWER({expression})" if is_sqlite() else f'LOWER({expression} COLLATE "und-x-icu")'
+
+
 def for_update() -> str:
     """The suffix that locks the selected rows; SQLite's transaction is the lock."""
     return "" if is_sqlite() else " FOR UPDATE"

@@ -129,6 +129,21 @@ async def test_filters_compose() -> None:
     assert await names(Term("isOnline", Comparison.EQUALS, True)) == []
 
 
+async def test_letters_of_every_language_compare_without_case() -> None:
+    """Åse's garage is found by åse, whatever the locale of the database."""
+    viewer = await access(await a_person(is_administrator=True))
+    for name in ("Øvre", "ÅSE", "øst", "Ås"):
+        await a_site(name)
+
+    async def names(where: Condition) -> list[str]:
+        return [row.name for row in (await installations_page(viewer, ALL, where=where)).rows]
+
+    assert sorted(await names(Term("name", Comparison.CONTAINS, "åS"))) == ["ÅSE", "Ås"]
+    assert sorted(await names(Term("name", Comparison.STARTS_WITH, "Ø"))) == ["Øvre", "øst"]
+    assert await names(Term("name", Comparison.EQUALS, "ås")) == ["Ås"]
+    assert await names(Term("name", Comparison.ONE_OF, ("åse", "ØST"))) == ["ÅSE", "øst"]
+
+
 @pytest.mark.parametrize(("person", "count"), [("SERVICE", 0), ("USER of charger", 1), ("ADMINISTRATOR", 0)])
 async def test_installers_may_not_charge(person: str, count: int) -> None:
     """viewerMayCharge is true where the viewer is USER or OWNER."""
