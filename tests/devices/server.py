@@ -39,7 +39,12 @@ class Server:
 
 @asynccontextmanager
 async def a_server(
-    bus: EventBus, *, process: str = "p1", options: DeviceOptions | None = None
+    bus: EventBus,
+    *,
+    process: str = "p1",
+    options: DeviceOptions | None = None,
+    port: int = 0,
+    is_orderly: bool = True,
 ) -> AsyncIterator[Server]:
     """A server on a free port; afterwards it is gone with all its tasks."""
     service = DeviceService(
@@ -52,7 +57,7 @@ async def a_server(
     config = uvicorn.Config(
         Starlette(routes=service.routes()),
         host="127.0.0.1",
-        port=0,
+        port=port,
         lifespan="off",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
@@ -66,8 +71,12 @@ async def a_server(
     try:
         yield Server(service, server.servers[0].sockets[0].getsockname()[1])
     finally:
-        await service.close()
+        if is_orderly:
+            await service.close()
         server.should_exit = True
+        server.force_exit = not is_orderly
+        for task in () if is_orderly else tasks:
+            task.cancel()
         await serving
         for task in tasks:
             task.cancel()

@@ -1,0 +1,86 @@
+"""A fleet with bad habits against the portal: what the cars took is what is stored, to the Wh, in one session each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.database import Database
+from app.redis_bus import RedisBus
+from devices.service import DeviceOptions
+from devices.simulator.fleet import Fleet
+from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks
+from domain import sql
+from domain.models import ChargeSession, EnergyInterval
+from domain.roles import SessionState
+from tests.devices.server import Registered, Server, a_registered_charger, a_server
+from tests.factories import Site, a_site
+
+HABITS = Habits(stay_s=(0.3, 0.9), away_s=(0.0, 0.3))
+
+
+def a_fleet(server: Server, chargers: list[Registered], quirks: Quirks) -> Fleet:
+    plan = Plan(
+        chargers=tuple(
+            ChargerPlan(identity=one.identity, password=one.password, quirks=quirks, first_register_wh=5_000 * number)
+            for number, one in enumerate(chargers, start=1)
+        ),
+        habits=HABITS,
+        step_s=0.05,
+        sample_every_s=1,
+        connect_over_s=0.2,
+        retry_after_s=0.02,
+        reconnect_after_s=(0.02, 0.2),
+        drain_s=10.0,
+    )
+    return Fleet(f"ws://127.0.0.1:{server.port}/ocpp", plan, seed=3)
+
+
+async def agree(fleet: Fleet, chargers: list[Registered]) -> None:
+    """Sessions and Wh by charger, and the intervals of each session."""
+    stored = await sql.rows(
+        "SELECT station_id, COUNT(*) AS sessions, SUM(energy_wh) AS wh FROM charge_sessions GROUP BY station_id"
+    )
+    by_station = {sql.uuid_of(row["station_id"]): (int(row["sessions"]), int(row["wh"])) for row in stored}
+    for one in chargers:
+        told = [record for record in fleet.ledger.ended() if record.charger == one.identity]
+        assert by_station.get(one.station_id, (0, 0)) == (len(told), sum(record.energy_wh for record in told))
+    assert len(fleet.ledger.ended()) == len(fleet.ledger.sessions) > len(chargers)
+    for session in await ChargeSession.all():
+        assert session.state is SessionState.ENDED
+        parts = await EnergyInterval.filter(session_id=session.id)
+        assert sum(part.energy_wh for part in parts) == session.energy_wh
+
+
+async def a_garage(count: int = 6) -> tuple[Site, list[Registered]]:
+    site = await a_site(authentication_required=False)
+    return site, [await a_registered_charger(site, f"Space {number}") for number in range(1, count + 1)]
+
+
+async def test_retries_lost_answers_and_broken_links_cost_no_wh(database: Database, bus: RedisBus) -> None:
+    """Every message once or twice, answers lost, links broken all the time: one session a charge, not a Wh off."""
+    quirks = Quirks(duplicate_rate=0.3, answer_loss_rate=0.1, disconnects_every_s=1.0, disconnected_for_s=0.2)
+    async with a_server(bus) as server:
+        _, chargers = await a_garage()
+        fleet = a_fleet(server, chargers, quirks)
+        await fleet.run(duration_s=4.0)
+        await agree(fleet, chargers)
+
+
+async def test_a_server_that_dies_and_returns_costs_no_wh(database: Database, bus: RedisBus) -> None:
+    """The server goes without a word in the middle of charges; nothing that it acknowledged is missing, the charges go on."""
+    _, chargers = await a_garage()
+    async with dying(bus) as server:
+        fleet = a_fleet(server, chargers, Quirks(duplicate_rate=0.1))
+        running = asyncio.create_task(fleet.run(duration_s=5.0))
+        done, _ = await asyncio.wait([running], timeout=2.0)
+        assert not done
+    async with a_server(bus, process="p2", port=server.port, options=DeviceOptions(check_every_s=3600)):
+        await running
+        await agree(fleet, chargers)
+
+
+@asynccontextmanager
+async def dying(bus: RedisBus) -> AsyncIterator[Server]:
+    """A server that ends without storing that its chargers are offline."""
+    async with a_server(bus, is_orderly=False) as server:
+        yield server
