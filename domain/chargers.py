@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
+from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from domain import audit, sql
@@ -65,36 +66,46 @@ async def add_charger(
     Its station is made on demand with a random password, handed out here and never again; `secret` is the portal's.
     ConflictError (ALREADY_EXISTS) when another charger has that identity and EVSE, or the station is another's.
     """
-    async with in_transaction():
-        circuit = await managed_circuit(access, circuit_id)
-        site = await Installation.get(id=circuit.installation_id)
-        problems = Problems()
-        row = Charger(
-            id=new_id(), installation_id=site.id, circuit_id=circuit.id, evse=evse, created_at=access.now, name=""
-        )
-        row.name = problems.text("name", name)
-        if not (_IDENTITY.fullmatch(identity) and len(identity) <= IDENTITY_LENGTH):
-            message = f"An identity has 1 to {IDENTITY_LENGTH} letters, digits and signs of * - _ = : + | @ ."
-            problems.add("identity", message)
-        if not 1 <= evse <= MAX_EVSE:
-            problems.add("evse", f"This must be from 1 to {MAX_EVSE}.")
-        _set_electrical(row, electrical, site.network_type, problems)
-        problems.raise_any()
-        station, password = await _station(access, identity, evse, secret)
-        row.station_id = station.id
-        await row.save(force_create=True)
-        await ChargerStatus.create(charger_id=row.id, installation_id=site.id)
-        await Offer.create(charger_id=row.id, installation_id=site.id)
-        await _audit(access, "charger.add", row, None, {**_state(row), "identity": identity, "evse": evse})
+    try:
+        async with in_transaction():
+            circuit = await managed_circuit(access, circuit_id)
+            site = await Installation.get(id=circuit.installation_id)
+            row = Charger(
+                id=new_id(), installation_id=site.id, circuit_id=circuit.id, evse=evse, created_at=access.now, name=""
+            )
+            _check_new(row, name, identity, electrical, site.network_type)
+            station, password = await _station(access, identity, evse, secret)
+            row.station_id = station.id
+            await row.save(force_create=True)
+            await ChargerStatus.create(charger_id=row.id, installation_id=site.id)
+            await Offer.create(charger_id=row.id, installation_id=site.id)
+            await _audit(access, "charger.add", row, None, {**_state(row), "identity": identity, "evse": evse})
+    except IntegrityError as error:  # another made it at this moment
+        raise _taken() from error
     await bus.publish(InstallationChanged(installation_id=site.id))
     return NewPassword(row.id, password)
 
 
+def _check_new(row: Charger, name: str, identity: str, electrical: Electrical, network: NetworkType) -> None:
+    """The row has these values; ValidationError names every wrong field."""
+    problems = Problems()
+    row.name = problems.text("name", name)
+    if not (_IDENTITY.fullmatch(identity) and len(identity) <= IDENTITY_LENGTH):
+        message = f"An identity has 1 to {IDENTITY_LENGTH} letters, digits and signs of * - _ = : + | @ ."
+        problems.add("identity", message)
+    if not 1 <= row.evse <= MAX_EVSE:
+        problems.add("evse", f"This must be from 1 to {MAX_EVSE}.")
+    _set_electrical(row, electrical, network, problems)
+    problems.raise_any()
+
+
+def _taken() -> ConflictError:
+    message = "There is a charger with this identity and EVSE already."
+    return ConflictError(message, code=ErrorCode.ALREADY_EXISTS, path=("identity",))
+
+
 async def _station(access: Access, identity: str, evse: int, secret: str) -> tuple[Station, str | None]:
     """The station of that identity, and its password if one was made now."""
-    taken = ConflictError(
-        "There is a charger with this identity and EVSE already.", code=ErrorCode.ALREADY_EXISTS, path=("identity",)
-    )
     station = await Station.select_for_update().get_or_none(identity=identity)
     if station is None:
         password = new_charger_key()
@@ -104,7 +115,7 @@ async def _station(access: Access, identity: str, evse: int, secret: str) -> tup
         return station, password
     siblings = await Charger.filter(station_id=station.id, removed_at=None)
     if any(sibling.evse == evse or not _installs(access, sibling) for sibling in siblings):
-        raise taken
+        raise _taken()
     if siblings:
         return station, None
     password = new_charger_key()

@@ -1,5 +1,6 @@
 """Chargers are added, changed, moved, removed and re-keyed by those who may."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -95,6 +96,14 @@ async def test_a_second_socket_shares_its_stations_password() -> None:
     with pytest.raises(ConflictError) as caught:
         await _add(town, evse=2)
     assert caught.value.code is ErrorCode.ALREADY_EXISTS
+
+
+async def test_two_who_add_the_same_charger_at_once_make_one() -> None:
+    """The other is told that the identity is taken."""
+    town = await a_town()
+    results = await asyncio.gather(_add(town), _add(town, "ADMINISTRATOR"), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["ConflictError", "NewPassword"]
+    assert await Station.filter(identity="NEW-1").count() == 1
 
 
 async def test_nobody_joins_a_station_of_a_site_that_is_not_theirs() -> None:

@@ -1,5 +1,6 @@
 """Who gives whom which role where, and takes it away: the table of domain.md §2, and its traps."""
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -183,6 +184,34 @@ async def test_an_owner_leaves_once_there_is_another() -> None:
         PermissionChanged(user_id=town.people["OWNER of installation"], installation_id=town.site.id)
     ]
     assert (await town.access("OWNER of installation")).installations == {}
+
+
+async def test_two_owners_cannot_remove_each_other_at_once() -> None:
+    """One of them stays, whoever was quicker."""
+    town = await a_town()
+    first, second = town.people["OWNER of installation"], await a_person("Second")
+    grants = {
+        first: (await Permission.get(user_id=first)).id,
+        second: await a_grant(O, town.site, user_id=second),
+    }
+    results = await asyncio.gather(
+        revoke_permission(await access(first), permission_id=grants[second], bus=RecordingBus()),
+        revoke_permission(await access(second), permission_id=grants[first], bus=RecordingBus()),
+        return_exceptions=True,
+    )
+    refused = [result for result in results if isinstance(result, ConflictError)]
+    assert [error.code for error in refused] == [ErrorCode.LAST_OWNER]
+    owners = Permission.filter(installation_id=town.site.id, charger_id=None, role=O, revoked_at=None)
+    assert await owners.count() == 1
+
+
+async def test_the_same_grant_given_twice_at_once_is_one() -> None:
+    """Retries of an integration find the row of the first."""
+    town = await a_town()
+    viewer = await town.access("OWNER of installation")
+    grant = Grant(subject=SUBJECT, object_id=town.site.id, role=U)
+    made = await asyncio.gather(*(grant_permission(viewer, grant, bus=RecordingBus()) for _ in range(3)))
+    assert len(set(made)) == 1
 
 
 async def test_whoever_made_a_site_names_its_owner() -> None:
