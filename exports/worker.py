@@ -1,5 +1,6 @@
 """The task that makes files: one after another, from the same rows that the API shows."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import AsyncIterator
@@ -89,7 +90,8 @@ class ExportWorker:
         except (DomainError, OverflowError) as error:
             # The person's rights or the question no longer hold, or the answer does not fit: they are told.
             await fail(job, getattr(error, "message", str(error)), now=self._clock.now(), bus=self._bus)
-        except WriterGoneError:
+        except (WriterGoneError, asyncio.CancelledError):
+            # Another worker need not wait for the lease to run out.
             await release(job)
             raise
         finally:
