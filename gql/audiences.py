@@ -43,12 +43,19 @@ class Audience:
     """Followers of one source. All that is told to them goes through one lock, so that everyone hears it in the same order."""
 
     def __init__(
-        self, source: Source, executor: Executor[Any], *, bus: EventBus, when_empty: Callable[[], None]
+        self,
+        source: Source,
+        executor: Executor[Any],
+        *,
+        bus: EventBus,
+        heartbeat_s: float,
+        when_empty: Callable[[], None],
     ) -> None:
         self.source = source
         self.executions = 0
         self._executor = executor
         self._bus = bus
+        self._heartbeat_s = heartbeat_s
         self._when_empty = when_empty
         self._followers: dict[Follower, None] = {}
         self._written: dict[object, tuple[object, str]] = {}
@@ -104,14 +111,14 @@ class Audience:
 
     async def _follow(self, next_message: Callable[[], Any]) -> None:
         clock = asyncio.get_running_loop().time
-        beat_at = clock() + HEARTBEAT_S
+        beat_at = clock() + self._heartbeat_s
         while not self.source.is_over:
             try:
                 async with asyncio.timeout_at(beat_at):
                     message: bytes = await next_message()
             except TimeoutError:
                 await self._spread(self.source.refresh())
-                beat_at = clock() + HEARTBEAT_S
+                beat_at = clock() + self._heartbeat_s
                 continue
             except StopAsyncIteration:
                 raise EdgeError("The server is closing. Connect again.", code=Code.INTERNAL) from None
@@ -166,8 +173,9 @@ def _event(message: bytes) -> Event | None:
 class Audiences:
     """All audiences of this process."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._engine = engine
+        self._heartbeat_s = heartbeat_s
         self._audiences: dict[object, Audience] = {}
 
     @property
@@ -189,7 +197,11 @@ class Audiences:
         known = self._audiences.get(key)
         if known is None:
             known = self._audiences[key] = Audience(
-                source, executor, bus=self._engine.ports.bus, when_empty=lambda: self._forget(key)
+                source,
+                executor,
+                bus=self._engine.ports.bus,
+                heartbeat_s=self._heartbeat_s,
+                when_empty=lambda: self._forget(key),
             )
         return known
 

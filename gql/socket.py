@@ -7,13 +7,12 @@ clients is the id of their operation, which is written in front of the shared te
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 import msgspec
 import orjson
 from graphql import OperationType
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from domain import events
 from domain.access_times import next_change_of
@@ -21,41 +20,15 @@ from domain.errors import DomainError, NotFoundError, UnavailableError
 from gql.audiences import Audience, Audiences, is_resync
 from gql.engine import Caller, Engine, Ready, RefusedError, told
 from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask
-from gql.http import bearer, request_of
-from gql.limits import MAX_BODY_BYTES
+from gql.http import request_of
 from gql.origins import Origins
 from gql.outbox import Outbox, OverflowedError
+from gql.protocol import PROTOCOL, CloseCode, ClosedError, decoded, identity_of, payload_of, token_of
 
-PROTOCOL: Final = "graphql-transport-ws"
 INIT_TIMEOUT_S: Final = 10.0
 MAX_OPERATIONS: Final = 50
-_MAX_ID: Final = 128
-_MAX_REASON_BYTES: Final = 123
-"""A close frame's reason (RFC 6455 §5.5)."""
-
-
-class CloseCode(IntEnum):
-    """Why the server ends a connection (graphql-transport-ws, and RFC 6455)."""
-
-    TOO_BIG = 1009
-    TRY_AGAIN_LATER = 1013
-    BAD_REQUEST = 4400
-    UNAUTHORIZED = 4401
-    FORBIDDEN = 4403
-    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
-    INIT_TIMEOUT = 4408
-    SUBSCRIBER_EXISTS = 4409
-    TOO_MANY_INITS = 4429
-    INTERNAL = 4500
-
-
-class _ClosedError(Exception):
-    """The connection is to be ended."""
-
-    def __init__(self, code: CloseCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+_LONGEST_TRUST_S: Final = 60.0
+"""Rights are read again after this time at the latest: the bus may have been away when they changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +42,10 @@ class SocketCounts:
 class SocketEndpoint:
     """Takes WebSocket connections at the GraphQL address."""
 
-    def __init__(self, engine: Engine, origins: Origins, audiences: Audiences) -> None:
+    def __init__(
+        self, engine: Engine, origins: Origins, audiences: Audiences, *, init_timeout_s: float = INIT_TIMEOUT_S
+    ) -> None:
+        self._init_timeout_s = init_timeout_s
         self._engine = engine
         self._origins = origins
         self._audiences = audiences
@@ -102,6 +78,7 @@ class SocketEndpoint:
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         client = scope.get("client")
         connection = Connection(self._engine, self._audiences, receive, send, address=client[0] if client else "")
+        connection.init_timeout_s = self._init_timeout_s
         self._connections.add(connection)
         self._quiet.clear()
         try:
@@ -157,6 +134,7 @@ class Connection:
 
     def __init__(self, engine: Engine, audiences: Audiences, receive: Receive, send: Send, *, address: str) -> None:
         self.operations: dict[str, Operation] = {}
+        self.init_timeout_s = INIT_TIMEOUT_S
         self._engine = engine
         self._audiences = audiences
         self._receive = receive
@@ -167,7 +145,10 @@ class Connection:
         self._token: str | None = None
         self._asked_init = False
         self._acknowledged = asyncio.Event()
-        self._ending: asyncio.Future[_ClosedError] = asyncio.get_running_loop().create_future()
+        # A stream begins, or moves to other rights, but not both at once: otherwise a change in between would be missed.
+        self._rights = asyncio.Lock()
+        self._validity: asyncio.Task[None] | None = None
+        self._ending: asyncio.Future[ClosedError] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -181,9 +162,7 @@ class Connection:
         finally:
             await self._stop()
         if self._ending.done():
-            closed = self._ending.result()
-            reason = closed.reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
-            await _quietly(self._send({"type": "websocket.close", "code": int(closed.code), "reason": reason}))
+            await _quietly(self._send(self._ending.result().message))
 
     def put(self, prefix: str, payload: str = "", *, key: object = None) -> None:
         """The message is on its way."""
@@ -198,7 +177,7 @@ class Connection:
 
     def _end(self, code: CloseCode, reason: str) -> None:
         if not self._ending.done():
-            self._ending.set_result(_ClosedError(code, reason))
+            self._ending.set_result(ClosedError(code, reason))
 
     async def _stop(self) -> None:
         for operation in list(self.operations.values()):
@@ -225,7 +204,7 @@ class Connection:
     async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except _ClosedError as closed:
+        except ClosedError as closed:
             self._end(closed.code, closed.reason)
         except OSError:
             self._end(CloseCode.TRY_AGAIN_LATER, "")
@@ -235,10 +214,10 @@ class Connection:
 
     async def _await_init(self) -> None:
         try:
-            async with asyncio.timeout(INIT_TIMEOUT_S):
+            async with asyncio.timeout(self.init_timeout_s):
                 await self._acknowledged.wait()
         except TimeoutError:
-            raise _ClosedError(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
+            raise ClosedError(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
 
     async def _write(self) -> None:
         while True:
@@ -251,36 +230,36 @@ class Connection:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self._handle(_decoded(message))
+            self._handle(decoded(message))
 
     def _handle(self, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "connection_init":
                 self._init(message.get("payload"))
             case "ping":
-                self.tell({"type": "pong", **_payload(message)})
+                self.tell({"type": "pong", **payload_of(message)})
             case "pong":
                 pass
             case "subscribe":
                 self._subscribe(message)
             case "complete":
-                operation = self.operations.get(_identity(message))
+                operation = self.operations.get(identity_of(message))
                 if operation is not None:
                     self._cancel(operation)
             case other:
-                raise _ClosedError(CloseCode.BAD_REQUEST, f"There is no message of type {str(other)[:40]!r}.")
+                raise ClosedError(CloseCode.BAD_REQUEST, f"There is no message of type {str(other)[:40]!r}.")
 
     def _init(self, payload: object) -> None:
         if self._asked_init:
-            raise _ClosedError(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
+            raise ClosedError(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
         if payload is not None and not isinstance(payload, dict):
-            raise _ClosedError(CloseCode.BAD_REQUEST, "The payload of connection_init is an object.")
+            raise ClosedError(CloseCode.BAD_REQUEST, "The payload of connection_init is an object.")
         self._asked_init = True
         try:
-            self._token = _token(payload or {})
+            self._token = token_of(payload or {})
             claims = self._engine.claims(self._token)
         except EdgeError as error:
-            raise _ClosedError(CloseCode.FORBIDDEN, error.message) from error
+            raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
         if claims is None:
             self._start(self._enter(None), "socket entry")
         else:
@@ -290,7 +269,7 @@ class Connection:
         try:
             self._caller = await self._engine.caller(token, address=self._address)
         except EdgeError as error:
-            raise _ClosedError(CloseCode.FORBIDDEN, error.message) from error
+            raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
         self._acknowledged.set()
         self.tell({"type": "connection_ack"})
 
@@ -301,11 +280,11 @@ class Connection:
             async with bus.subscribe(channel) as messages:
                 await self._enter(self._token)
                 self._start(self._expire(), "socket expiry")
-                self._start(self._await_next_change(), "socket validity")
+                self._watch_validity()
                 async for message in messages:
                     await self._hear(message)
         except UnavailableError as error:
-            raise _ClosedError(CloseCode.TRY_AGAIN_LATER, error.message) from error
+            raise ClosedError(CloseCode.TRY_AGAIN_LATER, error.message) from error
 
     async def _hear(self, message: bytes) -> None:
         try:
@@ -315,10 +294,10 @@ class Connection:
         match event:
             case events.SignInEnded() if self._claims_of(event.sign_in_id):
                 self._end_all(AccessEndedError())
-                raise _ClosedError(CloseCode.FORBIDDEN, "This sign-in has ended. Sign in again.")
+                raise ClosedError(CloseCode.FORBIDDEN, "This sign-in has ended. Sign in again.")
             case events.PermissionChanged():
                 await self._renew()
-                self._start(self._await_next_change(), "socket validity")
+                self._watch_validity()
 
     def _claims_of(self, sign_in_id: object) -> bool:
         return (
@@ -331,29 +310,34 @@ class Connection:
         clock = self._engine.ports.clock
         if self._caller is not None and self._caller.claims is not None:
             await clock.sleep((self._caller.claims.expires_at - clock.now()).total_seconds())
-            raise _ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
+            raise ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
 
-    async def _await_next_change(self) -> None:
+    def _watch_validity(self) -> None:
+        if self._validity is not None:
+            self._validity.cancel()
+        self._validity = self._start(self._keep_rights(), "socket validity")
+
+    async def _keep_rights(self) -> None:
         """Rights begin and end by the clock, too."""
         clock = self._engine.ports.clock
         while self._caller is not None and self._caller.access.user_id is not None:
             now = clock.now()
             at = await next_change_of(self._caller.access.user_id, now=now)
-            if at is None:
-                return
-            await clock.sleep(max(0.0, (at - now).total_seconds()))
+            wait_s = _LONGEST_TRUST_S if at is None else min(_LONGEST_TRUST_S, (at - now).total_seconds())
+            await clock.sleep(max(0.0, wait_s))
             await self._renew()
 
     async def _renew(self) -> None:
         """Every stream has its present rights: it goes on, goes on with other eyes, or ends."""
-        try:
-            self._caller = await self._engine.caller(self._token, address=self._address)
-        except EdgeError as error:
-            self._end_all(AccessEndedError())
-            raise _ClosedError(CloseCode.FORBIDDEN, error.message) from error
-        for operation in list(self.operations.values()):
-            if operation.audience is not None and operation.ready is not None:
-                await self._move(operation, operation.audience, operation.ready, self._caller)
+        async with self._rights:
+            try:
+                self._caller = await self._engine.caller(self._token, address=self._address)
+            except EdgeError as error:
+                self._end_all(AccessEndedError())
+                raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
+            for operation in list(self.operations.values()):
+                if operation.audience is not None and operation.ready is not None:
+                    await self._move(operation, operation.audience, operation.ready, self._caller)
 
     async def _move(self, operation: Operation, old: Audience, ready: Ready, caller: Caller) -> None:
         try:
@@ -375,10 +359,10 @@ class Connection:
 
     def _subscribe(self, message: dict[str, Any]) -> None:
         if not self._acknowledged.is_set():
-            raise _ClosedError(CloseCode.UNAUTHORIZED, "Unauthorized")
-        identity = _identity(message)
+            raise ClosedError(CloseCode.UNAUTHORIZED, "Unauthorized")
+        identity = identity_of(message)
         if identity in self.operations:
-            raise _ClosedError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identity} already exists")
+            raise ClosedError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identity} already exists")
         operation = self.operations[identity] = Operation(self, identity)
         if len(self.operations) > MAX_OPERATIONS:
             text = f"At most {MAX_OPERATIONS} operations at once on one connection: complete others first."
@@ -389,13 +373,11 @@ class Connection:
     async def _operate(self, operation: Operation, payload: object) -> None:
         try:
             ready = self._engine.ready(request_of(payload))
-            caller = await self._engine.caller(self._token, address=self._address)
             if ready.operation.kind is OperationType.SUBSCRIPTION:
-                operation.ready = ready
-                operation.audience = await self._audiences.of(ready, caller)
-                await operation.audience.join(operation, is_resync=is_resync(ready))
+                async with self._rights:
+                    await self._follow(operation, ready)
             else:
-                body = await self._engine.run(ready, caller)
+                body = await self._engine.run(ready, await self._engine.caller(self._token, address=self._address))
                 operation.offer(None, body.decode() + "}")
                 operation.end()
         except (RefusedError, EdgeError, DomainError) as error:
@@ -404,47 +386,17 @@ class Connection:
         except Exception as error:
             operation.refuse(told(error))
 
+    async def _follow(self, operation: Operation, ready: Ready) -> None:
+        operation.ready = ready
+        caller = await self._engine.caller(self._token, address=self._address)
+        operation.audience = await self._audiences.of(ready, caller)
+        await operation.audience.join(operation, is_resync=is_resync(ready))
+
     def _cancel(self, operation: Operation) -> None:
         operation.drop()
         self._outbox.forget(operation)
         if operation.task is not None:
             operation.task.cancel()
-
-
-def _decoded(message: Message) -> dict[str, Any]:
-    text = message.get("text")
-    if text is None:
-        raise _ClosedError(CloseCode.BAD_REQUEST, "Messages are JSON in text frames.")
-    if len(text) > MAX_BODY_BYTES:
-        raise _ClosedError(CloseCode.TOO_BIG, f"A message has at most {MAX_BODY_BYTES // 1024} KiB.")
-    try:
-        decoded = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _ClosedError(CloseCode.BAD_REQUEST, "This message is no JSON.") from error
-    if not isinstance(decoded, dict):
-        raise _ClosedError(CloseCode.BAD_REQUEST, "A message is a JSON object with a type.")
-    return decoded
-
-
-def _identity(message: dict[str, Any]) -> str:
-    identity = message.get("id")
-    if not isinstance(identity, str) or not 1 <= len(identity) <= _MAX_ID:
-        raise _ClosedError(CloseCode.BAD_REQUEST, f"`id` is a string of 1 to {_MAX_ID} characters.")
-    return identity
-
-
-def _payload(message: dict[str, Any]) -> dict[str, Any]:
-    return {"payload": message["payload"]} if isinstance(message.get("payload"), dict) else {}
-
-
-def _token(payload: dict[str, Any]) -> str | None:
-    """`{"Authorization": "Bearer …"}`, in any case, or `{"token": "…"}`."""
-    for name, value in payload.items():
-        if name.lower() == "authorization" and isinstance(value, str):
-            return bearer(value)
-        if name == "token" and isinstance(value, str):
-            return value
-    return None
 
 
 async def _quietly(work: Awaitable[None]) -> None:

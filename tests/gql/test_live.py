@@ -275,10 +275,27 @@ async def test_a_grant_ends_by_the_clock_too(world: World, bus: RedisBus, town: 
     await a_grant(Role.USER, town.site, user_id=guest, valid_to=NOW + timedelta(minutes=5))
     async with world.signed_in(await world.token(guest)) as client:
         await _following(client, town.site)
-        client.tell({"type": "ping"})
-        await client.hear()
+        await _settled(client)
         world.clock.advance(timedelta(minutes=5))
         assert (await client.hear())["payload"]["errors"][0]["extensions"]["code"] == "ACCESS_ENDED"
+
+
+async def test_rights_are_read_again_each_minute(world: World, bus: RedisBus, town: Town) -> None:
+    """A change of which the bus did not tell ends the stream all the same."""
+    person = town.people["SERVICE"]
+    async with world.signed_in(await world.token(person)) as client:
+        await _following(client, town.site)
+        await Permission.filter(user_id=person).update(revoked_at=NOW)
+        await _settled(client)
+        world.clock.advance(timedelta(seconds=60))
+        assert (await client.hear())["payload"]["errors"][0]["extensions"]["code"] == "ACCESS_ENDED"
+
+
+async def _settled(client: Socket) -> None:
+    """The server has heard everything so far, and asked its database for what it needs."""
+    client.subscribe("{ chargers(first: 1) { totalCount } }", id="settled")
+    while (await client.hear())["type"] != "complete":
+        pass
 
 
 async def test_signing_out_ends_the_streams_of_that_sign_in(world: World, bus: RedisBus, town: Town) -> None:
@@ -326,9 +343,9 @@ async def test_who_comes_back_with_a_cursor_is_told_to_forget(world: World, town
     assert [event["isResync"] for event in again] == [True] * 3
 
 
-async def test_a_heartbeat_is_sent_in_silence(world: World, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_heartbeat_is_sent_in_silence(bus: RedisBus, town: Town) -> None:
     """With a cursor; what was published while nobody heard it is told with it."""
-    monkeypatch.setattr("gql.audiences.HEARTBEAT_S", 0.05)
+    world = World(bus, heartbeat_s=0.05)
     async with world.signed_in(await world.token(town.people["SERVICE"])) as client:
         await _following(client, town.site)
         await ChargerStatus.filter(charger_id=town.charger_id).update(version=7)

@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 
 from app.redis_bus import RedisBus
 from gql.edge import PATH
-from gql.socket import PROTOCOL
+from gql.protocol import PROTOCOL
 from tests.factories import Town
 from tests.gql.world import PATIENCE_S, World, installation, status
 

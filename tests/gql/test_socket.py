@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.redis_bus import RedisBus
 from gql.socket import MAX_OPERATIONS
 from tests.factories import Town
 from tests.gql.world import PUBLIC_URL, World, installation
@@ -71,6 +72,13 @@ async def test_what_breaks_the_protocol_ends_the_connection(world: World, messag
         for message in messages:
             client.tell(message)
         assert await client.close_code() == code
+
+
+@pytest.mark.usefixtures("database")
+async def test_who_says_nothing_is_not_waited_for(bus: RedisBus) -> None:
+    """4408 when no init comes in time."""
+    async with World(bus, init_timeout_s=0.05).socket() as client:
+        assert await client.close_code() == 4408
 
 
 async def test_another_sub_protocol_is_not_spoken(world: World) -> None:

@@ -22,7 +22,7 @@ from exports.links import ExportLinks
 from gql.context import Ports
 from gql.edge import PATH, Edge
 from gql.ids import global_id
-from gql.socket import PROTOCOL
+from gql.protocol import PROTOCOL
 from tests.factories import NOW
 from tests.fakes import NothingSent, PlainPasswords
 
@@ -70,6 +70,8 @@ class World:
     bus: EventBus
     clock: LabClock = field(default_factory=LabClock)
     points_per_minute: int = 100_000
+    heartbeat_s: float = 25.0
+    init_timeout_s: float = 10.0
     tokens: SignedTokens = field(default_factory=lambda: SignedTokens(SECRET))
 
     def __post_init__(self) -> None:
@@ -84,7 +86,12 @@ class World:
             public_url=PUBLIC_URL,
             secret_key=SECRET,
         )
-        self.edge = Edge(ports, points_per_minute=self.points_per_minute)
+        self.edge = Edge(
+            ports,
+            points_per_minute=self.points_per_minute,
+            heartbeat_s=self.heartbeat_s,
+            init_timeout_s=self.init_timeout_s,
+        )
         self.app = Starlette(routes=self.edge.routes())
 
     async def token(self, user_id: UUID) -> str:
