@@ -23,6 +23,7 @@ from app.embedded import EmbeddedValkey
 from app.house import House, open_house
 from app.logs import configure_logs
 from app.settings import LogFormat, ServerRole, load_settings
+from bench.houses import bench_house
 from bench.processes import Served, server, take_cores
 from bench.report import Options, Report, options, percentile
 from bench.site import PEOPLE, Site, make_site
@@ -152,15 +153,6 @@ class Generator:
             observed_at=now - timedelta(seconds=1),
             received_at=now,
         )
-
-
-@asynccontextmanager
-async def bench_house(folder: Path) -> AsyncIterator[tuple[House, dict[str, str]]]:
-    """A house of the generator's own, and the environment in which servers share its database and its Valkey."""
-    async with EmbeddedValkey(folder) as valkey:
-        environment = {"LADE_DATA_DIR": str(folder), "LADE_REDIS_URL": valkey.url}
-        async with open_house(load_settings(environment), frozenset({ServerRole.API})) as house:
-            yield house, environment
 
 
 async def measured(

@@ -117,7 +117,9 @@ def _shown(event: ChargerStatusChanged) -> ChargerStatusEvent:
         version=event.version,
     )
     charger = Charger(name="Space 1", status=status)
-    return ChargerStatusEvent(kind=LiveEventKind.CHANGED, charger_id=strawberry.ID(str(event.charger_id)), charger=charger)
+    return ChargerStatusEvent(
+        kind=LiveEventKind.CHANGED, charger_id=strawberry.ID(str(event.charger_id)), charger=charger
+    )
 
 
 def _schema(feeds: _Feeds) -> strawberry.Schema:

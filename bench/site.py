@@ -84,9 +84,7 @@ async def _person(house: House, granter: Access, name: str, role: Role, installa
     user_id = await create_account(name, email, _PASSWORD, passwords=house.passwords, now=granter.now)
     grant = Grant(subject=Subject(user_id=user_id), object_id=installation_id, role=role)
     await grant_permission(granter, grant, bus=house.bus)
-    signed_in = await sign_in(
-        email, _PASSWORD, passwords=house.passwords, tokens=house.tokens, clock=house.clock
-    )
+    signed_in = await sign_in(email, _PASSWORD, passwords=house.passwords, tokens=house.tokens, clock=house.clock)
     return signed_in.access_token
 
 

@@ -123,7 +123,9 @@ class Client(asyncio.Protocol):
     def _send(self, opcode: int, payload: bytes) -> None:
         assert self._transport is not None
         # A mask of zeros leaves the payload as it is; RFC 6455 §5.3 asks for an unpredictable one against proxies, of which there is none.
-        length = struct.pack("!B", 0x80 | len(payload)) if len(payload) < 126 else struct.pack("!BH", 0xFE, len(payload))
+        length = (
+            struct.pack("!B", 0x80 | len(payload)) if len(payload) < 126 else struct.pack("!BH", 0xFE, len(payload))
+        )
         self._transport.write(bytes([0x80 | opcode]) + length + b"\0\0\0\0" + payload)
 
 
