@@ -42,18 +42,22 @@ async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) 
     slices = _Slices(period, time_dimensions(question))
     found: dict[Group, Tally] = {}
     for first in range(0, len(touching), _BATCH):
-        batch = touching[first : first + _BATCH]
-        stored = await _stored_parts([session.id for session in batch])
-        for session in batch:
-            parts = _parts(session, stored.get(session.id))
-            for since, until, buckets in slices.of(session):
+        batch = [(session, list(slices.of(session))) for session in touching[first : first + _BATCH]]
+        cut = [session.id for session, pieces in batch if not _is_whole(session, pieces)]
+        stored = await _stored_parts(cut)
+        for session, pieces in batch:
+            # Most sessions lie within one slice: their parts add up to their energy, so nobody needs to look at them.
+            is_whole = _is_whole(session, pieces)
+            parts = [] if is_whole else _parts(session, stored.get(session.id))
+            for since, until, buckets in pieces:
                 group = tuple(
                     GroupPart(dimension, bucket=buckets[dimension])
                     if dimension in buckets
                     else GroupPart(dimension, session.ids[dimension])
                     for dimension in question.group_by
                 )
-                energy_wh = sum(part.energy_wh for part in clipped(parts, since, until))
+                inside = sum(part.energy_wh for part in clipped(parts, since, until))
+                energy_wh = session.energy_wh if is_whole else inside
                 found.setdefault(group, Tally()).add(_usage(session, energy_wh, since, until), session.names)
     return found
 
@@ -68,8 +72,10 @@ def touches(start: str, end: str) -> str:
 
 async def energy_inside(sessions: Sequence[SessionRow], since: datetime, until: datetime) -> list[int]:
     """How much energy of each of these ended sessions lies in [since, until), in their order."""
-    stored = await _stored_parts([session.id for session in sessions])
     found = []
+    stored = await _stored_parts(
+        [one.id for one in sessions if one.started_at < since or until < (one.ended_at or one.started_at)]
+    )
     for session in sessions:
         registered_at = session.registered_at or session.started_at
         is_reliable = SessionFlag.CLOCK_UNRELIABLE not in session.flag_set
@@ -84,6 +90,9 @@ async def energy_inside(sessions: Sequence[SessionRow], since: datetime, until: 
             connected_s=0,
             charging_s=0,
         )
+        if since <= touching.start_at and touching.end_at <= until:
+            found.append(touching.energy_wh)
+            continue
         found.append(sum(part.energy_wh for part in clipped(_parts(touching, stored.get(session.id)), since, until)))
     return found
 
@@ -124,6 +133,8 @@ def _session(row: Mapping[str, Any], things: list[UsageDimension]) -> _Touching:
 
 
 async def _stored_parts(session_ids: list[UUID]) -> dict[UUID, list[Part]]:
+    if not session_ids:
+        return {}
     arguments: list[object] = []
     condition = sql.any_of("session_id", session_ids, arguments)
     statement = f"""
@@ -168,6 +179,14 @@ def _usage(session: _Touching, energy_wh: int, since: datetime, until: datetime)
     )
 
 
+_Piece = tuple[datetime, datetime, dict[UsageDimension, Bucket]]
+
+
+def _is_whole(session: _Touching, pieces: Sequence[_Piece]) -> bool:
+    """Whether one slice holds all of the session."""
+    return len(pieces) == 1 and pieces[0][0] <= session.start_at and session.end_at <= pieces[0][1]
+
+
 class _Slices:
     """Where a period's borders, and those of the stretches grouped by, cut a session."""
 
@@ -176,7 +195,7 @@ class _Slices:
         self._dimensions = dimensions
         self._known: dict[UsageDimension, Bucket] = {}
 
-    def of(self, session: _Touching) -> Iterator[tuple[datetime, datetime, dict[UsageDimension, Bucket]]]:
+    def of(self, session: _Touching) -> Iterator[_Piece]:
         """(since, until, buckets) in order; together the part of the session that lies in the period."""
         at = max(session.start_at, self._period.start_at)
         until = min(max(session.end_at, session.start_at + timedelta.resolution), self._period.end_at)

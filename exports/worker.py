@@ -31,6 +31,7 @@ from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_fil
 POLL_S = 1.0
 EXPIRE_EVERY_S = 60.0
 BATCH = 1_000
+_NAMED_IN_FILE = 2
 
 _log = structlog.get_logger(__name__)
 
@@ -201,7 +202,10 @@ def _language(locale: str | None) -> str:
 
 def _file_name(summary: UsageSummary, job: ExportJob) -> str:
     period = summary.period
-    whose = "my-charging" if summary.question.installation_ids is None else " ".join(summary.installation_names)
+    names = summary.installation_names
+    whose = " ".join(names) if len(names) <= _NAMED_IN_FILE else f"{len(names)}-installations"
+    if summary.question.installation_ids is None:
+        whose = "my-charging"
     plain = unicodedata.normalize(
         "NFKD", whose.replace("ø", "o").replace("Ø", "O").replace("æ", "ae").replace("Æ", "Ae")
     )
