@@ -17,6 +17,7 @@ from app.asgi import create_app
 from app.composition import compose
 from app.house import House, open_house
 from app.settings import OperatorError, ServerRole, Settings, local_url
+from app.websockets import DirectWebSocket
 
 GRACE_S = 10
 """How long requests under way may take after the end was asked for."""
@@ -137,7 +138,7 @@ def http_config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=DirectWebSocket,
         ws_per_message_deflate=False,
         ws_max_size=_WEBSOCKET_MESSAGE_LIMIT,
         timeout_graceful_shutdown=GRACE_S,

@@ -5,7 +5,7 @@ clients is the id of their operation, which is written in front of the shared te
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from gql.origins import Origins
 from gql.outbox import Outbox, OverflowedError
 from gql.protocol import PROTOCOL, CloseCode, ClosedError, decoded, identity_of, payload_of, token_of
 
+WRITE_NOW: Final = "lade.write_now"
+"""Extension of an ASGI scope: `(text) → bool` sends a text at once, or says that only `send` can, which may have to wait."""
 INIT_TIMEOUT_S: Final = 10.0
 MAX_OPERATIONS: Final = 50
 _LONGEST_TRUST_S: Final = 60.0
@@ -77,7 +79,14 @@ class SocketEndpoint:
             return
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
         client = scope.get("client")
-        connection = Connection(self._engine, self._audiences, receive, send, address=client[0] if client else "")
+        connection = Connection(
+            self._engine,
+            self._audiences,
+            receive,
+            send,
+            address=client[0] if client else "",
+            write_now=(scope.get("extensions") or {}).get(WRITE_NOW),
+        )
         connection.init_timeout_s = self._init_timeout_s
         self._connections.add(connection)
         self._quiet.clear()
@@ -132,7 +141,16 @@ class Operation:
 class Connection:
     """One client's socket, from its accept to its end."""
 
-    def __init__(self, engine: Engine, audiences: Audiences, receive: Receive, send: Send, *, address: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        audiences: Audiences,
+        receive: Receive,
+        send: Send,
+        *,
+        address: str,
+        write_now: Callable[[str], bool] | None = None,
+    ) -> None:
         self.operations: dict[str, Operation] = {}
         self.init_timeout_s = INIT_TIMEOUT_S
         self._engine = engine
@@ -140,6 +158,8 @@ class Connection:
         self._receive = receive
         self._send = send
         self._address = address
+        self._write_now = write_now
+        self._is_sending = False
         self._outbox = Outbox()
         self._caller: Caller | None = None
         self._token: str | None = None
@@ -165,11 +185,18 @@ class Connection:
             await _quietly(self._send(self._ending.result().message))
 
     def put(self, prefix: str, payload: str = "", *, key: object = None) -> None:
-        """The message is on its way."""
+        """The message is on its way: at once when nothing waits before it, or in its turn."""
+        if self._is_written_now(prefix, payload):
+            return
         try:
             self._outbox.put(prefix, payload, key=key)
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
+
+    def _is_written_now(self, prefix: str, payload: str) -> bool:
+        if self._write_now is None or self._is_sending or self._outbox or self._ending.done():
+            return False
+        return self._write_now(prefix + payload)
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message of the protocol is on its way."""
@@ -222,8 +249,10 @@ class Connection:
     async def _write(self) -> None:
         while True:
             await self._outbox.wait()
+            self._is_sending = True
             while (text := self._outbox.take()) is not None:
                 await self._send({"type": "websocket.send", "text": text})
+            self._is_sending = False
 
     async def _read(self) -> None:
         while True:

@@ -1,0 +1,48 @@
+"""uvicorn's WebSockets, with a way to write a text at once: a message to a thousand followers costs half as much by it."""
+
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import State
+
+from gql.socket import WRITE_NOW
+
+_TEXT: Final = 0x81
+"""FIN and the opcode of a text (RFC 6455 §5.2)."""
+_SHORT, _MEDIUM = 125, 0xFFFF
+"""Longest payloads whose length stands in the frame's second octet, and in two more."""
+
+
+class DirectWebSocket(WebSocketsSansIOProtocol):
+    """One connection; its scope's extension WRITE_NOW is `write_now`."""
+
+    async def run_asgi(self) -> None:
+        """As uvicorn does, with the extension in the scope."""
+        extensions: dict[str, Any] | None = self.scope["extensions"]
+        assert extensions is not None  # noqa: S101  for the type checker: uvicorn has set it
+        extensions[WRITE_NOW] = self.write_now
+        await super().run_asgi()
+
+    def write_now(self, text: str) -> bool:
+        """Whether the text is on its way. If not, nothing happened: the connection is not open, or the client reads too slowly."""
+        if (
+            not self.writable.is_set()
+            or not self.handshake_complete
+            or self.close_sent
+            or self.disconnected
+            or self.conn.state is not State.OPEN
+            or self.conn.extensions
+        ):
+            return False
+        payload = text.encode()
+        self.transport.write(_header(len(payload)) + payload)
+        return True
+
+
+def _header(length: int) -> bytes:
+    """Of an unmasked, unfragmented text frame."""
+    if length <= _SHORT:
+        return bytes((_TEXT, length))
+    if length <= _MEDIUM:
+        return bytes((_TEXT, 126)) + length.to_bytes(2)
+    return bytes((_TEXT, 127)) + length.to_bytes(8)
