@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -58,6 +59,10 @@ class Served:
             core_busy_s=(user + nice + system + irq + soft_irq) / ticks,
             resident_kb=resident * pages // 1024,
         )
+
+    def kill(self) -> None:
+        """It ends without a chance to finish anything (SIGKILL)."""
+        os.kill(self.pid, signal.SIGKILL)
 
     async def executions(self) -> int:
         """How many executions it has made."""
