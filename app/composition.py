@@ -61,7 +61,8 @@ def _devices(house: House, whole: Composition) -> ChargerCommands:
         router = commands_only(bus=house.bus)
         whole.services.append(("charger commands", router.run))
         return router
-    options = DeviceOptions(meter_interval_s=house.settings.meter_interval_s)
+    settings = house.settings
+    options = DeviceOptions(meter_interval_s=settings.meter_interval_s, offline_after_s=settings.offline_after_s)
     devices = DeviceService(secret=house.settings.secret_key, bus=house.bus, clock=house.clock, options=options)
     whole.routes += devices.routes()
     whole.services += devices.services()
@@ -85,6 +86,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands) -> None:
             export_links=links,
             public_url=settings.public_url,
             secret_key=settings.secret_key,
+            is_creation_open=settings.is_creation_open,
         )
     )
     whole.routes += edge.routes()

@@ -1,11 +1,12 @@
 """Work that waits in the database: mails to be sent, and rows whose time is over."""
 
-from datetime import timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
-from domain import offers, outbox
+from domain import idempotency, offers, outbox
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
 from domain.ports import Mail, Mailer
@@ -19,8 +20,18 @@ HOUSEKEEPING_S = 3600.0
 DECISIONS_KEPT = timedelta(days=30)
 DONE_MESSAGES_KEPT = timedelta(days=30)
 
+
 _log = structlog.get_logger(__name__)
 _decoder = msgspec.json.Decoder(Mail)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many rows went away."""
+
+    decisions: int
+    messages: int
+    idempotency_keys: int
 
 
 async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
@@ -54,8 +65,15 @@ async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock) -> Non
 async def keep_house(clock: Clock) -> None:
     """Until cancelled: rows that nobody may ask for any more go away."""
     while True:
-        now = clock.now()
-        forgotten = await offers.forget_decisions(before=now - DECISIONS_KEPT)
-        done = await outbox.forget(before=now - DONE_MESSAGES_KEPT)
-        _log.info("house kept", decisions=forgotten, messages=done)
+        kept = await keep_house_once(clock.now())
+        _log.info("house kept", **asdict(kept))
         await clock.sleep(HOUSEKEEPING_S)
+
+
+async def keep_house_once(now: datetime) -> Forgotten:
+    """Decisions and delivered messages of more than 30 days ago, and idempotency keys of more than 24 hours, are gone."""
+    return Forgotten(
+        decisions=await offers.forget_decisions(before=now - DECISIONS_KEPT),
+        messages=await outbox.forget(before=now - DONE_MESSAGES_KEPT),
+        idempotency_keys=await idempotency.forget_old(now),
+    )

@@ -13,6 +13,8 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 DEFAULT_METER_INTERVAL_S = 10
 """An increase for one car waits for a reading that shows another's reduction: a minute of it is a minute of energy lost."""
+DEFAULT_OFFLINE_AFTER_S = 900
+"""Of silence, before people are told: long enough for a router that restarts, short enough for the same evening."""
 SECRET_KEY_MIN_LENGTH = 32
 """HS256 wants a key at least as long as its digest (RFC 7518 §3.2)."""
 
@@ -66,6 +68,10 @@ class Settings:
     port: int = DEFAULT_PORT
     meter_interval_s: int = DEFAULT_METER_INTERVAL_S
     """How often chargers are asked to send their readings while a car charges."""
+    offline_after_s: int = DEFAULT_OFFLINE_AFTER_S
+    """How long a charger is silent before an alert says that it is offline."""
+    is_creation_open: bool = False
+    """Whether everybody with an account may make installations, or administrators only."""
     log_format: LogFormat = LogFormat.AUTO
     log_level: str = "info"
 
@@ -96,7 +102,9 @@ def load_settings(
         public_url=(_url(env, "LADE_PUBLIC_URL") or local_url(host, port)).rstrip("/"),
         host=host,
         port=port,
-        meter_interval_s=_meter_interval(env),
+        meter_interval_s=_seconds(env, "LADE_METER_INTERVAL_S", DEFAULT_METER_INTERVAL_S, least=1, most=900),
+        offline_after_s=_seconds(env, "LADE_OFFLINE_AFTER_S", DEFAULT_OFFLINE_AFTER_S, least=60, most=86_400),
+        is_creation_open=_yes(env, "LADE_OPEN_INSTALLATIONS"),
         log_format=_log_format(env),
         log_level=_log_level(env),
     )
@@ -151,11 +159,20 @@ def _port(env: Mapping[str, str]) -> int:
     return int(value)
 
 
-def _meter_interval(env: Mapping[str, str]) -> int:
-    text = env.get("LADE_METER_INTERVAL_S") or str(DEFAULT_METER_INTERVAL_S)
-    if not (text.isdecimal() and 1 <= int(text) <= 900):
-        raise OperatorError("LADE_METER_INTERVAL_S must be a whole number of seconds from 1 to 900.")
-    return int(text)
+def _seconds(env: Mapping[str, str], name: str, default: int, *, least: int, most: int) -> int:
+    value = env.get(name)
+    if not value:
+        return default
+    if not value.isdecimal() or not least <= int(value) <= most:
+        raise OperatorError(f"{name} is {value!r}: set it to a whole number of seconds from {least} to {most}.")
+    return int(value)
+
+
+def _yes(env: Mapping[str, str], name: str) -> bool:
+    value = (env.get(name) or "no").lower()
+    if value not in ("yes", "no"):
+        raise OperatorError(f"{name} is {value!r}: set it to yes or no.")
+    return value == "yes"
 
 
 def _log_format(env: Mapping[str, str]) -> LogFormat:

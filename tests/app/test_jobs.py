@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app.jobs import deliver_some
+from app.jobs import Forgotten, deliver_some, keep_house_once
 from app.mail import SmtpMailer, smtp_server
-from domain import outbox, sql
+from domain import idempotency, outbox, sql
 from domain.clock import SystemClock
+from domain.ids import new_id
 from domain.ports import Mail
 from tests.servers import free_port
 
@@ -96,3 +98,18 @@ async def test_an_unreadable_mail_does_not_stop_the_others(mailer: SmtpMailer, i
     assert await deliver_some(mailer, CLOCK)
     assert await deliver_some(mailer, CLOCK)
     assert len(inbox.taken) == 1
+
+
+async def test_the_house_forgets_what_nobody_may_ask_for(mailer: SmtpMailer) -> None:
+    """A key of yesterday and a mail of last month go; what is younger stays."""
+
+    async def done() -> idempotency.Outcome:
+        return idempotency.Outcome("Charger", None)
+
+    await idempotency.once(new_id(), "addCharger", "one", "digest", done, clock=CLOCK)
+    await put_mail()
+    await deliver_some(mailer, CLOCK)
+    now = CLOCK.now()
+    assert await keep_house_once(now + timedelta(hours=23)) == Forgotten(0, 0, 0)
+    assert await keep_house_once(now + timedelta(hours=25)) == Forgotten(0, 0, 1)
+    assert await keep_house_once(now + timedelta(days=31)) == Forgotten(0, 1, 0)

@@ -34,6 +34,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         LADE_PUBLIC_URL="https://lade.example/",
         LADE_HOST=EVERYWHERE,
         LADE_PORT="9000",
+        LADE_METER_INTERVAL_S="60",
+        LADE_OFFLINE_AFTER_S="1800",
+        LADE_OPEN_INSTALLATIONS="Yes",
         LADE_LOG_FORMAT="json",
         LADE_LOG_LEVEL="WARNING",
     )
@@ -47,6 +50,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         public_url="https://lade.example",
         host=EVERYWHERE,
         port=9000,
+        meter_interval_s=60,
+        offline_after_s=1800,
+        is_creation_open=True,
         log_format=LogFormat.JSON,
         log_level="warning",
     )
@@ -87,6 +93,17 @@ def test_a_new_data_folder_is_private(tmp_path: Path) -> None:
         ("LADE_PUBLIC_URL", "lade.example", "LADE_PUBLIC_URL is not a URL that works here"),
         ("LADE_PORT", "http", "LADE_PORT is 'http': set it to a number from 0"),
         ("LADE_PORT", "70000", "LADE_PORT is '70000': set it to a number from 0"),
+        (
+            "LADE_METER_INTERVAL_S",
+            "0",
+            "LADE_METER_INTERVAL_S is '0': set it to a whole number of seconds from 1 to 900.",
+        ),
+        (
+            "LADE_OFFLINE_AFTER_S",
+            "15 min",
+            "LADE_OFFLINE_AFTER_S is '15 min': set it to a whole number of seconds from 60 to 86400.",
+        ),
+        ("LADE_OPEN_INSTALLATIONS", "1", "LADE_OPEN_INSTALLATIONS is '1': set it to yes or no."),
         ("LADE_LOG_FORMAT", "xml", "LADE_LOG_FORMAT is 'xml': set it to auto, console or json."),
         ("LADE_LOG_LEVEL", "loud", "LADE_LOG_LEVEL is 'loud': set it to debug, info, warning or error."),
         ("LADE_SECRET_KEY", "short", "LADE_SECRET_KEY is shorter than 32 characters: make one with"),
