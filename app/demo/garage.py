@@ -38,6 +38,7 @@ OWNER = Person("owner", "owner@example.org", "three fjords by night")
 RESIDENT = Person("resident", "resident@example.org", "seven boats at dawn")
 INSTALLER = Person("installer", "installer@example.org", "nine copper wires")
 ADMINISTRATOR = Person("administrator", "admin@example.org", "one house on a hill")
+RESIDENT_NAME = "Rita Resident"
 SIGN_INS = (OWNER, RESIDENT, INSTALLER, ADMINISTRATOR)
 
 ROTATIONS = (PhaseRotation.RST, PhaseRotation.STR, PhaseRotation.TRS)
@@ -50,6 +51,7 @@ class Space:
 
     charger_id: UUID
     circuit: int
+    name: str
     identity: str
     password: str
     rotation: PhaseRotation
@@ -116,7 +118,7 @@ async def _accounts(passwords: Argon2Passwords, now: datetime) -> dict[Person, U
             "Ada Administrator", ADMINISTRATOR.email, ADMINISTRATOR.password, passwords=passwords, now=now
         )
     }
-    for person, name in ((OWNER, "Ole Owner"), (RESIDENT, "Rita Resident"), (INSTALLER, "Ivar Installer")):
+    for person, name in ((OWNER, "Ole Owner"), (RESIDENT, RESIDENT_NAME), (INSTALLER, "Ivar Installer")):
         found[person] = await create_account(name, person.email, person.password, passwords=passwords, now=now)
     return found
 
@@ -134,11 +136,12 @@ async def _spaces(access: Access, installation_id: UUID, *, secret_key: str, bus
         )
         for place in range(CHARGERS // CIRCUITS):
             number = circuit * (CHARGERS // CIRCUITS) + place + 1
-            identity, rotation = f"DEMO-{number:02d}", ROTATIONS[place % len(ROTATIONS)]
+            name, identity = f"{'ABCD'[circuit]}{place + 1}", f"DEMO-{number:02d}"
+            rotation = ROTATIONS[place % len(ROTATIONS)]
             made = await add_charger(
                 access,
                 circuit_id,
-                name=f"{'ABCD'[circuit]}{place + 1}",
+                name=name,
                 identity=identity,
                 electrical=Electrical(phase_rotation=rotation),
                 secret=secret_key,
@@ -147,7 +150,7 @@ async def _spaces(access: Access, installation_id: UUID, *, secret_key: str, bus
             if made.password is None:
                 raise DomainError(f"The charger {identity} was made without a password.")
             card = f"04DE{number:04d}"
-            spaces.append(Space(made.charger_id, circuit, identity, made.password, rotation, card))
+            spaces.append(Space(made.charger_id, circuit, name, identity, made.password, rotation, card))
     return spaces
 
 
@@ -171,7 +174,7 @@ async def _history(
 
 def _year(spaces: list[Space], *, now: datetime, random: Random) -> Iterator[str]:
     """The lines of a CSV: each resident comes home with their own habits and leaves in the morning."""
-    yield "number;space;person;start;stop;kwh\n"
+    yield "number;charger;name;person;start;stop;kwh\n"
     zone, number = ZoneInfo(ZONE), 0
     first = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=365)
     habits = [(random.uniform(0.2, 0.8), random.uniform(4, 28)) for _ in spaces]
@@ -182,8 +185,8 @@ def _year(spaces: list[Space], *, now: datetime, random: Random) -> Iterator[str
                 start = first + timedelta(days=day, hours=random.uniform(15, 22))
                 stop = start + timedelta(hours=random.uniform(1, 14))
                 kwh = random.uniform(0.3, most_kwh)
-                name = f"Resident {space.identity[-2:]}"
-                yield f"{number};{space.identity};{name};{start:%Y-%m-%d %H:%M};{stop:%Y-%m-%d %H:%M};{kwh:.3f}\n"
+                who = RESIDENT_NAME if space is spaces[0] else f"Resident {space.name}"
+                yield f"{number};{space.identity};{space.name};{who};{start:%Y-%m-%d %H:%M};{stop:%Y-%m-%d %H:%M};{kwh:.3f}\n"
 
 
 MAPPING = {
@@ -211,8 +214,8 @@ MAPPING = {
         "network_type": "TN_3_PHASE",
         "breaker_a": BREAKER_A,
     },
-    "person": {"key": "{space}", "name": "{person}"},
-    "charger": {"key": "{space}", "name": "{space}"},
+    "person": {"key": "{charger}", "name": "{person}"},
+    "charger": {"key": "{charger}", "name": "{name}"},
 }
 
 

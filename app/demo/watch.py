@@ -65,14 +65,6 @@ subscription Exported($export: ID!) {
 }
 """
 
-TOTAL = """
-query Total($installation: ID!, $from: Date!, $to: Date!) {
-  usageSummary(input: {installationIds: [$installation], period: {from: $from, to: $to}, groupBy: [CHARGER]}) {
-    total { sessionCount energyKwh }
-  }
-}
-"""
-
 WAITING = "AWAITING_CURRENT"
 
 

@@ -1,11 +1,25 @@
 """The demo as a stranger runs it: nothing of it outlives it, however it ends."""
 
 import asyncio
+import json
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import openpyxl
+from python_calamine import CalamineWorkbook
+
+from app.database import Database, opened
+from app.demo.garage import OWNER
+from domain import sql
+from domain.access import access_of
+from domain.clock import SystemClock
+from domain.summaries import usage_summary
+from domain.units import kwh
+from domain.usage import UsageQuestion
 from tests.live.house import environment, processes_of
 from tests.servers import free_port
 
@@ -56,3 +70,57 @@ async def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     await process.wait()
     assert await wait_until_gone(tmp_path) == []
+
+
+async def test_the_demo_adds_up(tmp_path: Path) -> None:
+    """Its last line tells of sessions whose Wh are the cars', offers below every breaker, and a workbook like the API."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        DEMO,
+        "demo",
+        "--for",
+        "24",
+        "--port",
+        str(free_port()),
+        env=environment(tmp_path),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    output, trouble = await process.communicate()
+    assert process.returncode == 0, trouble.decode()
+    summary = json.loads(output.decode().splitlines()[-1])
+    assert summary["sessionsEnded"] >= 5
+    assert summary["ledgerWh"] == summary["recordedWh"] > 0
+    assert 0 < summary["peakLineLoadA"] <= summary["breakerA"] == 63
+    assert 0 < summary["worstCircuitRatio"] <= 1
+    assert summary["queuedMax"] >= 1
+    assert summary["decisions"] >= 20
+    assert summary["subscriptionEvents"] >= 100
+    assert (await wait_until_gone(tmp_path)) == []
+    await check_workbook(Path(summary["workbook"]), tmp_path / "demo" / "lade.sqlite3")
+
+
+async def check_workbook(workbook: Path, database: Path) -> None:
+    """Both readers find the totals that the API's own function gives."""
+    now = SystemClock().now()
+    async with opened(Database(sqlite_file=database)):
+        owner = await sql.row("SELECT id FROM users WHERE email = $1", OWNER.email)
+        site = await sql.row("SELECT id FROM installations")
+        assert owner is not None
+        assert site is not None
+        access = await access_of(sql.uuid_of(owner["id"]), now=now)
+        today = now.date()
+        question = UsageQuestion(
+            from_date=today - timedelta(days=370),
+            to_date=today + timedelta(days=2),
+            installation_ids=(sql.uuid_of(site["id"]),),
+        )
+        total = (await usage_summary(access, question)).total
+    rows = CalamineWorkbook.from_path(workbook).get_sheet_by_name("Summary").to_python()
+    last = next(row for row in reversed(rows) if row[0] == "Total")
+    assert (last[1], Decimal(str(last[2]))) == (total.session_count, kwh(total.energy_wh))
+    cells = openpyxl.load_workbook(workbook, read_only=True)["Summary"].iter_rows(values_only=True)
+    same = next(row for row in reversed(list(cells)) if row[0] == "Total")
+    assert (same[1], Decimal(str(same[2]))) == (total.session_count, kwh(total.energy_wh))
