@@ -21,7 +21,7 @@ from app.house import House, open_house
 from app.logs import configure_logs
 from app.serve import http_config, listen
 from app.settings import LogFormat, ServerRole, load_settings
-from bench import orjson_endpoint, plain_subscriptions
+from bench import ocpp_servers, orjson_endpoint, plain_subscriptions
 
 _ROLES = frozenset({ServerRole.API})
 
@@ -61,10 +61,35 @@ async def _orjson(house: House) -> AsyncIterator[Hosted]:
         yield Hosted(routes)
 
 
+@asynccontextmanager
+async def _stored(house: House) -> AsyncIterator[Hosted]:
+    """Chargers come in, and what they say is durable before it is answered."""
+    service = ocpp_servers.stored(house)
+    for name, run in service.services():
+        house.supervisor.run(name, run)
+    yield Hosted(service.routes())
+    await service.close()
+
+
+@asynccontextmanager
+async def _unstored(house: House) -> AsyncIterator[Hosted]:
+    """Chargers come in, and what they say is forgotten."""
+    yield Hosted(ocpp_servers.unstored_routes(house))
+
+
+@asynccontextmanager
+async def _echo(_: House) -> AsyncIterator[Hosted]:
+    """Chargers hear what they say."""
+    yield Hosted(ocpp_servers.echo_routes())
+
+
 SERVERS: Mapping[str, Callable[[House], AbstractAsyncContextManager[Hosted]]] = {
     "ours": _ours,
     "plain": _plain,
     "orjson": _orjson,
+    "chargers": _stored,
+    "chargers unstored": _unstored,
+    "charger echo": _echo,
 }
 
 
