@@ -19,14 +19,13 @@ from uuid import UUID
 
 import uvloop
 
-from app.embedded import EmbeddedValkey
-from app.house import House, open_house
+from app.house import House
 from app.logs import configure_logs
-from app.settings import LogFormat, ServerRole, load_settings
+from app.settings import LogFormat
 from bench.houses import bench_house
 from bench.processes import Served, server, take_cores
-from bench.report import Options, Report, options, percentile
-from bench.site import PEOPLE, Site, make_site
+from bench.report import Options, Report, median, options, percentile
+from bench.site import CHARGERS, Site, make_site
 from bench.sockets import Client, Following, connect
 from domain.events import ChargerStatusChanged
 from domain.roles import OperatingMode
@@ -34,9 +33,12 @@ from gql.ids import global_id
 
 EVENTS_PER_S: Final = 20
 SUBSCRIBERS: Final = 1_000
-_DRAIN_S: Final = 1.0
+SLOW_EVENTS_PER_S: Final = 2
+"""What plain subscriptions can keep up with on one core."""
+ONE, TEN, PLAIN, PLAIN_SLOW = "ours, 1 group", "ours, 10 groups", "plain", "plain at 2/s"
+_DRAIN_S: Final = 2.0
 """How long after the last event deliveries still count."""
-_WARM_EVENTS: Final = 10
+_WARM_S: Final = 1.0
 _MARK: Final = b'"version":'
 
 QUERY: Final = """
@@ -57,12 +59,18 @@ subscription ($installationId: ID!) {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is asked of one server."""
+    """How much is asked of the servers."""
 
     seconds: float
     plain_seconds: float
+    rounds: int
+    is_plain_slow_too: bool = True
+    """Whether plain subscriptions are also shown at a rate that they can keep up with."""
     subscribers: int = SUBSCRIBERS
-    events_per_s: int = EVENTS_PER_S
+
+
+QUICK: Final = Size(seconds=3.0, plain_seconds=2.0, rounds=1, is_plain_slow_too=False)
+FULL: Final = Size(seconds=30.0, plain_seconds=20.0, rounds=5)
 
 
 @dataclass(slots=True)
@@ -106,6 +114,11 @@ class Outcome:
     def per_cpu_s(self) -> float:
         """Deliveries for each CPU second of the server."""
         return len(self.latencies_s) / (self.user_s + self.system_s)
+
+    @property
+    def cpu(self) -> float:
+        """Share of its core that the server took."""
+        return (self.user_s + self.system_s) / self.seconds
 
     @property
     def per_s(self) -> float:
@@ -155,41 +168,60 @@ class Generator:
         )
 
 
-async def measured(
-    served: Served, followings: Sequence[Following], generator: Generator, *, seconds: float, events_per_s: int
-) -> Outcome:
-    """What the server does with these followers and events."""
+@dataclass(slots=True)
+class Stage:
+    """A server with its followers connected."""
+
+    served: Served
+    clients: Sequence[Client]
+    ear: Ear
+    generator: Generator
+    connect_s: float
+    kb_per_connection: float = 0.0
+
+    async def run(self, seconds: float, *, events_per_s: int = EVENTS_PER_S) -> Outcome:
+        """What becomes of the events of that many seconds, until all have arrived or `_DRAIN_S` after the last."""
+        ear, events = self.ear, round(seconds * events_per_s)
+        due = events * len(self.clients)
+        executions = await self.served.executions()
+        ear.published_at.clear()
+        ear.latencies_s.clear()
+        gc.disable()
+        before, begin = self.served.moment(), time.perf_counter()
+        await self.generator.run(ear, count=events, events_per_s=events_per_s)
+        patience = time.perf_counter() + _DRAIN_S
+        while len(ear.latencies_s) < due and time.perf_counter() < patience:  # noqa: ASYNC110  arrivals set no event: each costs
+            await asyncio.sleep(0.02)
+        after, ended, latencies = self.served.moment(), time.perf_counter(), list(ear.latencies_s)
+        gc.enable()
+        return Outcome(
+            due=due,
+            latencies_s=latencies,
+            seconds=ended - begin,
+            user_s=after.user_s - before.user_s,
+            system_s=after.system_s - before.system_s,
+            others=before.others(after, ended - begin),
+            executions_per_event=(await self.served.executions() - executions) / events,
+            kb_per_connection=self.kb_per_connection,
+            connect_s=self.connect_s,
+        )
+
+
+@asynccontextmanager
+async def staged(served: Served, followings: Sequence[Following], generator: Generator) -> AsyncIterator[Stage]:
+    """Inside: all of them follow, and the first events have come through."""
     ear, alone, begin = Ear(), served.moment(), time.perf_counter()
     clients = await connect(served.port, followings, ear.heard)
     connect_s = time.perf_counter() - begin
-    await generator.run(Ear(), count=_WARM_EVENTS, events_per_s=events_per_s)
-    await asyncio.sleep(_DRAIN_S)
-    events, executions = round(seconds * events_per_s), await served.executions()
-    gc.disable()
-    before, begin = served.moment(), time.perf_counter()
-    await generator.run(ear, count=events, events_per_s=events_per_s)
-    await asyncio.sleep(_DRAIN_S)
-    after, ended, latencies = served.moment(), time.perf_counter(), list(ear.latencies_s)
-    gc.enable()
-    executions = await served.executions() - executions
-    hang_up(clients)
-    return Outcome(
-        due=events * len(followings),
-        latencies_s=latencies,
-        seconds=ended - begin,
-        user_s=after.user_s - before.user_s,
-        system_s=after.system_s - before.system_s,
-        others=before.others(after, ended - begin),
-        executions_per_event=executions / events,
-        kb_per_connection=(before.resident_kb - alone.resident_kb) / len(followings),
-        connect_s=connect_s,
-    )
-
-
-def hang_up(clients: Sequence[Client]) -> None:
-    """All of them are gone."""
-    for client in clients:
-        client.hang_up()
+    try:
+        stage = Stage(served, clients, ear, generator, connect_s)
+        warm = await stage.run(_WARM_S, events_per_s=SLOW_EVENTS_PER_S)
+        assert warm.share == 1.0, "not even the first events came through"
+        stage.kb_per_connection = (served.moment().resident_kb - alone.resident_kb) / len(followings)
+        yield stage
+    finally:
+        for client in clients:
+            client.hang_up()
 
 
 def followings(installation_id: str, tokens: Sequence[str | None], count: int) -> list[Following]:
@@ -198,24 +230,90 @@ def followings(installation_id: str, tokens: Sequence[str | None], count: int) -
     return [Following(QUERY, variables, tokens[number % len(tokens)]) for number in range(count)]
 
 
-async def run(size: Size, *, seed: int) -> dict[str, Outcome]:
-    """The outcomes by what was measured."""
+Outcomes = dict[str, list[Outcome]]
+"""By what was measured, one for each round."""
+
+
+async def measured(size: Size, *, seed: int) -> Outcomes:
+    """Every server in its turn, as many rounds as the size says."""
     core = take_cores()
-    outcomes: dict[str, Outcome] = {}
+    outcomes: Outcomes = {}
     with tempfile.TemporaryDirectory(prefix="lade-bench-") as folder:
         async with bench_house(Path(folder)) as (house, environment):
             site = await make_site(house, seed=seed)
             generator = Generator(house, site, seed=seed)
             ours = global_id("Installation", site.installation_id)
-            plain = str(site.installation_id)
-            steps = (
-                ("ours", "ours, one group", followings(ours, site.owner_tokens, size.subscribers), size.seconds),
-                ("ours", "ours, ten groups", followings(ours, site.user_tokens, size.subscribers), size.seconds),
-                ("plain", "plain", followings(plain, [None], size.subscribers), size.plain_seconds),
+            groups = (
+                (ONE, followings(ours, site.owner_tokens, size.subscribers)),
+                (TEN, followings(ours, site.user_tokens, size.subscribers)),
             )
-            for name, title, clients, seconds in steps:
-                async with server(name, core=core, environment=environment) as served:
-                    outcomes[title] = await measured(
-                        served, clients, generator, seconds=seconds, events_per_s=size.events_per_s
-                    )
+            for _ in range(size.rounds):
+                for title, clients in groups:
+                    async with (
+                        server("ours", core=core, environment=environment) as served,
+                        staged(served, clients, generator) as stage,
+                    ):
+                        outcomes.setdefault(title, []).append(await stage.run(size.seconds))
+                clients = followings(str(site.installation_id), [None], size.subscribers)
+                async with (
+                    server("plain", core=core, environment=environment) as served,
+                    staged(served, clients, generator) as stage,
+                ):
+                    if size.is_plain_slow_too:
+                        slow = await stage.run(size.plain_seconds, events_per_s=SLOW_EVENTS_PER_S)
+                        outcomes.setdefault(PLAIN_SLOW, []).append(slow)
+                    outcomes.setdefault(PLAIN, []).append(await stage.run(size.plain_seconds))
     return outcomes
+
+
+def reported(given: Options, size: Size, outcomes: Outcomes) -> Report:
+    """The table, one line for each run, and the figures: medians over the rounds."""
+    sizes = {
+        "subscribers": size.subscribers, "fields": 12, "events/s": EVENTS_PER_S, "chargers": CHARGERS,
+        "seconds": size.seconds, "rounds": size.rounds,
+    }  # fmt: skip
+    columns = (
+        "", "delivered", "per s", "per CPU s", "p50 ms", "p99 ms", "CPU", "others", "runs/event", "kB each", "connect s",
+    )  # fmt: skip
+    report = Report("live_fanout", given, sizes, columns)
+    for title, rounds in outcomes.items():
+        for one in rounds:
+            report.row(
+                title, f"{one.share:.1%}", f"{one.per_s:,.0f}", f"{one.per_cpu_s:,.0f}", one.ms(0.5), one.ms(0.99), f"{one.cpu:.0%}",
+                f"{one.others:.0%}", one.executions_per_event, one.kb_per_connection, one.connect_s,
+            )  # fmt: skip
+    per_cpu_s = {title: median([one.per_cpu_s for one in rounds]) for title, rounds in outcomes.items()}
+    p99_ms = {title: median([one.ms(0.99) for one in rounds]) for title, rounds in outcomes.items()}
+    report.figures.update(
+        deliveries_vs_plain=per_cpu_s[ONE] / per_cpu_s[PLAIN],
+        deliveries_vs_plain_10=per_cpu_s[TEN] / per_cpu_s[PLAIN],
+        deliveries_per_cpu_s=per_cpu_s[ONE],
+        deliveries_per_cpu_s_10=per_cpu_s[TEN],
+        deliveries_per_cpu_s_plain=per_cpu_s[PLAIN],
+        p99_ms_1000=p99_ms[ONE],
+        p99_ms_1000_10=p99_ms[TEN],
+        p99_ms_plain=p99_ms[PLAIN],
+        delivered=min(one.share for one in (*outcomes[ONE], *outcomes[TEN])),
+        delivered_plain=median([one.share for one in outcomes[PLAIN]]),
+        executions_per_event=max(one.executions_per_event for one in outcomes[ONE]),
+        executions_per_event_10=max(one.executions_per_event for one in outcomes[TEN]),
+        kb_per_connection=median([one.kb_per_connection for one in outcomes[ONE]]),
+        others_share_of_core=max(one.others for rounds in outcomes.values() for one in rounds),
+    )
+    if PLAIN_SLOW in p99_ms:
+        report.figures["p99_ms_plain_at_2"] = p99_ms[PLAIN_SLOW]
+    return report
+
+
+def main() -> None:
+    """Measured and shown."""
+    given = options("live_fanout", "1,000 subscribers of live statuses: ours against plain Strawberry subscriptions.")
+    configure_logs(LogFormat.AUTO, "warning")
+    size = QUICK if given.quick else FULL
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcomes = runner.run(measured(size, seed=given.seed))
+    reported(given, size, outcomes).show()
+
+
+if __name__ == "__main__":
+    main()

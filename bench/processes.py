@@ -72,7 +72,7 @@ class Served:
 
 
 def take_cores() -> int | None:
-    """This process keeps the last of its cores to itself; the core for servers, None where there is only one for all."""
+    """The core for servers, while this process stays on another; None where there is only one for all."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         return None
