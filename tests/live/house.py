@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,10 @@ class Portal:
 
     home: Path
     garage: Garage
+    roles: str | None = None
+    """With commas between; None for all of them."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What its operator has set besides the folder."""
     port: int = field(default_factory=free_port)
     process: Process | None = None
 
@@ -39,8 +43,19 @@ class Portal:
         """Where apps go."""
         return f"ws://127.0.0.1:{self.port}/graphql"
 
+    @property
+    def http_url(self) -> str:
+        """Where everything else is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return (self.home / "server.log").read_text()
+
     async def start(self) -> None:
         """It answers."""
+        roles = [] if self.roles is None else ["--roles", self.roles]
         with (self.home / "server.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -49,14 +64,15 @@ class Portal:
                 "serve",
                 "--port",
                 str(self.port),
-                env=environment(self.home),
+                *roles,
+                env={**environment(self.home), **self.settings},
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
             )
         async with asyncio.timeout(STARTS_WITHIN_S):
             while not await answers(self.port):
-                assert self.process.returncode is None, (self.home / "server.log").read_text()[-3000:]
+                assert self.process.returncode is None, self.log[-3000:]
                 await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
@@ -90,14 +106,14 @@ async def answers(port: int) -> bool:
 
 
 @asynccontextmanager
-async def running_portal(home: Path) -> AsyncIterator[Portal]:
-    """Inside: a portal with the demo's garage serves; afterwards it does not."""
-    settings = load_settings(environment(home))
-    database = Database(sqlite_file=settings.data_dir / "lade.sqlite3")
+async def running_portal(home: Path, **settings: str) -> AsyncIterator[Portal]:
+    """Inside: a portal with the demo's garage and these settings serves; afterwards it does not."""
+    secret_key = load_settings(environment(home)).secret_key
+    database = Database(sqlite_file=home / "lade.sqlite3")
     await migrate(database)
     async with opened(database):
-        garage = await make_garage(secret_key=settings.secret_key, now=SystemClock().now(), seed=1)
-    portal = Portal(home, garage)
+        garage = await make_garage(secret_key=secret_key, now=SystemClock().now(), seed=1)
+    portal = Portal(home, garage, settings=settings)
     await portal.start()
     try:
         yield portal
