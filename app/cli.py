@@ -5,10 +5,12 @@ from typing import Any
 import click
 
 from app.commands_admin import create_admin_command
+from app.commands_balance import balance_command
 from app.commands_demo import demo_command
 from app.commands_import import import_sessions_command
 from app.commands_schema import schema_command
 from app.commands_serve import migrate_command, serve_command
+from app.commands_simulate import simulate_command
 from app.logs import configure_logs
 from app.settings import OperatorError, log_settings
 from domain.errors import DomainError, ValidationError
@@ -19,6 +21,8 @@ COMMANDS: tuple[click.Command, ...] = (
     migrate_command,
     create_admin_command,
     import_sessions_command,
+    simulate_command,
+    balance_command,
     schema_command,
 )
 
@@ -51,7 +55,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lade", message="%(prog)s %(version)s")
 def main() -> None:
-    r"""The open portal for EV charging: chargers connect over OCPP, the current is shared, sessions are recorded and reported.
+    """The open portal for EV charging: chargers connect over OCPP, the current is shared, sessions are recorded and reported.
 
     `lade serve` needs nothing: rows are kept in SQLite and events go through an embedded Valkey, both in one folder.
     `lade create-admin` makes the first account. The environment changes what it must:
@@ -64,8 +68,9 @@ def main() -> None:
       LADE_MAIL_FROM     who e-mails come from                           (lade@ the public host)
       LADE_PUBLIC_URL    how people reach this server                    (http://127.0.0.1:8080)
       LADE_SECRET_KEY    signs sign-ins; the same on every host          (made once, in the folder)
-      LADE_HOST, LADE_PORT, LADE_LOG_FORMAT (auto, console, json), LADE_LOG_LEVEL
-    """
+      LADE_HOST, LADE_PORT, LADE_LOG_FORMAT (auto, console, json), LADE_LOG_LEVEL,
+      LADE_METER_INTERVAL_S, LADE_OFFLINE_AFTER_S, LADE_OPEN_INSTALLATIONS: docs/operations.md
+    """  # noqa: D301  click keeps the lines after a backspace as they are
     configure_logs(*log_settings())
 
 

@@ -12,7 +12,7 @@ from domain.clock import SystemClock
 from domain.people import create_administrator
 
 
-@click.command("create-admin")
+@click.command("create-admin", short_help="Make an account for an administrator.")
 @click.option("--name", prompt="Name", help="How the person is called.")
 @click.option("--email", prompt="E-mail", help="The address to sign in with.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")

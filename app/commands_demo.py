@@ -13,7 +13,7 @@ from app.serve import listen
 from app.settings import DEFAULT_HOST, DEFAULT_PORT, OperatorError
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show a garage of 24 chargers, live.")
 @click.option("--for", "for_s", type=click.FloatRange(min=20), help="End after so many seconds.  [until Ctrl-C]")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help=f"Port of the demo's server.  [{DEFAULT_PORT}, else a free one]"

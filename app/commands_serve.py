@@ -30,7 +30,7 @@ class _Roles(click.ParamType[frozenset[ServerRole]]):
         return frozenset(map(ServerRole, names))
 
 
-@click.command("serve")
+@click.command("serve", short_help="Serve people, chargers, the balancer and the jobs.")
 @click.option("--host", help="Address to listen on; 0.0.0.0 for every network.  [LADE_HOST, else 127.0.0.1]")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [LADE_PORT, else 8080]"

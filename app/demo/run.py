@@ -2,9 +2,8 @@
 
 import asyncio
 import shutil
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.demo.portal import Portal, portal_of, sign_in
 from app.demo.screen import screen, welcome
 from app.demo.server import SAMPLE_EVERY_S, Server, server_of
 from app.demo.watch import Live, decision_count, installation_of, recorded_wh, save_workbook, watch
+from app.interruption import until_interrupted
 from app.settings import Settings, load_settings, prepare_data_dir
 from devices.simulator import Fleet, Ledger
 from devices.simulator.plan import ChargerPlan, Habits, Plan
@@ -151,27 +151,13 @@ async def _fleet_on_screen(fleet: Fleet, live: Live, live_s: float | None, conso
     """The fleet's ledger after its day; meanwhile the table is shown where there is a terminal."""
     ends_s = None if live_s is None else CLOCK.monotonic() + live_s
     day = asyncio.create_task(fleet.run(duration_s=live_s), name="demo-fleet")
-    with _until_interrupted(fleet), Screen(console=console, auto_refresh=False, transient=True) as shown:
+    with until_interrupted(fleet.stop), Screen(console=console, auto_refresh=False, transient=True) as shown:
         while not day.done():
             if console.is_terminal:
                 left_s = None if ends_s is None else ends_s - CLOCK.monotonic()
                 shown.update(screen(live, breaker_a=BREAKER_A, left_s=left_s), refresh=True)
             await asyncio.wait([day], timeout=REFRESH_S)
     return day.result()
-
-
-@contextmanager
-def _until_interrupted(fleet: Fleet) -> Iterator[None]:
-    """Inside: Ctrl-C and SIGTERM end the fleet's day in order, so that its last sessions are recorded."""
-    loop = asyncio.get_running_loop()
-    told = (signal.SIGINT, signal.SIGTERM)
-    for one in told:
-        loop.add_signal_handler(one, fleet.stop)
-    try:
-        yield
-    finally:
-        for one in told:
-            loop.remove_signal_handler(one)
 
 
 def _summary(garage: Garage, ledger: Ledger, live: Live, *, recorded: int, decisions: int, workbook: Path) -> Summary:
