@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 from tortoise.transactions import in_transaction
@@ -142,8 +143,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (open_key) DO 
 """
 
 
-async def open_alert(connector: Connector, fault: Fault, *, now: datetime) -> list[Event]:
-    """There is an open alert of that kind; where it is new, its mails are in the outbox."""
+async def open_alert(
+    connector: Connector, fault: Fault, *, now: datetime, since: datetime | None = None
+) -> list[Event]:
+    """There is an open alert of that kind; where it is new, its mails are in the outbox. `since`: when it began, if before now."""
     place = connector.place
     severity = SEVERITIES.get(fault.kind, Severity.ERROR)
     recent = await sql.row(
@@ -173,7 +176,7 @@ async def open_alert(connector: Connector, fault: Fault, *, now: datetime) -> li
     alert_id = sql.uuid_of(made["id"])
     connector.warnings_changed = True
     if severity is not Severity.INFO and occurrences < DAMPED_FROM:
-        await _write_mails(connector, alert_id, fault.kind, now)
+        await _write_mails(connector, alert_id, fault.kind, now=now, since=since or now)
     return [AlertChanged(alert_id=alert_id, installation_id=place.installation_id, charger_id=place.charger_id)]
 
 
@@ -190,17 +193,22 @@ async def resolve(connector: Connector, alert: OpenAlert, *, now: datetime) -> E
     return AlertChanged(alert_id=alert.id, installation_id=place.installation_id, charger_id=place.charger_id)
 
 
-async def _write_mails(connector: Connector, alert_id: UUID, kind: AlertKind, now: datetime) -> None:
-    """One mail to each owner of the installation or the charger who has an address."""
+async def _write_mails(
+    connector: Connector, alert_id: UUID, kind: AlertKind, *, now: datetime, since: datetime
+) -> None:
+    """One mail to each owner of the installation or the charger who has an address; times are those of the place."""
     place = connector.place
+    began = since.astimezone(ZoneInfo(place.time_zone))
     subject = f"{place.installation_name}: {place.charger_name} {_SUBJECTS.get(kind, 'reports a fault')}"
     for row in await sql.rows(_OWNERS, Role.OWNER, place.installation_id, place.charger_id, now):
         text = (
             f"Hello {row['name']},\n\n{WORDS.get(kind, 'The charger reports a fault.')}\n\n"
             f"Charger: {place.charger_name}\nInstallation: {place.installation_name}\n"
-            f"Since: {now:%Y-%m-%d %H:%M} UTC\n"
+            f"Since: {began:%Y-%m-%d %H:%M %Z}\n"
         )
-        mail = Mail(to=row["email"], subject=subject, text=text, message_id=f"alert-{alert_id}-{row['id']}@lade")
+        # RFC 5322 §3.6.4; short enough that the header is not folded.
+        message_id = f"<{alert_id.hex}.{sql.uuid_of(row['id']).hex[-12:]}@lade>"
+        mail = Mail(to=row["email"], subject=subject, text=text, message_id=message_id)
         await outbox.put(MAIL, msgspec.json.encode(mail).decode(), now=now)
 
 
@@ -219,7 +227,7 @@ ORDER BY u.email
 """
 
 _SILENT = """
-SELECT c.id FROM chargers c JOIN stations s ON s.id = c.station_id JOIN installations i ON i.id = c.installation_id
+SELECT c.id, s.last_seen_at FROM chargers c JOIN stations s ON s.id = c.station_id JOIN installations i ON i.id = c.installation_id
 WHERE c.removed_at IS NULL AND c.is_enabled AND i.is_active AND NOT s.is_connected AND s.last_seen_at <= $1
   AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.charger_id = c.id AND a.kind = $2 AND a.state <> $3)
 ORDER BY c.id LIMIT 500
@@ -235,10 +243,12 @@ async def check_silence(*, now: datetime, portal_started_at: datetime, offline_a
         found = await sql.rows(_SILENT, silent_since, AlertKind.CHARGER_OFFLINE, AlertState.RESOLVED)
         if not found:
             return []
-        connectors = await live.of_chargers([sql.uuid_of(row["id"]) for row in found])
+        last_seen = {sql.uuid_of(row["id"]): sql.instant_of(row["last_seen_at"]) for row in found}
+        connectors = await live.of_chargers(list(last_seen))
         events: list[Event] = []
         for connector in connectors:
-            events += await open_alert(connector, Fault(AlertKind.CHARGER_OFFLINE, None, None), now=now)
+            silent = Fault(AlertKind.CHARGER_OFFLINE, None, None)
+            events += await open_alert(connector, silent, now=now, since=last_seen[connector.place.charger_id])
         return [*events, *await live.write(connectors)]
 
 

@@ -109,7 +109,7 @@ class ChargerCommands(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One e-mail in plain text, to one address."""
+    """One e-mail in plain text, to one address. `message_id` is in angle brackets (RFC 5322 §3.6.4), the same at every attempt."""
 
     to: str
     subject: str

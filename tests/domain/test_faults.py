@@ -1,6 +1,7 @@
 """Alerts: opened once, resolved, mailed in the same transaction, damped."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -111,7 +112,9 @@ async def test_silence_opens_an_alert_and_the_return_resolves_it(rig: Rig) -> No
     opened = await check_silence(now=at(15), portal_started_at=begun, offline_after_s=900)
     assert [type(one) for one in opened] == [AlertChanged, ChargerStatusChanged]
     assert await check_silence(now=at(16), portal_started_at=begun, offline_after_s=900) == []
-    assert [mail.subject for mail in await mails()] == ["Fjordveien garage: Space 1 is offline"]
+    (mail,) = await mails()
+    assert mail.subject == "Fjordveien garage: Space 1 is offline"
+    assert mail.text.endswith(f"Since: {gone.astimezone(ZoneInfo('Europe/Oslo')):%Y-%m-%d %H:%M} CET\n")
     made = await connected(rig.station_id, process="p1", protocol="ocpp1.6", now=at(20))
     alert = await Alert.get()
     assert (alert.kind, alert.state, alert.resolved_at) == (AlertKind.CHARGER_OFFLINE, AlertState.RESOLVED, at(20))
