@@ -36,6 +36,17 @@ async def test_queries_and_mutations_run_here_too(world: World, town: Town) -> N
             assert await client.hear() == {"id": "1", "type": "complete"}
 
 
+async def test_any_server_of_sockets_will_do(bus: RedisBus, town: Town) -> None:
+    """Where texts cannot be written at once they go the common way, in the same order."""
+    world = World(bus, writes_now=False)
+    async with world.signed_in(await world.token(town.people["OWNER of installation"])) as client:
+        client.subscribe(FOLLOW, target=installation(town.site.id))
+        kinds = [(await client.hear())["payload"]["data"]["chargerStatus"]["kind"] for _ in range(3)]
+        assert kinds == ["SNAPSHOT", "SNAPSHOT", "READY"]
+        client.tell({"type": "ping"})
+        assert await client.hear() == {"type": "pong"}
+
+
 async def test_a_wrong_operation_is_one_error_and_not_the_end(world: World) -> None:
     """The connection goes on."""
     async with world.signed_in(None) as client:

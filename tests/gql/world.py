@@ -23,6 +23,7 @@ from gql.context import Ports
 from gql.edge import PATH, Edge
 from gql.ids import global_id
 from gql.protocol import PROTOCOL
+from gql.socket import WRITE_NOW
 from tests.factories import NOW
 from tests.fakes import NothingSent, PlainPasswords
 
@@ -72,6 +73,8 @@ class World:
     points_per_minute: int = 100_000
     heartbeat_s: float = 25.0
     init_timeout_s: float = 10.0
+    writes_now: bool = True
+    """Whether the server of sockets has the extension WRITE_NOW, as ours does."""
     tokens: SignedTokens = field(default_factory=lambda: SignedTokens(SECRET))
 
     def __post_init__(self) -> None:
@@ -124,7 +127,7 @@ class World:
         self, *, headers: tuple[tuple[str, str], ...] = (), protocol: str = PROTOCOL
     ) -> AsyncIterator["Socket"]:
         """A WebSocket to the edge."""
-        client = Socket(self.app, headers=headers, protocol=protocol)
+        client = Socket(self.app, headers=headers, protocol=protocol, writes_now=self.writes_now)
         try:
             yield client
         finally:
@@ -141,7 +144,9 @@ class World:
 class Socket:
     """An ASGI WebSocket, from the client's side."""
 
-    def __init__(self, app: Starlette, *, headers: tuple[tuple[str, str], ...], protocol: str) -> None:
+    def __init__(
+        self, app: Starlette, *, headers: tuple[tuple[str, str], ...], protocol: str, writes_now: bool = True
+    ) -> None:
         self.closed: tuple[int, str] | None = None
         self.accepted: str | None = None
         self.is_reading = asyncio.Event()
@@ -158,6 +163,7 @@ class Socket:
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
             "subprotocols": [protocol],
             "client": ("127.0.0.1", 1),
+            "extensions": {WRITE_NOW: self._write_now} if writes_now else {},
         }
         self._to_server.put_nowait({"type": "websocket.connect"})
         self._task = asyncio.create_task(self._serve(app(scope, self._to_server.get, self._send)))
@@ -168,6 +174,11 @@ class Socket:
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         await self.is_reading.wait()
         self._to_client.put_nowait(message)
+
+    def _write_now(self, text: str) -> bool:
+        if self.is_reading.is_set():
+            self._to_client.put_nowait({"type": "websocket.send", "text": text})
+        return self.is_reading.is_set()
 
     def tell(self, message: Any) -> None:
         """The client sends this: JSON, or a text as it is."""

@@ -1,0 +1,75 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+
+from app.serve import http_config, listen
+from gql.socket import WRITE_NOW
+
+PATIENCE_S = 10.0
+FAR_TOO_MANY = 10_000
+
+
+@asynccontextmanager
+async def served(then: Callable[[Callable[[str], bool]], None]) -> AsyncIterator[str]:
+    """A server that accepts a socket and hands its `write_now` over."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        then(scope["extensions"][WRITE_NOW])
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(http_config(app))
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"ws://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 0xFFFF, 0x10000, 300_000])
+async def test_texts_of_every_length_arrive_as_they_were_written(length: int) -> None:
+    """A text written at once arrives whole, whatever the form of its frame's length."""
+    texts = [("æ" * length)[:length], "the next"]
+
+    def write(write_now: Callable[[str], bool]) -> None:
+        assert write_now(texts[0])
+        write_now(texts[1])
+
+    async with asyncio.timeout(PATIENCE_S), served(write) as url, connect(url) as client:
+        assert await client.recv() == texts[0]
+
+
+async def test_nothing_is_written_to_one_who_does_not_read() -> None:
+    """Once the connection's buffer is full a text is declined, and what was taken arrives in order."""
+    taken: list[int] = []
+
+    def write(write_now: Callable[[str], bool]) -> None:
+        for number in range(FAR_TOO_MANY):
+            if not write_now(f"{number:08}" * 1_000):
+                return
+            taken.append(number)
+
+    async with asyncio.timeout(PATIENCE_S), served(write) as url, connect(url) as client:
+        first = await client.recv()
+        assert 0 < len(taken) < FAR_TOO_MANY
+        assert [first, *[await client.recv() for _ in taken[1:]]] == [f"{number:08}" * 1_000 for number in taken]
+
+
+async def test_nothing_is_written_to_one_who_has_gone() -> None:
+    """After the client has closed, a text is declined."""
+    writers: list[Callable[[str], bool]] = []
+    async with asyncio.timeout(PATIENCE_S), served(writers.append) as url:
+        async with connect(url) as client:
+            await client.ping()
+            assert writers[0]("hello")
+            assert await client.recv() == "hello"
+        assert not writers[0]("are you there?")
