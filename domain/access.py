@@ -217,6 +217,29 @@ class Access:
         granted = self.granting_condition("seen_p", arguments)
         return f"({own} OR EXISTS (SELECT 1 FROM permissions seen_p WHERE seen_p.user_id = {alias}.id AND {granted}))"  # noqa: S608
 
+    def cards_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `charge_cards`: one's own, those of sessions one sees, and, for an owner of an installation, those of
+        people who hold something there now; appends to `arguments`.
+        """
+        if self.is_administrator:
+            return "1 = 1"
+        if self.actor is None:
+            return "1 = 0"
+        arguments.extend((self.actor.user_id, self.now))
+        own, now = f"{alias}.user_id = ${len(arguments) - 1}", f"${len(arguments)}"
+        owned = sql.any_of("seen_p.installation_id", self._installations_with(OWNERS), arguments)
+        held = (
+            f"SELECT 1 FROM permissions seen_p WHERE seen_p.user_id = {alias}.user_id AND {owned}"  # noqa: S608
+            f" AND seen_p.revoked_at IS NULL AND (seen_p.valid_to IS NULL OR seen_p.valid_to > {now})"
+        )
+        sessions = self.sessions_condition("seen_s", arguments)
+        # A session is its card holder's: so it is found among theirs, which an index lists.
+        used = (
+            f"SELECT 1 FROM charge_sessions seen_s WHERE seen_s.user_id = {alias}.user_id"  # noqa: S608
+            f" AND seen_s.card_id = {alias}.id AND {sessions}"
+        )
+        return f"({own} OR EXISTS ({held}) OR EXISTS ({used}))"
+
     def charger_details_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `chargers`: those of which more is seen than who may only charge needs; appends to `arguments`."""
         if self.is_administrator:

@@ -26,6 +26,7 @@ from domain.errors import (
 from domain.events import CommandChanged, InstallationChanged
 from domain.ids import new_id
 from domain.models import ChargeSession, Command
+from domain.people import PersonKey
 from domain.ports import EventBus
 from domain.roles import CommandAction, CommandState, OperatingMode, Role, SessionState
 
@@ -44,14 +45,6 @@ class Dispatch(Protocol):
     def send_soon(self, command_id: UUID) -> None:
         """The command will be sent, by a task of the dispatcher's own; returns at once."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class PersonKey:
-    """A person by one of their names."""
-
-    user_id: UUID | None = None
-    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,14 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonKey:
+    """A person by one of their names."""
+
+    user_id: UUID | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PersonRow:
     """A person as one other person may see them: `email` is None for those who know them from a session only."""
 

@@ -163,8 +163,7 @@ def _visible_users(access: Access, ids: Sequence[UUID], arguments: list[object])
 
 def _visible_cards(access: Access, ids: Sequence[UUID], arguments: list[object]) -> str:
     listed = sql.any_of("k.id", ids, arguments)
-    visible = access.user_contacts_condition("u", arguments)
-    return f"SELECT k.id FROM charge_cards k JOIN users u ON u.id = k.user_id WHERE {listed} AND {visible}"  # noqa: S608
+    return f"SELECT k.id FROM charge_cards k WHERE {listed} AND {access.cards_condition('k', arguments)}"  # noqa: S608
 
 
 def _visible_circuits(access: Access, ids: Sequence[UUID], arguments: list[object]) -> str:

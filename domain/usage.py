@@ -63,7 +63,10 @@ def check_question(question: UsageQuestion) -> None:
     where = question.where
     if where.min_energy_wh is not None and where.min_energy_wh < 0:
         problems.append(FieldProblem(("where", "minEnergyKwh"), "The minimum energy is 0 or more."))
-    if any(len(ids or ()) > MAX_FILTER_IDS for ids in (where.charger_ids, where.user_ids, where.charge_card_ids)):
+    if any(
+        len(ids or ()) > MAX_FILTER_IDS
+        for ids in (where.charger_ids, where.user_ids, where.charge_card_ids, where.circuit_ids)
+    ):
         problems.append(FieldProblem(("where",), f"A list in a filter has at most {MAX_FILTER_IDS} ids."))
     if problems:
         raise ValidationError(*problems)

@@ -21,7 +21,7 @@ from domain.history_import import HistoryImport
 from domain.history_links import link
 from domain.history_mapping import Rejection, mapping_of
 from domain.installations import Address, create_installation
-from domain.people import create_account, create_administrator
+from domain.people import PersonKey, create_account, create_administrator
 from domain.permissions import Grant, Subject, grant_permission
 from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role
 from domain.units import PhaseAmps
@@ -232,4 +232,4 @@ async def _rights(
         user_id = by_key[f"{SOURCE}:{space.identity}"]
         grant = Grant(subject=Subject(user_id=user_id), object_id=installation_id, role=Role.USER)
         await grant_permission(access, grant, bus=bus)
-        await register_charge_card(access, number=space.card, name="Blue tag", user_id=user_id)
+        await register_charge_card(access, number=space.card, name="Blue tag", person=PersonKey(user_id=user_id))

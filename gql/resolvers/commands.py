@@ -8,8 +8,9 @@ from uuid import UUID
 from domain import commands
 from domain.charger_views import ChargerRow
 from domain.command_views import CommandRow, commands_page
-from domain.commands import PersonKey, Target
+from domain.commands import Target
 from domain.pages import Page, PageRequest
+from domain.people import PersonKey
 from domain.roles import Unset
 from domain.units import wh
 from gql import ids

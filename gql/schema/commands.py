@@ -8,7 +8,7 @@ import strawberry
 
 from domain.charger_views import chargers_by_ids
 from domain.command_views import CommandRow, commands_by_ids
-from domain.commands import PersonKey
+from domain.people import PersonKey
 from domain.roles import CommandAction, CommandState
 from domain.sessions import sessions_by_ids
 from gql import ids

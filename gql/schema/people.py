@@ -8,9 +8,9 @@ from strawberry.types.info import Info
 
 from domain.people import PersonRow, SignedIn, people_by_ids
 from gql.context import Context
+from gql.resolvers import cards, people
 from gql.resolvers import commands as command_resolvers
 from gql.resolvers import exports as export_resolvers
-from gql.resolvers import people
 from gql.resolvers import sessions as session_resolvers
 from gql.schema.commands import Command
 from gql.schema.connections import Connection, UncountedConnection
@@ -30,6 +30,7 @@ from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 from gql.schema.usage import usage_of_viewer
 
 if TYPE_CHECKING:
+    from gql.schema.cards import ChargeCard
     from gql.schema.permissions import Permission
 
 
@@ -39,6 +40,11 @@ class User(Node):
 
     name: str
     email: str | None = strawberry.field(description="Null for those who know the person from a session only.")
+
+
+async def _charge_cards(root: Any, info: Info[Context, Any]) -> Any:
+    del root
+    return await cards.cards_of_viewer(info.context)
 
 
 @strawberry.type(description="Who is asking.")
@@ -60,6 +66,11 @@ class Viewer:
         description="The viewer's own charge history, on every charger.",
     )
     usage_summary = usage_of_viewer()
+    charge_cards = resolved(
+        _charge_cards,
+        list[Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")]],
+        description="The viewer's own, oldest first; at most 100.",
+    )
     commands = connection(
         command_resolvers.commands_of_viewer,
         UncountedConnection[Command],

@@ -23,6 +23,7 @@ from gql.ids import global_id
 from gql.rows import RowExecutor, mark_leaf
 from gql.schema import (
     balancing,
+    cards,
     chargers,
     circuits,
     commands,
@@ -48,6 +49,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *circuits.NODES,
     *chargers.NODES,
     *permissions.NODES,
+    *cards.NODES,
     *balancing.NODES,
     *sessions.NODES,
     *commands.NODES,
@@ -70,6 +72,7 @@ QUERIES: Final[tuple[type, ...]] = (
 MUTATIONS: Final[tuple[type, ...]] = (
     people.PeopleMutations,
     permissions.PermissionMutations,
+    cards.CardMutations,
     installations.InstallationMutations,
     circuits.CircuitMutations,
     chargers.ChargerMutations,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import strawberry
 from strawberry.types.info import Info
 
+from domain.card_views import cards_by_ids
 from domain.charger_views import chargers_by_ids
 from domain.filters import Condition
 from domain.installation_views import installations_by_ids
@@ -25,6 +26,7 @@ from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
 
 if TYPE_CHECKING:
+    from gql.schema.cards import ChargeCard
     from gql.schema.chargers import Charger
     from gql.schema.installations import Installation
     from gql.schema.people import User
@@ -83,6 +85,9 @@ class ChargeSession(Node):
         description="The driver. Null when nobody was identified.",
     )
     user_name: str | None
+    charge_card: Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")] | None = related(
+        cards_by_ids, lambda row: row.card_id, description="The card that began it; null once it is removed."
+    )
     card_name: str | None
     authorized_at: datetime | None
     started_at: datetime = strawberry.field(description="Plugged in and accepted.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
+from domain.card_views import cards_by_ids
 from domain.charger_views import chargers_by_ids
 from domain.circuit_views import circuits_by_ids
 from domain.installation_views import installations_by_ids
@@ -24,6 +25,7 @@ from gql.schema.quantities import Money
 from gql.schema.sessions import whole_wh
 
 if TYPE_CHECKING:
+    from gql.schema.cards import ChargeCard
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
     from gql.schema.installations import Installation
@@ -167,6 +169,9 @@ class UsageRow:
     )
     user: Annotated["User", strawberry.lazy("gql.schema.people")] | None = related(
         people_by_ids, lambda row: row.id_of(UsageDimension.USER)
+    )
+    charge_card: Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")] | None = related(
+        cards_by_ids, lambda row: row.id_of(UsageDimension.CHARGE_CARD)
     )
     start_at: datetime | None = strawberry.field(
         description="A time bucket's instants: tell apart the two hours 02 of an autumn night."

@@ -11,7 +11,6 @@ from domain.access import Access
 from domain.command_dispatch import CommandDispatcher
 from domain.command_views import commands_by_ids, commands_page
 from domain.commands import (
-    PersonKey,
     Target,
     pause_charging,
     restart_charger,
@@ -35,6 +34,7 @@ from domain.events import CommandChanged, InstallationChanged
 from domain.ids import new_id
 from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Command, Offer, Permission
 from domain.pages import PageRequest
+from domain.people import PersonKey
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, Restart, StartCharging, StopCharging, Unlock
 from domain.roles import CommandAction, CommandState, OperatingMode, SessionState
 from tests import factories

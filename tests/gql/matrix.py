@@ -6,6 +6,7 @@ People are those of `tests.factories.PEOPLE`, and `not signed in`. Adding a fiel
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from domain.ids import new_id
 from domain.models import ChargerStatus, Export
@@ -110,6 +111,10 @@ async def _revoke(town: Town) -> Mapping[str, Any]:
     return {"permissionId": permission_id(invited)}
 
 
+async def _register_card(_town: Town) -> Mapping[str, Any]:
+    return {"number": uuid4().hex[:16]}
+
+
 async def _command(town: Town) -> Mapping[str, Any]:
     await ChargerStatus.all().update(is_online=True, mode=OperatingMode.AWAITING_AUTHORIZATION)
     return {"chargerId": charger_id(town.charger_id)}
@@ -177,6 +182,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
     "grantPermission": MutationRow(_grant, CHARGER_OWNERS | ADMINISTRATOR),
     "revokePermission": MutationRow(_revoke, CHARGER_OWNERS | ADMINISTRATOR, seen=CHARGER_OWNERS | ADMINISTRATOR),
+    "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE)),
     "startCharging": MutationRow(_command, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
     "pauseCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "resumeCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
