@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from app.health import health_routes
 from app.house import House
 from app.jobs import deliver_mails, keep_house
+from app.metrics import watch_devices, watch_edge
 from app.settings import ServerRole
 from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
@@ -64,6 +65,7 @@ def _devices(house: House, whole: Composition) -> ChargerCommands:
     settings = house.settings
     options = DeviceOptions(meter_interval_s=settings.meter_interval_s, offline_after_s=settings.offline_after_s)
     devices = DeviceService(secret=house.settings.secret_key, bus=house.bus, clock=house.clock, options=options)
+    watch_devices(house.metrics, devices)
     whole.routes += devices.routes()
     whole.services += devices.services()
     whole.closers.append(devices.close)
@@ -89,6 +91,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands) -> None:
             is_creation_open=settings.is_creation_open,
         )
     )
+    watch_edge(house.metrics, edge)
     whole.routes += edge.routes()
     whole.routes += export_routes(links, folder=settings.exports_dir, clock=house.clock)
 

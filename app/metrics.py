@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 
 from app.redis_bus import RedisBus
 from app.supervisor import ServiceState, Supervisor
+from devices.service import DeviceService
+from gql.edge import Edge
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -69,5 +71,42 @@ def watch_services(registry: CollectorRegistry, supervisor: Supervisor) -> None:
             crashes.add_metric([name], health.crashes)
         yield running
         yield crashes
+
+    registry.register(ReadAtScrape(read))
+
+
+def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
+    """The registry tells how many stations are connected, what they said, and what was wrong with it."""
+
+    def read() -> Iterator[Metric]:
+        yield GaugeMetricFamily("lade_stations_connected", "Stations connected here.", value=devices.connected_count)
+        counts = devices.ingest_counts
+        for name, text, value in (
+            ("reports", "Reports of chargers that were stored.", counts.reports),
+            ("batches", "Transactions that they were stored in.", counts.batches),
+            ("reports_refused", "Reports that were refused for good.", counts.refused),
+            ("reports_unavailable", "Reports not stored because the database was away.", counts.unavailable),
+            ("reports_unpublished", "Reports stored whose events the bus did not take.", counts.unpublished),
+        ):
+            yield CounterMetricFamily(f"lade_ingest_{name}", text, value=value)
+        oddities = CounterMetricFamily(
+            "lade_ocpp_oddities", "What was wrong with frames and upgrades.", labels=["what"]
+        )
+        for what, count in devices.counts.items():
+            oddities.add_metric([what], count)
+        yield oddities
+
+    registry.register(ReadAtScrape(read))
+
+
+def watch_edge(registry: CollectorRegistry, edge: Edge) -> None:
+    """The registry tells how many people and programs follow something live."""
+
+    def read() -> Iterator[Metric]:
+        counts = edge.counts
+        yield GaugeMetricFamily(
+            "lade_graphql_connections", "WebSockets of people and programs.", value=counts.connections
+        )
+        yield GaugeMetricFamily("lade_graphql_operations", "Operations that they follow.", value=counts.operations)
 
     registry.register(ReadAtScrape(read))

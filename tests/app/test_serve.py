@@ -62,6 +62,9 @@ async def test_a_server_that_is_well_says_so(database_location: Database, redis_
         figures = (await client.get("/metrics")).text
         assert "\nlade_bus_gaps_total 0.0\n" in figures
         assert '\nlade_service_running{service="mail"} 1.0\n' in figures
+        assert "\nlade_stations_connected 0.0\n" in figures
+        assert "\nlade_ingest_reports_total 0.0\n" in figures
+        assert "\nlade_graphql_connections 0.0\n" in figures
 
 
 async def test_a_lost_bus_is_told_and_found_again(sqlite_template: Path, tmp_path: Path) -> None:
