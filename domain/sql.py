@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -121,7 +122,13 @@ def for_update() -> str:
 
 def uuid_of(value: Any) -> UUID:
     """An id as it came from a row."""
-    return value if isinstance(value, UUID) else UUID(str(value))
+    return value if isinstance(value, UUID) else _read_uuid(str(value))
+
+
+@lru_cache(maxsize=4096)
+def _read_uuid(text: str) -> UUID:
+    # The rows of a list name the same few installations and chargers again and again; reading one takes a microsecond.
+    return UUID(text)
 
 
 def optional_uuid_of(value: Any) -> UUID | None:
