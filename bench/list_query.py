@@ -157,6 +157,7 @@ def reported(given: Options, rounds: int, contenders: Sequence[Contender]) -> Re
     report.figures.update(
         vs_orjson_endpoint=ours.ms / bare.ms,
         vs_orjson_endpoint_signed_in=ours.ms / signed_in.ms,
+        cpu_vs_orjson_endpoint=ours.cpu_s / bare.cpu_s,
         ms_per_1000=ours.ms,
         ms_per_1000_orjson=bare.ms,
         ms_per_1000_orjson_signed_in=signed_in.ms,
