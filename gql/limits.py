@@ -54,11 +54,16 @@ class _Amount:
     variable: str | None = None
     default: int | None = None
 
-    def of(self, variables: Mapping[str, Any]) -> int | None:
+    def of(self, variables: Mapping[str, Any], node: FieldNode) -> int | None:
         if self.variable is None:
             return self.number
         value = variables.get(self.variable, self.default)
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        # Variables are only coerced when the operation runs, which is after this.
+        raise _refused(f"The variable `${self.variable}` must be a whole number from 1 to {MAX_PAGE}.", node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class _PagedField:
     inner: "Reach"
 
     def objects(self, variables: Mapping[str, Any]) -> int:
-        first, last = self.first.of(variables), self.last.of(variables)
+        first, last = self.first.of(variables, self.node), self.last.of(variables, self.node)
         if (first is None) == (last is None):
             raise _refused(
                 f"`{self.node.name.value}` needs either `first` or `last`, from 1 to {MAX_PAGE}: it is a list in pages.",
