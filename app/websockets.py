@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
@@ -17,10 +18,20 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     """One connection; its scope's extension WRITE_NOW is `write_now`."""
 
     async def run_asgi(self) -> None:
-        """As uvicorn does, with the extension in the scope."""
+        """As uvicorn does, with the extension in the scope, and without a complaint about a refused upgrade."""
         extensions: dict[str, Any] | None = self.scope["extensions"]
         assert extensions is not None  # noqa: S101  for the type checker: uvicorn has set it
         extensions[WRITE_NOW] = self.write_now
+        application: Any = self.app
+
+        async def quiet_when_refused(scope: Scope, receive: Receive, send: Send) -> None:
+            await application(scope, receive, send)
+            if self.initial_response is not None and self.close_sent:
+                # A refusal was written whole. uvicorn would log an error for each: a charger with a wrong password
+                # comes back every minute.
+                self.handshake_complete = True
+
+        self.app = quiet_when_refused
         await super().run_asgi()
 
     def write_now(self, text: str) -> bool:

@@ -4,8 +4,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from app.serve import http_config, listen
 from gql.socket import WRITE_NOW
@@ -25,6 +26,13 @@ async def served(then: Callable[[Callable[[str], bool]], None]) -> AsyncIterator
         while (await receive())["type"] != "websocket.disconnect":
             pass
 
+    async with serving(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """A server of that application, at this address."""
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(http_config(app))
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -73,3 +81,26 @@ async def test_nothing_is_written_to_one_who_has_gone() -> None:
             assert writers[0]("hello")
             assert await client.recv() == "hello"
         assert not writers[0]("are you there?")
+
+
+async def test_a_refused_upgrade_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Who may not come in gets status and words; nothing about it is logged as an error, unlike an application that says nothing."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if scope["path"] == "/refused":
+            await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"Who are you?"})
+
+    async with asyncio.timeout(PATIENCE_S), serving(refuse) as url:
+        assert await refusal(f"{url}/refused") == (401, b"Who are you?")
+        assert caplog.records == []
+        assert (await refusal(f"{url}/silent"))[0] == 500
+        assert [one.levelname for one in caplog.records] == ["ERROR"]
+
+
+async def refusal(url: str) -> tuple[int, bytes]:
+    """What the client is told."""
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(url)
+    return caught.value.response.status_code, bytes(caught.value.response.body)
