@@ -145,7 +145,8 @@ async def against_echo(
             await one_round(served, load, seconds=_SETTLE_S)
         for _ in range(size.rounds):
             for name, (served, load) in loads.items():
-                rounds[name].append(await one_round(served, load, seconds=size.seconds))
+                with load.awake():
+                    rounds[name].append(await one_round(served, load, seconds=size.seconds))
     return rounds
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from devices.greeting import greet
@@ -27,17 +28,19 @@ _AWAY = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE)
 _log = structlog.get_logger(__name__)
 
 
-class StarletteSocket:
-    """A link's socket over Starlette's."""
+class AsgiSocket:
+    """A link's socket. Frames go past Starlette, whose WebSocket looks at every one of them once more."""
 
-    __slots__ = ("_websocket",)
+    __slots__ = ("_receive", "_send", "_websocket")
 
-    def __init__(self, websocket: WebSocket) -> None:
+    def __init__(self, websocket: WebSocket, receive: Receive, send: Send) -> None:
         self._websocket = websocket
+        self._receive = receive
+        self._send = send
 
     async def receive_frame(self) -> str | bytes | None:
         """The next frame; None when the charger is gone."""
-        message = await self._websocket.receive()
+        message = await self._receive()
         if message["type"] != "websocket.receive":
             return None
         text: str | bytes | None = message.get("text")
@@ -46,8 +49,8 @@ class StarletteSocket:
     async def send_frame(self, text: str) -> None:
         """The frame is on its way. ConnectionError when the charger is gone."""
         try:
-            await self._websocket.send_text(text)
-        except (WebSocketDisconnect, RuntimeError) as error:
+            await self._send({"type": "websocket.send", "text": text})
+        except (OSError, RuntimeError) as error:
             raise ConnectionError("the charger is gone") from error
 
     async def close(self, code: int, reason: str) -> None:
@@ -96,10 +99,11 @@ class Endpoint:
 
     def routes(self) -> list[BaseRoute]:
         """Where chargers connect."""
-        return [WebSocketRoute("/ocpp/{identity}", self.serve, name="ocpp")]
+        return [WebSocketRoute("/ocpp/{identity}", self, name="ocpp")]
 
-    async def serve(self, websocket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection from the upgrade to its end."""
+        websocket = WebSocket(scope, receive, send)
         identity: str = websocket.path_params["identity"]
         login = await self._login(websocket, identity)
         if isinstance(login, Refusal):
@@ -114,7 +118,7 @@ class Endpoint:
         except _AWAY:
             await self._refuse(websocket, identity, COME_BACK)
             return
-        await self._serve(websocket, identity, protocol, made)
+        await self._serve(websocket, AsgiSocket(websocket, receive, send), protocol, made)
 
     async def _login(self, websocket: WebSocket, identity: str) -> Login | Refusal:
         given = basic_credentials(websocket.headers.get("authorization"))
@@ -140,9 +144,10 @@ class Endpoint:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await websocket.send_denial_response(response)
 
-    async def _serve(self, websocket: WebSocket, identity: str, protocol: str, made: Connected) -> None:
+    async def _serve(self, websocket: WebSocket, socket: AsgiSocket, protocol: str, made: Connected) -> None:
+        identity: str = websocket.path_params["identity"]
         link = Link(
-            StarletteSocket(websocket),
+            socket,
             self.shared,
             identity=identity,
             station_id=made.station_id,

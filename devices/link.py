@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import operator
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -41,6 +42,8 @@ GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
 
 ENDED = DeviceAnswer(DeviceVerdict.OFFLINE, "the connection ended")
 
+_NOTHING_REPORTED = Outcome()
+_is_done = operator.methodcaller("done")
 _ANSWERED_FIRST = {AnswerKind.BOOT, AnswerKind.HEARTBEAT, AnswerKind.STATUS}
 
 _log = structlog.get_logger(__name__)
@@ -86,6 +89,15 @@ class _Calling:
     answer: "asyncio.Future[DeviceAnswer]"
 
 
+class _Begun(msgspec.Struct, frozen=True):
+    """A call whose reports are handed in and that is still to be answered."""
+
+    message_id: str
+    received: Received | Refused
+    outcomes: "Sequence[asyncio.Future[Outcome]]"
+    """To be waited for."""
+
+
 class Link:
     """A connection. `run` reads until it ends; everything else happens in tasks that end with it."""
 
@@ -94,6 +106,7 @@ class Link:
         "_answer_id",
         "_calling",
         "_calls",
+        "_hearing",
         "_is_closed",
         "_mailbox",
         "_room",
@@ -132,6 +145,7 @@ class Link:
         self.connected_at: datetime = shared.clock.now()
         self.heard_at: datetime = self.connected_at
         self.offset = ClockOffset()
+        self._hearing = Hearing(self.connected_at)
         self.booted = asyncio.Event()
         self._socket = socket
         self._shared = shared
@@ -149,9 +163,7 @@ class Link:
     async def run(self) -> None:
         """Until the charger or we close; afterwards no task of this link runs and every call of ours has its answer."""
         try:
-            while (text := await self._socket.receive_frame()) is not None:
-                self.heard_at = self._shared.clock.now()
-                await self._take(frames.parse(text))
+            await self._guarded(self._read())
         finally:
             self._is_closed = True
             for task in list(self._tasks):
@@ -179,34 +191,56 @@ class Link:
         # A link may end before the work began; then nobody else would close it.
         task.add_done_callback(lambda _: work.close())
 
-    async def _take(self, frame: frames.Frame) -> None:
-        match frame:
-            case Call():
-                await self._queue(frame)
-            case CallResult() | CallError():
-                self._take_answer(frame)
-            case Malformed():
-                self._shared.counts["malformed"] += 1
-                if frame.message_id is not None:
-                    await self._send(frames.encode_error(frame.message_id, frame.code, frame.description))
+    async def _read(self) -> None:
+        while (text := await self._socket.receive_frame()) is not None:
+            self.heard_at = self._shared.clock.now()
+            match frames.parse(text):
+                case Call() as call:
+                    await self._queue(call)
+                case CallResult() | CallError() as answer:
+                    self._take_answer(answer)
+                case Malformed() as frame:
+                    self._shared.counts["malformed"] += 1
+                    if frame.message_id is not None:
+                        await self._send(frames.encode_error(frame.message_id, frame.code, frame.description))
 
     async def _queue(self, call: Call) -> None:
-        if len(self._mailbox) >= MAILBOX:
+        """The call is answered if nothing has to be waited for; else a task does it, and later ones wait in the mailbox."""
+        if self._working and len(self._mailbox) >= MAILBOX:
             self._room = asyncio.Event()
             await self._room.wait()
-        self._mailbox.append(call)
-        if not self._working:
-            self._working = True
-            self.spawn(self._work())
+        if self._working:
+            self._mailbox.append(call)
+        elif not self._is_closed:
+            begun = self._begin(call)
+            if all(map(_is_done, begun.outcomes)):
+                await self._finish(begun)
+            else:
+                self._working = True
+                self.spawn(self._work(begun))
 
-    async def _work(self) -> None:
-        """Every message in the mailbox is answered, in order."""
+    async def _work(self, begun: "_Begun") -> None:
+        await self._guarded(self._catch_up(begun))
+
+    async def _catch_up(self, begun: "_Begun") -> None:
+        """What was begun is answered, then every message in the mailbox, in order."""
         try:
+            await self._finish(begun)
             while self._mailbox and not self._is_closed:
-                await self._handle(self._mailbox.popleft())
+                await self._finish(self._begin(self._mailbox.popleft()))
                 if self._room is not None and len(self._mailbox) <= MAILBOX // 2:
                     self._room.set()
                     self._room = None
+        finally:
+            self._working = False
+            if self._room is not None:
+                self._room.set()
+                self._room = None
+
+    async def _guarded(self, work: Coroutine[object, object, None]) -> None:
+        """The work; where it fails the link is closed."""
+        try:
+            await work
         except UnavailableError:
             await self.close(TRY_AGAIN_LATER, "The database is away; keep your messages and come back.")
         except ConnectionError:
@@ -215,30 +249,40 @@ class Link:
             # A defect of ours in one message must not leave a socket that looks alive and answers nothing.
             _log.exception("a link failed", identity=self.identity)
             await self.close(INTERNAL, "Something went wrong here.")
-        finally:
-            self._working = False
-            if self._room is not None:
-                self._room.set()
-                self._room = None
 
-    async def _handle(self, call: Call) -> None:
-        received = self.adapter.receive(call.action, call.payload, received_at=self._shared.clock.now())
+    def _begin(self, call: Call) -> "_Begun":
+        """What was said is handed in."""
+        received = self.adapter.receive(call.action, call.payload, received_at=self.heard_at)
         if isinstance(received, Refused):
             self._shared.counts["refused"] += 1
-            await self._send(frames.encode_error(call.message_id, received.code, received.description))
-            return
+            return _Begun(call.message_id, received, ())
         for leniency in received.leniencies:
             self._shared.counts[f"leniency {leniency}"] += 1
-        reports = self._reports(received)
-        if received.answer_kind in _ANSWERED_FIRST:
-            await self._send(frames.encode_result(call.message_id, self._at_once(received)))
-            for report in reports:
-                self._shared.ingestor.submit(report)
-            if received.answer_kind is AnswerKind.BOOT:
-                self.booted.set()
+        outcomes = [self._shared.ingestor.submit(report) for report in self._reports(received)]
+        return _Begun(call.message_id, received, () if received.answer_kind in _ANSWERED_FIRST else outcomes)
+
+    async def _finish(self, begun: "_Begun") -> None:
+        """The call is answered, where it matters as soon as what was said is durable."""
+        received, outcome = begun.received, _NOTHING_REPORTED
+        if isinstance(received, Refused):
+            await self._send(frames.encode_error(begun.message_id, received.code, received.description))
             return
-        outcomes = [await one for one in [self._shared.ingestor.submit(report) for report in reports]]
-        await self._answer_call(call, received, outcomes)
+        for number, one in enumerate(begun.outcomes):
+            found = await one
+            if found.refusal is not None:
+                await self._refuse(begun.message_id, found.refusal)
+                return
+            if number == 0:
+                outcome = found
+        await self._send(frames.encode_result(begun.message_id, self._answer_to(received, outcome)))
+        if received.answer_kind is AnswerKind.BOOT:
+            self.booted.set()
+
+    async def _refuse(self, message_id: str, refusal: str) -> None:
+        if refusal == STALE:
+            await self.close(POLICY, STALE)
+        else:
+            await self._send(frames.encode_error(message_id, ErrorCode.INTERNAL_ERROR, refusal))
 
     def _reports(self, received: Received) -> list[Report]:
         for observation in received.observations:
@@ -246,37 +290,23 @@ class Link:
                 self.offset.learn(
                     observation.charger_time, observation.received_at, is_periodic=isinstance(observation, Metered)
                 )
-        hearing = Hearing(self.connected_at, self.offset.value)
-        return [Report(self.station_id, self.epoch, hearing, one) for one in received.observations]
+        offset = self.offset.value
+        if offset != self._hearing.offset:
+            self._hearing = Hearing(self.connected_at, offset)
+        return [Report(self.station_id, self.epoch, self._hearing, one) for one in received.observations]
 
-    def _at_once(self, received: Received) -> msgspec.Struct:
-        now = self._shared.clock.now()
-        match received.answer_kind:
-            case AnswerKind.BOOT:
-                return self.adapter.boot(
-                    BootVerdict.ACCEPTED, now=now, interval_s=self._shared.settings.heartbeat_interval_s
-                )
-            case AnswerKind.HEARTBEAT:
-                return self.adapter.heartbeat(now=now)
-        return self.adapter.acknowledge(received.action)
-
-    async def _answer_call(self, call: Call, received: Received, outcomes: list[Outcome]) -> None:
-        refusal = next((one.refusal for one in outcomes if one.refusal is not None), None)
-        if refusal == STALE:
-            await self.close(POLICY, STALE)
-            return
-        if refusal is not None:
-            await self._send(frames.encode_error(call.message_id, ErrorCode.INTERNAL_ERROR, refusal))
-            return
-        outcome = outcomes[0] if outcomes else Outcome()
+    def _answer_to(self, received: Received, outcome: Outcome) -> msgspec.Struct:
         match received.answer_kind:
             case AnswerKind.AUTHORIZE:
-                answer = self.adapter.authorize(outcome.decision)
+                return self.adapter.authorize(outcome.decision)
             case AnswerKind.START:
-                answer = self.adapter.started(outcome.transaction_id or "0", outcome.decision)
-            case _:
-                answer = self.adapter.acknowledge(received.action)
-        await self._send(frames.encode_result(call.message_id, answer))
+                return self.adapter.started(outcome.transaction_id or "0", outcome.decision)
+            case AnswerKind.BOOT:
+                interval_s = self._shared.settings.heartbeat_interval_s
+                return self.adapter.boot(BootVerdict.ACCEPTED, now=self._shared.clock.now(), interval_s=interval_s)
+            case AnswerKind.HEARTBEAT:
+                return self.adapter.heartbeat(now=self._shared.clock.now())
+        return self.adapter.acknowledge(received.action)
 
     async def _send(self, text: str) -> None:
         if self._is_closed:

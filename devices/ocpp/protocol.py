@@ -43,8 +43,7 @@ class BootVerdict(StrEnum):
     REJECTED = "Rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """An understood message. `leniencies` names what had to be forgiven, each once."""
 
     action: str

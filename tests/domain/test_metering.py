@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from app.database import Database
@@ -87,7 +88,7 @@ async def test_a_session_without_samples_has_estimated_intervals(rig: Rig) -> No
 async def test_the_same_start_twice_is_one_session(rig: Rig) -> None:
     """A retry of a start gets the same transaction id, in the same batch or later."""
     observation = SessionStarted(charger_time=at(0), received_at=at(0), evse=1, id_token=CARD, meter_start_wh=7)
-    result = await rig.say(observation, replace(observation, received_at=at(1)))
+    result = await rig.say(observation, msgspec.structs.replace(observation, received_at=at(1)))
     again = await rig.start(at(0), meter=7, received=at(9))
     assert [one.transaction_id for one in (*result.outcomes, again)] == ["1", "1", "1"]
     assert len(await rig.sessions()) == 1
@@ -457,7 +458,7 @@ async def test_one_bad_report_does_not_take_the_others_along(rig: Rig) -> None:
     """A report that the database refuses is refused alone; its neighbours in the batch are stored."""
     await rig.start(at(0), meter=0)
     good = Metered(charger_time=at(1), received_at=at(1), evse=1, transaction_id="1", samples=(reading(50, at(1)),))
-    bad = replace(good, samples=(reading(2**70, at(2)),))
+    bad = msgspec.structs.replace(good, samples=(reading(2**70, at(2)),))
     result = await rig.say(bad, good)
     assert [one.refusal is None for one in result.outcomes] == [False, True]
     assert (await rig.session()).energy_wh == 50

@@ -1,12 +1,14 @@
 """OCPP 1.6 messages of a charger as they really come: every field may be absent, texts have any length, enumerations any value."""
 
+from typing import Literal
+
 import msgspec
 
 Text = str | int | float | None
 """Some firmware writes numbers where the standard has text."""
 
 
-class Lenient(msgspec.Struct, rename="camel", gc=False):
+class Lenient(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """All fields default to None: absent and null are the same."""
 
 
@@ -72,6 +74,44 @@ class MeterValues(Lenient):
     connector_id: int | None = None
     transaction_id: int | None = None
     meter_value: list[MeterValue] | None = None
+
+
+class PlainValue(Lenient):
+    """A sampled value as the standard has it, of those that we read."""
+
+    value: str
+    context: (
+        Literal[
+            "Interruption.Begin", "Interruption.End", "Other", "Sample.Clock", "Sample.Periodic", "Transaction.Begin",
+            "Transaction.End", "Trigger",
+        ]
+        | None
+    ) = None  # fmt: skip
+    format: Literal["Raw"] | None = None
+    measurand: (
+        Literal[
+            "Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage", "SoC", "Current.Offered"
+        ]
+        | None
+    ) = None  # fmt: skip
+    phase: Literal["L1", "L2", "L3", "L1-N", "L2-N", "L3-N"] | None = None
+    location: Literal["Outlet"] | None = None
+    unit: Literal["Wh", "kWh", "W", "kW", "VA", "kVA", "A", "V", "Percent"] | None = None
+
+
+class PlainMeterValue(Lenient):
+    """Values of one instant."""
+
+    timestamp: str
+    sampled_value: list[PlainValue]
+
+
+class PlainMeterValues(Lenient):
+    """MeterValues without anything to forgive. Most are like this; what it does not fit is read as MeterValues."""
+
+    connector_id: int
+    meter_value: list[PlainMeterValue]
+    transaction_id: int | None = None
 
 
 class StopTransaction(Lenient):

@@ -5,10 +5,11 @@ from datetime import datetime
 
 import msgspec
 
+from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.leniency import Leniency, Names, Reader, clean, instant, register_wh
 from devices.ocpp.protocol import AnswerKind
 from devices.ocpp.v16 import incoming
-from devices.ocpp.v16.samples import samples
+from devices.ocpp.v16.samples import plain_samples, samples
 from domain.observations import (
     AnyObservation,
     Booted,
@@ -16,6 +17,7 @@ from domain.observations import (
     FirmwareReported,
     Heard,
     Metered,
+    Sample,
     SessionEnded,
     SessionStarted,
     StatusReported,
@@ -62,6 +64,7 @@ _AUTHORIZE = Reader(incoming.Authorize)
 _STATUS = Reader(incoming.StatusNotification)
 _START = Reader(incoming.StartTransaction)
 _METER = Reader(incoming.MeterValues)
+_PLAIN_METER = msgspec.json.Decoder(incoming.PlainMeterValues)
 _STOP = Reader(incoming.StopTransaction)
 _PROGRESS = Reader(incoming.Progress)
 
@@ -143,8 +146,17 @@ def _start(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyOb
 
 
 def _meter(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
-    message = _METER.read(payload, names)
-    found = samples(message.meter_value, names)
+    message: incoming.MeterValues | incoming.PlainMeterValues
+    found: tuple[Sample, ...] | None
+    try:
+        message = _PLAIN_METER.decode(payload)
+        found = plain_samples(message.meter_value, names)
+    except UNREADABLE:
+        found = None
+    if found is None:
+        names.clear()
+        message = _METER.read(payload, names)
+        found = samples(message.meter_value, names)
     metered = Metered(
         charger_time=next((sample.at for sample in reversed(found) if sample.at is not None), None),
         received_at=received_at,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from devices.ocpp.leniency import Leniency, Names, clean, instant, number, register_wh
-from devices.ocpp.v16.incoming import MeterValue, SampledValue
+from devices.ocpp.leniency import HUGE_WH, LARGEST_NUMBER, Leniency, Names, clean, instant, number, register_wh
+from devices.ocpp.v16.incoming import MeterValue, PlainMeterValue, SampledValue
 from domain.observations import Sample
 
 DEFAULT_CONTEXT = "Sample.Periodic"
@@ -138,6 +138,75 @@ def samples(values: list[MeterValue] | None, names: Names) -> tuple[Sample, ...]
         at = instant(value.timestamp, names)
         found += (draft.sample(at) for draft in _drafts(value.sampled_value or (), names))
     return tuple(found)
+
+
+_REGISTER, _POWER, _CURRENTS, _VOLTAGES, _SOC, _OFFERED, _PLACES = 0, 1, slice(2, 5), slice(5, 8), 8, 9, 10
+
+_PLAIN: dict[tuple[str | None, str | None, str | None], tuple[int, float]] = {
+    **{
+        (measurand, None, unit): (_REGISTER, WH_PER_UNIT[unit or "Wh"])
+        for measurand in (None, DEFAULT_MEASURAND)
+        for unit in (None, *WH_PER_UNIT)
+    },
+    **{("Power.Active.Import", None, unit): (_POWER, W_PER_UNIT[unit or "W"]) for unit in (None, *W_PER_UNIT)},
+    **{
+        (measurand, phase, unit): (places.start + TERMINALS[phase], 1.0)
+        for measurand, places, usual in (("Current.Import", _CURRENTS, "A"), ("Voltage", _VOLTAGES, "V"))
+        for phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
+        for unit in (None, usual)
+    },
+    **{("SoC", None, unit): (_SOC, 1.0) for unit in (None, "Percent")},
+    **{("Current.Offered", None, unit): (_OFFERED, 1.0) for unit in (None, "A")},
+}
+"""Measurand, phase and unit that need no kindness → where the value belongs, and its scale."""
+
+
+def plain_samples(values: list[PlainMeterValue], names: Names) -> tuple[Sample, ...] | None:
+    """As `samples`, three times cheaper; None where something has to be read with care after all."""
+    found: list[Sample] = []
+    for value in values:
+        sample = _plain(value, names)
+        if sample is None:
+            return None
+        found.append(sample)
+    return tuple(found)
+
+
+def _plain(taken: PlainMeterValue, names: Names) -> Sample | None:
+    values = taken.sampled_value
+    if not values:
+        return None
+    context = values[0].context
+    found: list[float | None] = [None] * _PLACES
+    try:
+        for value in values:
+            index, scale = _PLAIN[value.measurand, value.phase, value.unit]
+            reading = float(value.value)
+            if found[index] is not None or value.context != context or not -LARGEST_NUMBER < reading < LARGEST_NUMBER:
+                return None
+            found[index] = reading * scale
+    except (KeyError, ValueError):
+        return None
+    return _of_places(found, context or DEFAULT_CONTEXT, instant(taken.timestamp, names))
+
+
+def _of_places(found: list[float | None], context: str, at: datetime | None) -> Sample | None:
+    """The sample; None for a register that has to be forgiven something."""
+    reading, register_wh = found[_REGISTER], None
+    if reading is not None:
+        register_wh = round(reading)
+        if register_wh != reading or abs(register_wh) > HUGE_WH:
+            return None
+    return Sample(
+        at=at,
+        context=context,
+        register_wh=register_wh,
+        power_w=found[_POWER],
+        currents=(found[2], found[3], found[4]),
+        voltages=(found[5], found[6], found[7]),
+        soc_percent=found[_SOC],
+        offered_a=found[_OFFERED],
+    )
 
 
 def _drafts(values: list[SampledValue] | tuple[()], names: Names) -> list[_Draft]:
