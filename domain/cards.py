@@ -36,7 +36,7 @@ async def register_charge_card(
     actor = access.signed_in()
     problems = Problems()
     normalised = normalised_card_number(number)
-    # Upper case makes ASCII of some letters that are none (ß, ſ): that would be another card.
+    # Upper case makes ASCII of some letters that are none (ß, the long s): that would be another card.
     if not (number.isascii() and _NUMBER.fullmatch(normalised)):
         problems.add("number", "A card number has 4 to 20 letters and digits, as the charger reads it.")
     shown_name = problems.text("name", name, most=_NAME_LENGTH) if name is not None else "Card"
