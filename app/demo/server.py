@@ -50,8 +50,14 @@ class Server:
 async def server_of(settings: Settings, *, port: int, log: Path) -> AsyncIterator[Server]:
     """Inside: a server on that port with those settings' folder answers. Enter it in the main thread (see with_parent)."""
     with log.open("wb") as output:
+        # A session of its own, so that Ctrl-C at the terminal reaches the demo only and the last cars find their server.
         process = await asyncio.create_subprocess_exec(
-            *_command(settings.host, port), env=_environment(settings), stdin=DEVNULL, stdout=PIPE, stderr=output
+            *_command(settings.host, port),
+            env=_environment(settings),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         await _answers(process, settings.host, port, log)

@@ -1,8 +1,11 @@
 """The demo as a stranger runs it: nothing of it outlives it, however it ends."""
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
+import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from datetime import timedelta
@@ -29,7 +32,7 @@ GONE_WITHIN_S = 10.0
 
 
 async def begun(home: Path) -> Process:
-    """A demo whose server answers and whose table would be on the screen."""
+    """A demo, in a process group as at a terminal, whose server answers and whose table would be on the screen."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -41,8 +44,9 @@ async def begun(home: Path) -> Process:
         str(free_port()),
         env=environment(home),
         stdin=DEVNULL,
-        stdout=DEVNULL,
+        stdout=PIPE,
         stderr=PIPE,
+        start_new_session=True,
     )
     assert process.stderr is not None
     async with asyncio.timeout(APPEARS_WITHIN_S):
@@ -69,6 +73,33 @@ async def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
     assert list(processes_of(tmp_path))
     process.send_signal(signal.SIGKILL)
     await process.wait()
+    assert await wait_until_gone(tmp_path) == []
+
+
+async def wait_for_a_car(database: Path) -> None:
+    """Returns when a charge goes on."""
+    for _ in range(int(APPEARS_WITHIN_S * 10)):
+        if charges(database):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("no car has come")
+
+
+def charges(database: Path) -> int:
+    """How many go on now."""
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as rows:
+        return int(rows.execute("SELECT COUNT(*) FROM charge_sessions WHERE state = 'ACTIVE'").fetchone()[0])
+
+
+async def test_ctrl_c_at_the_terminal_ends_the_demo_in_order(tmp_path: Path) -> None:
+    """The terminal tells the whole group; all the same the last cars are recorded, and the summary is said."""
+    process = await begun(tmp_path)
+    await wait_for_a_car(tmp_path / "demo" / "lade.sqlite3")
+    os.killpg(process.pid, signal.SIGINT)
+    output, trouble = await process.communicate()
+    assert process.returncode == 0, trouble.decode()
+    summary = json.loads(output.decode().splitlines()[-1])
+    assert summary["ledgerWh"] == summary["recordedWh"]
     assert await wait_until_gone(tmp_path) == []
 
 
