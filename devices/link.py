@@ -43,6 +43,7 @@ GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
 ENDED = DeviceAnswer(DeviceVerdict.OFFLINE, "the connection ended")
 
 _NOTHING_REPORTED = Outcome()
+_ACKNOWLEDGED = {AnswerKind.METER, AnswerKind.STATUS, AnswerKind.STOP, AnswerKind.OTHER}
 _is_done = operator.methodcaller("done")
 _ANSWERED_FIRST = {AnswerKind.BOOT, AnswerKind.HEARTBEAT, AnswerKind.STATUS}
 
@@ -296,6 +297,8 @@ class Link:
         return [Report(self.station_id, self.epoch, self._hearing, one) for one in received.observations]
 
     def _answer_to(self, received: Received, outcome: Outcome) -> msgspec.Struct:
+        if received.answer_kind in _ACKNOWLEDGED:
+            return self.adapter.acknowledge(received.action)
         match received.answer_kind:
             case AnswerKind.AUTHORIZE:
                 return self.adapter.authorize(outcome.decision)

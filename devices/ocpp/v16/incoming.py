@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Text = str | int | float | None
 """Some firmware writes numbers where the standard has text."""
@@ -77,33 +78,44 @@ class MeterValues(Lenient):
 
 
 class PlainValue(Lenient):
-    """A sampled value as the standard has it, of those that we read."""
+    """A sampled value as the standard has it, of those that we read; decoded loosely, so that the text of a number is a number."""
 
-    value: str
+    value: float
     context: (
         Literal[
-            "Interruption.Begin", "Interruption.End", "Other", "Sample.Clock", "Sample.Periodic", "Transaction.Begin",
-            "Transaction.End", "Trigger",
+            "Interruption.Begin",
+            "Interruption.End",
+            "Other",
+            "Sample.Clock",
+            "Sample.Periodic",
+            "Transaction.Begin",
+            "Transaction.End",
+            "Trigger",
         ]
-        | None
-    ) = None  # fmt: skip
-    format: Literal["Raw"] | None = None
+        | UnsetType
+    ) = UNSET
+    format: Literal["Raw"] | UnsetType = UNSET
     measurand: (
         Literal[
-            "Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage", "SoC", "Current.Offered"
+            "Energy.Active.Import.Register",
+            "Power.Active.Import",
+            "Current.Import",
+            "Voltage",
+            "SoC",
+            "Current.Offered",
         ]
-        | None
-    ) = None  # fmt: skip
-    phase: Literal["L1", "L2", "L3", "L1-N", "L2-N", "L3-N"] | None = None
-    location: Literal["Outlet"] | None = None
-    unit: Literal["Wh", "kWh", "W", "kW", "VA", "kVA", "A", "V", "Percent"] | None = None
+        | UnsetType
+    ) = UNSET
+    phase: Literal["L1", "L2", "L3", "L1-N", "L2-N", "L3-N"] | UnsetType = UNSET
+    location: Literal["Outlet"] | UnsetType = UNSET
+    unit: Literal["Wh", "kWh", "W", "kW", "VA", "kVA", "A", "V", "Percent"] | UnsetType = UNSET
 
 
 class PlainMeterValue(Lenient):
-    """Values of one instant."""
+    """Values of one instant, still to be decoded: list[PlainValue]."""
 
     timestamp: str
-    sampled_value: list[PlainValue]
+    sampled_value: msgspec.Raw
 
 
 class PlainMeterValues(Lenient):

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.leniency import HUGE_WH, LARGEST_NUMBER, Leniency, Names, clean, instant, number, register_wh
-from devices.ocpp.v16.incoming import MeterValue, PlainMeterValue, SampledValue
+from devices.ocpp.v16.incoming import MeterValue, PlainMeterValue, PlainValue, SampledValue
 from domain.observations import Sample
 
 DEFAULT_CONTEXT = "Sample.Periodic"
@@ -142,23 +146,27 @@ def samples(values: list[MeterValue] | None, names: Names) -> tuple[Sample, ...]
 
 _REGISTER, _POWER, _CURRENTS, _VOLTAGES, _SOC, _OFFERED, _PLACES = 0, 1, slice(2, 5), slice(5, 8), 8, 9, 10
 
-_PLAIN: dict[tuple[str | None, str | None, str | None], tuple[int, float]] = {
+_PLAIN: dict[tuple[str | UnsetType, str | UnsetType, str | UnsetType], tuple[int, float]] = {
+    **{(measurand, UNSET, UNSET): (_REGISTER, 1.0) for measurand in (UNSET, DEFAULT_MEASURAND)},
     **{
-        (measurand, None, unit): (_REGISTER, WH_PER_UNIT[unit or "Wh"])
-        for measurand in (None, DEFAULT_MEASURAND)
-        for unit in (None, *WH_PER_UNIT)
+        (measurand, UNSET, unit): (_REGISTER, scale)
+        for measurand in (UNSET, DEFAULT_MEASURAND)
+        for unit, scale in WH_PER_UNIT.items()
     },
-    **{("Power.Active.Import", None, unit): (_POWER, W_PER_UNIT[unit or "W"]) for unit in (None, *W_PER_UNIT)},
+    ("Power.Active.Import", UNSET, UNSET): (_POWER, 1.0),
+    **{("Power.Active.Import", UNSET, unit): (_POWER, scale) for unit, scale in W_PER_UNIT.items()},
     **{
         (measurand, phase, unit): (places.start + TERMINALS[phase], 1.0)
         for measurand, places, usual in (("Current.Import", _CURRENTS, "A"), ("Voltage", _VOLTAGES, "V"))
         for phase in ("L1", "L2", "L3", "L1-N", "L2-N", "L3-N")
-        for unit in (None, usual)
+        for unit in (UNSET, usual)
     },
-    **{("SoC", None, unit): (_SOC, 1.0) for unit in (None, "Percent")},
-    **{("Current.Offered", None, unit): (_OFFERED, 1.0) for unit in (None, "A")},
+    **{("SoC", UNSET, unit): (_SOC, 1.0) for unit in (UNSET, "Percent")},
+    **{("Current.Offered", UNSET, unit): (_OFFERED, 1.0) for unit in (UNSET, "A")},
 }
 """Measurand, phase and unit that need no kindness → where the value belongs, and its scale."""
+
+_PLAIN_VALUES = msgspec.json.Decoder(list[PlainValue], strict=False)
 
 
 def plain_samples(values: list[PlainMeterValue], names: Names) -> tuple[Sample, ...] | None:
@@ -173,19 +181,17 @@ def plain_samples(values: list[PlainMeterValue], names: Names) -> tuple[Sample, 
 
 
 def _plain(taken: PlainMeterValue, names: Names) -> Sample | None:
-    values = taken.sampled_value
-    if not values:
-        return None
-    context = values[0].context
     found: list[float | None] = [None] * _PLACES
     try:
+        values = _PLAIN_VALUES.decode(taken.sampled_value)
+        context = values[0].context
         for value in values:
             index, scale = _PLAIN[value.measurand, value.phase, value.unit]
-            reading = float(value.value)
+            reading = value.value
             if found[index] is not None or value.context != context or not -LARGEST_NUMBER < reading < LARGEST_NUMBER:
                 return None
-            found[index] = reading * scale
-    except (KeyError, ValueError):
+            found[index] = reading if scale == 1.0 else reading * scale
+    except (LookupError, *UNREADABLE):
         return None
     return _of_places(found, context or DEFAULT_CONTEXT, instant(taken.timestamp, names))
 
