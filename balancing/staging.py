@@ -36,6 +36,9 @@ MEASUREMENT_COUNTS_S = 60.0
 """Younger measurements bind; a charger whose last one is older counts as one that does not measure."""
 
 REPEAT_S = 30.0
+MOST_UNHEARD = 6
+"""Repeated offers that are remembered one by one; a charger that never answers must not fill the memory."""
+
 SILENT_S = 120.0
 SMALL_INCREASE_WAITS_S = 30.0
 SMALL_INCREASE_A = 0.5
@@ -130,7 +133,18 @@ class Step:
 def sent(stage: ChargerStage, offer: Offer, now_s: float) -> ChargerStage:
     """The stage once an offer is stored, before it is sent."""
     target = Target(stage.next_number, offer, now_s)
-    return replace(stage, targets=(*stage.targets, target), next_number=stage.next_number + 1)
+    earlier = stage.targets if len(stage.targets) < MOST_UNHEARD else _without_repeats(stage.targets, offer)
+    return replace(stage, targets=(*earlier, target), next_number=stage.next_number + 1)
+
+
+def _without_repeats(targets: tuple[Target, ...], offer: Offer) -> tuple[Target, ...]:
+    """The targets without unheard ones of that offer, which is about to be sent again; since when it is unheard stays known."""
+    unheard = [target for target in targets if target.acknowledged_s is None]
+    return tuple(
+        target
+        for target in targets
+        if target.acknowledged_s is not None or target.offer != offer or target is unheard[0]
+    )
 
 
 def acknowledged(stage: ChargerStage, number: int, now_s: float) -> ChargerStage:
@@ -228,7 +242,11 @@ def plan(state: SiteState, wanted: Allocation, now_s: float) -> list[Step]:
     steps: list[Step] = []
     rises: list[tuple[ChargerStage, Offer]] = []
     for stage in site.stages:
-        if not stage.is_online or is_silent(stage, now_s):
+        if not stage.is_online:
+            continue
+        if is_silent(stage, now_s):
+            # It may answer again on this very connection; saying the same again reserves no more than before.
+            steps.extend(_upkeep(stage, now_s))
             continue
         goal = targets.get(stage.charger, NO_OFFER)
         if goal.current <= 0:
@@ -280,8 +298,11 @@ def _upkeep(stage: ChargerStage, now_s: float) -> list[Step]:
 
 UNKNOWN = "what it holds is not known"
 
-UNKNOWN_WAITS_S = 30.0
-"""A charger reports its draw at least so often while it charges; a pause would cost its car more than this wait."""
+UNKNOWN_WAITS_S = 60.0
+"""A charger reports its draw every 30 s while it charges, and the first report may be too early to count.
+
+A pause would cost its car more than this wait.
+"""
 
 SAME_A = 1e-6
 """Offers that differ by less are the same offer; no charger takes finer ones."""
@@ -292,6 +313,11 @@ BISECTIONS = 40
 
 def _is_same(one: Offer, other: Offer) -> bool:
     return abs(one.current - other.current) <= SAME_A and (one.lines == other.lines or not other.current)
+
+
+def _has_followed(stage: ChargerStage) -> bool:
+    """Whether the newest measurement was taken after the car had time to follow what its charger holds."""
+    return stage.measured_s >= stage.confirmed_s + stage.confirmation_s
 
 
 def _may_close(stage: ChargerStage, lines: Lines) -> bool:
@@ -409,14 +435,15 @@ class _Site:
         most = round_down(max(self._most(stage, goal), self._drawn(stage, goal)), stage.current_step)
         if most >= stage.min_current - SLACK:
             return [Step(stage.charger, Offer(most, goal.lines), StepKind.INCREASE, UNKNOWN)]
-        if self.now_s - stage.confirmed_s < UNKNOWN_WAITS_S:
+        is_seen = _draw(stage, self.now_s) is not None and _has_followed(stage)
+        if not is_seen and self.now_s - stage.confirmed_s < UNKNOWN_WAITS_S:
             return []
         return [Step(stage.charger, NO_OFFER, StepKind.REDUCE, UNKNOWN)]
 
     def _drawn(self, stage: ChargerStage, goal: Offer) -> float:
         """What the car draws on the goal's lines, once it had time to follow what its charger holds."""
         draw = _draw(stage, self.now_s)
-        if draw is None or stage.measured_s < stage.confirmed_s + stage.confirmation_s:
+        if draw is None or not _has_followed(stage):
             return 0.0
         return min(goal.current, *(draw[line.place] for line in goal.lines))
 

@@ -103,7 +103,7 @@ def test_a_measured_draw_above_the_target_blocks_repeats_and_stops() -> None:
 
 
 def test_silence_repeats_then_counts_as_offline() -> None:
-    """No acknowledgement: the larger stays reserved, the offer is repeated after 30 s, after 120 s nothing is sent."""
+    """No acknowledgement: the larger stays reserved, the offer is repeated after 30 s, and on after 120 s, as offline."""
     a = sent(stage("a", 32.0, fallback=Fallback(6.0, ALL)), Offer(10.0, ALL), 0.0)
     assert reserved(a, 29.0).vector == (32.0, 32.0, 32.0)
     assert planned([a], want(a=10.0), 29.0) == []
@@ -111,9 +111,19 @@ def test_silence_repeats_then_counts_as_offline() -> None:
     a = sent(a, Offer(10.0, ALL), 30.0)
     assert not is_silent(a, 119.0)
     assert is_silent(a, 120.0)
-    assert planned([a], want(a=10.0), 120.0) == []
+    assert planned([a], want(a=32.0), 120.0) == [("a", 10.0, StepKind.REPEAT)]
     assert reserved(a, 120.0).vector == (32.0, 32.0, 32.0)
     assert reserved(a, 30.0 + 1200.0).vector == (6.0, 6.0, 6.0)
+
+
+def test_repeating_for_a_day_fills_no_memory() -> None:
+    """What is repeated to a charger that never answers is remembered once, with the instant since which it is silent."""
+    a = stage("a", 32.0)
+    for minute in range(1440):
+        a = sent(a, Offer(10.0, ALL), 60.0 * minute)
+    assert len(a.targets) <= 6
+    assert a.targets[0].sent_s == 0.0
+    assert is_silent(a, 120.0)
 
 
 def test_small_increases_wait() -> None:
@@ -146,8 +156,8 @@ def test_a_reconnected_charger_holds_its_maximum() -> None:
     a = reconnected(sent(stage("a", 10.0), Offer(6.0, ALL), 0.0), 1.0)
     assert reserved(a, 1.0).vector == (32.0, 32.0, 32.0)
     assert planned([a, stage("b", 0.0)], want(a=16.0, b=16.0), 1.0) == [("a", 16.0, StepKind.INCREASE)]
-    assert planned([a, stage("b", 28.0)], want(a=16.0, b=28.0), 30.9) == []
-    assert planned([a, stage("b", 28.0)], want(a=16.0, b=28.0), 31.0) == [("a", 0.0, StepKind.REDUCE)]
+    assert planned([a, stage("b", 28.0)], want(a=16.0, b=28.0), 60.9) == []
+    assert planned([a, stage("b", 28.0)], want(a=16.0, b=28.0), 61.0) == [("a", 0.0, StepKind.REDUCE)]
     drawing = measured(a, (9.0, 9.5, 9.0), 16.0)
     assert planned([drawing, stage("b", 28.0)], want(a=16.0, b=28.0), 16.0) == [("a", 9.0, StepKind.INCREASE)]
 
