@@ -23,9 +23,10 @@ from balancing.circuit import (
     Vector,
     in_grid_order,
 )
-from balancing.failsafe import NO_OFFER, Schedule, default_schedule, offer_schedule
+from balancing.failsafe import NO_OFFER, OFFER_ENDS_S, Offer, Schedule, default_schedule, offer_schedule
+from balancing.fallbacks import Fallbacks, fallbacks_in_turn
 from balancing.rotation import NO_TURN, turned
-from balancing.site import NETWORKS, OCPP_STEP_A, ChargerMemory, fallbacks_of, instance_of, state_of, wiring_of
+from balancing.site import NETWORKS, OCPP_STEP_A, ChargerMemory, instance_of, state_of, wiring_of
 from balancing.staging import (
     ChargerStage,
     CircuitRoom,
@@ -50,6 +51,12 @@ from domain.ports import OfferCurrent, OfferStep
 REFUSED_WAITS_S = 30.0
 """A charger that refused an offer is asked again so much later; its firmware will not have changed its mind sooner."""
 
+DEFAULT_REPEATED_S = 30.0
+"""A default that was refused, or to which nobody answered, is sent again so much later."""
+
+CLOCK_SLACK_S = 5.0
+"""A measurement from further in the future was stamped before the clock was set back: nobody knows how old it is."""
+
 OPEN_CONTACTOR = frozenset(
     {ConnectorStatus.AVAILABLE, ConnectorStatus.PREPARING, ConnectorStatus.FINISHING, ConnectorStatus.RESERVED}
 )
@@ -61,6 +68,7 @@ class Order:
     """One offer on its way to one charger.
 
     `number` is the target's in the charger's stage; None: the default for sessions to come, which holds nothing back now.
+    `serial` counts everything that was sent to this charger.
     """
 
     charger_id: UUID
@@ -68,6 +76,7 @@ class Order:
     epoch: int
     fallback_a: float
     number: int | None
+    serial: int = 0
     is_alert: bool = False
     reason: str = ""
 
@@ -88,11 +97,20 @@ class _Known:
     stage: ChargerStage
     epoch: int
     session_id: UUID | None
+    fallbacks: Fallbacks
     memory: ChargerMemory = field(default_factory=ChargerMemory)
-    default_of: tuple[int, float] | None = None
-    """(epoch, fallback) of the default profile that the charger acknowledged."""
-    default_sent: tuple[int, float] | None = None
+    has_default: bool = False
+    """Whether it acknowledged a default profile on this connection."""
+    default_said: float | None = None
+    """The fallback in the newest default that was sent on this connection."""
+    default_said_s: float = float("-inf")
+    is_default_said: bool = False
+    """Whether it acknowledged just that one."""
+    is_open: bool = False
+    """Whether it said on this connection that its contactor is open."""
+    refused: Offer | None = None
     refused_until_s: float = float("-inf")
+    serial: int = 0
 
 
 class SiteController:
@@ -105,12 +123,14 @@ class SiteController:
     def decide(self, facts: SiteFacts, *, now: datetime, now_s: float) -> Decision:
         """The decision for these facts; its orders count as sent from here on, so store them, then send them."""
         self._observe(facts, now=now, now_s=now_s)
+        held = {charger_id: known.fallbacks.highest for charger_id, known in self._known.items()}
+        self._fallbacks = fallbacks_in_turn(facts, held)
         instance = instance_of(facts, self._memories(), self._held(facts, now_s), now_s=now_s)
         allocation = _with_finished(instance, allocate(instance))
         self._take_turns(facts, instance, allocation, now_s)
         state = self._state(instance)
         steps = plan(state, allocation, now_s)
-        orders = [*self._defaults(facts), *self._orders(facts, steps, now_s)]
+        orders = [*self._defaults(facts, now_s), *self._orders(facts, steps, now_s)]
         return Decision(instance, allocation, tuple(orders))
 
     def answered(self, order: Order, *, is_accepted: bool, is_refused: bool, now_s: float) -> None:
@@ -118,22 +138,29 @@ class SiteController:
         known = self._known.get(order.charger_id)
         if known is None or known.epoch != order.epoch:
             return
-        if is_refused:
-            known.refused_until_s = now_s + REFUSED_WAITS_S
-            if order.number is None:
-                known.default_sent = None
-        if order.number is None:
-            if is_accepted:
-                known.default_of = (order.epoch, order.fallback_a)
-                known.stage = replace(known.stage, fallback=Fallback(order.fallback_a, known.stage.wiring))
-                if known.session_id is None:
-                    _hold_default(known, now_s)
-            return
         if is_accepted:
-            known.stage = acknowledged(known.stage, order.number, now_s)
-            known.stage = replace(known.stage, fallback=Fallback(order.fallback_a, known.stage.wiring))
-        elif is_refused:
+            known.fallbacks.accepted(order.serial, is_default=order.number is None)
+            self._accepted(known, order, now_s)
+        elif is_refused and order.number is not None:
+            known.refused = next((t.offer for t in known.stage.targets if t.number == order.number), None)
+            known.refused_until_s = now_s + REFUSED_WAITS_S
             known.stage = refused(known.stage, order.number)
+        known.stage = replace(known.stage, fallback=known.fallbacks.on(known.stage.wiring))
+
+    @staticmethod
+    def _accepted(known: _Known, order: Order, now_s: float) -> None:
+        if order.number is not None:
+            known.stage = acknowledged(known.stage, order.number, now_s)
+            return
+        known.has_default = True
+        known.is_default_said = known.default_said == order.fallback_a
+        if known.session_id is None:
+            _hold_default(known, now_s)
+
+    def is_wanted(self, order: Order) -> bool:
+        """Whether the order may still go out: the charger is here, and over the connection for which it was made."""
+        known = self._known.get(order.charger_id)
+        return known is not None and known.epoch == order.epoch
 
     def stage(self, charger_id: UUID) -> ChargerStage | None:
         """How a charger stands; None when the site has none of that id."""
@@ -156,7 +183,6 @@ class SiteController:
         return {charger_id: known.memory for charger_id, known in self._known.items()}
 
     def _observe(self, facts: SiteFacts, *, now: datetime, now_s: float) -> None:
-        self._fallbacks = fallbacks_of(facts)
         network = NETWORKS[facts.network_type]
         present = {charger.id for charger in facts.chargers}
         self._known = {charger_id: known for charger_id, known in self._known.items() if charger_id in present}
@@ -172,37 +198,43 @@ class SiteController:
         if charger.epoch != known.epoch:
             # What a charger held before it went away is not known to be in force when it is back.
             known.stage = reconnected(known.stage, now_s)
-            known.epoch, known.default_of, known.default_sent = charger.epoch, None, None
+            known.epoch, known.has_default, known.default_said = charger.epoch, False, None
         known.stage = replace(
             known.stage,
             circuit=str(charger.circuit_id),
             wiring=in_grid_order(wiring_of(charger, network)),
-            max_current=max(charger.max_current_a, known.stage.max_current if known.stage.targets else 0.0),
+            # What it holds may be from before its maximum was lowered, until something newer is known.
+            max_current=max(charger.max_current_a, 0.0 if known.stage.confirmed else known.stage.max_current),
             min_current=charger.min_current_a,
             is_online=charger.is_online,
         )
+        known.is_open = _contactor_is_open(charger)
         self._observe_draw(known, charger, network, now=now, now_s=now_s)
         session_id = charger.session.id if charger.session else None
         if session_id != known.session_id:
             known.session_id = session_id
             known.memory = ChargerMemory()
+            known.fallbacks.session.clear()
             # A session's profile ends with it (OCPP 1.6 §3.13.1): the default is in force, where it was acknowledged.
-            if known.default_of is not None:
-                _hold_default(known, now_s)
+            if known.has_default:
+                age_s = (now - charger.session.started_at).total_seconds() if charger.session else 0.0
+                _hold_default(known, now_s, since_s=now_s - max(0.0, age_s))
             else:
                 known.stage = replace(reconnected(known.stage, now_s), is_online=charger.is_online)
-        known.stage = settled(known.stage, now_s)
+        known.stage = replace(settled(known.stage, now_s), fallback=known.fallbacks.on(known.stage.wiring))
+        known.stage = _lapsed(known.stage, now_s) if session_id else _idle(known, now_s)
 
     def _observe_draw(
         self, known: _Known, charger: ChargerFacts, network: Network, *, now: datetime, now_s: float
     ) -> None:
-        if charger.measured_at is not None and all(draw is not None for draw in charger.measured):
-            at_s = now_s - (now - charger.measured_at).total_seconds()
+        age_s = None if charger.measured_at is None else (now - charger.measured_at).total_seconds()
+        is_dated = age_s is not None and age_s >= -CLOCK_SLACK_S
+        at_s = now_s - max(0.0, age_s or 0.0)
+        if is_dated and all(draw is not None for draw in charger.measured):
             known.stage = measured(known.stage, _vector(charger.measured), at_s)
-        if charger.session is None and _contactor_is_open(charger):
+        if charger.session is None and known.is_open:
             known.stage = measured(known.stage, NO_CURRENT, now_s)
-        elif charger.measured_at is not None and charger.session is not None:
-            at_s = now_s - (now - charger.measured_at).total_seconds()
+        elif is_dated and charger.session is not None:
             evidence = learnt(
                 known.memory.evidence, measured=charger.measured, wiring=wiring_of(charger, network), at_s=at_s
             )
@@ -236,15 +268,21 @@ class SiteController:
         )
         return SiteState(rooms, tuple(known.stage for known in self._known.values()), instance.uses_vectors)
 
-    def _defaults(self, facts: SiteFacts) -> Iterator[Order]:
+    def _defaults(self, facts: SiteFacts, now_s: float) -> Iterator[Order]:
         """The default profile to every charger that has not acknowledged its present one on this connection."""
         for charger in facts.chargers:
             known, fallback_a = self._known[charger.id], self._fallbacks[charger.id]
-            wanted = (charger.epoch, fallback_a)
-            if charger.is_online and wanted not in (known.default_of, known.default_sent):
-                known.default_sent = wanted
-                command = OfferCurrent(steps=_steps(default_schedule(fallback_a)), transaction_id=None)
-                yield Order(charger.id, command, charger.epoch, fallback_a, None, reason="what holds without us")
+            if not charger.is_online:
+                continue
+            is_said = known.default_said == fallback_a
+            if is_said and (known.is_default_said or now_s - known.default_said_s < DEFAULT_REPEATED_S):
+                continue
+            known.default_said, known.default_said_s, known.is_default_said = fallback_a, now_s, False
+            command = OfferCurrent(steps=_steps(default_schedule(fallback_a)), transaction_id=None)
+            serial = _said(known, fallback_a, is_default=True)
+            yield Order(
+                charger.id, command, charger.epoch, fallback_a, None, serial=serial, reason="what holds without us"
+            )
 
     def _orders(self, facts: SiteFacts, steps: Iterable[Step], now_s: float) -> Iterator[Order]:
         """The steps that can be said: an offer belongs to a session, without one the default speaks."""
@@ -254,7 +292,8 @@ class SiteController:
             known = self._known[charger.id]
             if charger.session is None or charger.session.transaction_id is None:
                 continue
-            if now_s < known.refused_until_s and step.kind is not StepKind.REDUCE:
+            is_news = step.kind is StepKind.REDUCE and step.offer != known.refused
+            if now_s < known.refused_until_s and not is_news:
                 continue
             known.stage = sent(known.stage, step.offer, now_s)
             fallback_a = self._fallbacks[charger.id]
@@ -267,15 +306,51 @@ class SiteController:
                 charger.epoch,
                 fallback_a,
                 known.stage.targets[-1].number,
+                serial=_said(known, fallback_a, is_default=False),
                 is_alert=step.is_alert,
                 reason=step.reason,
             )
 
 
-def _hold_default(known: _Known, now_s: float) -> None:
-    """The charger holds the default of 0 A: acknowledged, and confirmed as soon as nothing is drawn."""
-    stage = sent(known.stage, NO_OFFER, now_s)
+def _said(known: _Known, fallback_a: float, *, is_default: bool) -> int:
+    """The serial number of what is sent now with that fallback, which may be in force from here on."""
+    known.serial += 1
+    known.fallbacks.sent(known.serial, fallback_a, is_default=is_default)
+    known.stage = replace(known.stage, fallback=known.fallbacks.on(known.stage.wiring))
+    return known.serial
+
+
+def _hold_default(known: _Known, now_s: float, *, since_s: float | None = None) -> None:
+    """The charger holds the default of 0 A: acknowledged, and confirmed as soon as nothing is drawn.
+
+    It runs from the session's start, `since_s`. Whether none goes on is known only where the contactor is open; else a
+    session that nobody told of yet may be at its fallback.
+    """
+    fallback = known.fallbacks.on(known.stage.wiring)
+    is_sure = since_s is not None or known.is_open or fallback is None or fallback.current <= 0
+    offer = NO_OFFER if is_sure or fallback is None else Offer(fallback.current, known.stage.wiring)
+    stage = sent(known.stage, offer, now_s if since_s is None else since_s)
     known.stage = acknowledged(stage, stage.targets[-1].number, now_s)
+
+
+def _idle(known: _Known, now_s: float) -> ChargerStage:
+    """The stage of a charger without a session: its default does not run, and an open contactor ends every doubt."""
+    stage = known.stage
+    if not known.has_default or stage.confirmed is None or stage.confirmed != stage.latest:
+        return stage
+    if any(target.acknowledged_s is None for target in stage.targets):
+        return stage
+    return replace(stage, confirmed=NO_OFFER if known.is_open else stage.confirmed, confirmed_s=now_s, targets=())
+
+
+def _lapsed(stage: ChargerStage, now_s: float) -> ChargerStage:
+    """The stage of a session whose offer was not renewed in time, e.g. because renewals are refused: it is at its fallback."""
+    if stage.confirmed is None or now_s - stage.last_sent_s < OFFER_ENDS_S:
+        return stage
+    current = stage.max_current if stage.fallback is None else stage.fallback.current
+    if current <= stage.confirmed.current:
+        return stage
+    return replace(stage, confirmed=Offer(current, stage.wiring), targets=())
 
 
 def _first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> _Known:
@@ -297,7 +372,9 @@ def _first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_
         confirmed_s=now_s if charger.is_online else since_s,
         fallback=None if known_fallback is None else Fallback(known_fallback, wiring),
     )
-    return _Known(stage, epoch=charger.epoch, session_id=charger.session.id if charger.session else None)
+    fallbacks = Fallbacks(default=[(0, known_fallback)], session=[(0, known_fallback)] if charger.session else [])
+    session_id = charger.session.id if charger.session else None
+    return _Known(stage, epoch=charger.epoch, session_id=session_id, fallbacks=fallbacks)
 
 
 def _vector(draws: tuple[float | None, float | None, float | None]) -> Vector:

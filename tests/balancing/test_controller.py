@@ -6,6 +6,7 @@ from uuid import UUID
 
 from balancing.circuit import Line
 from balancing.controller import Decision, Order, SiteController
+from balancing.staging import reserved
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, CircuitFacts, SessionFacts, SiteFacts
 from domain.ports import OfferStep
@@ -82,10 +83,26 @@ class Bench:
         for order in orders:
             self.controller.answered(order, is_accepted=True, is_refused=False, now_s=at_s)
 
+    def refuse(self, orders: tuple[Order, ...], at_s: float) -> None:
+        """Every order is refused."""
+        for order in orders:
+            self.controller.answered(order, is_accepted=False, is_refused=True, now_s=at_s)
+
+    def reserved(self, number: int, at_s: float) -> float:
+        """What that charger may draw on any line."""
+        stage = self.controller.stage(UUID(int=100 + number))
+        assert stage is not None
+        return max(reserved(stage, at_s).vector)
+
     def settle(self) -> None:
         """Every charger holds its default of 0 A, and is known to."""
         self.accept(self.decide(0.0).orders, 0.1)
         assert self.decide(0.2).orders == ()
+
+
+def defaults(decision: Decision) -> dict[int, float]:
+    """Charger number → fallback in the default that goes out now."""
+    return {order.charger_id.int - 100: order.fallback_a for order in decision.orders if order.number is None}
 
 
 def offered(decision: Decision) -> dict[int, float]:
@@ -224,3 +241,164 @@ def test_a_finished_car_keeps_its_minimum_while_nobody_waits() -> None:
     bench.chargers[UUID(int=102)] = charging(charger(2), session=2, draw=0.0, at_s=2.0)
     assert decision.allocation.by_charger()[str(UUID(int=101))].phases == (Line.L1, Line.L2, Line.L3)
     assert offered(bench.decide(2.0))[1] == 0.0
+
+
+def test_a_refused_default_is_not_repeated_at_once() -> None:
+    """A charger that refuses defaults is asked twice a minute, not as fast as it can answer."""
+    bench = Bench(charger(1))
+    bench.refuse(bench.decide(0.0).orders, 0.1)
+    assert bench.decide(0.2).orders == ()
+    assert defaults(bench.decide(30.0)) == {1: 0.0}
+
+
+def test_an_unanswered_default_is_sent_again() -> None:
+    """Until it is acknowledged, nobody else gets what the charger may draw; so it is not given up."""
+    bench = Bench(charger(1))
+    assert defaults(bench.decide(0.0)) == {1: 0.0}
+    assert defaults(bench.decide(29.0)) == {}
+    assert defaults(bench.decide(30.0)) == {1: 0.0}
+
+
+def test_a_refused_reduction_is_not_repeated_at_once() -> None:
+    """A charger that refuses 0 A keeps its offer reserved and is asked again after half a minute."""
+    bench = Bench(charger(1))
+    bench.settle()
+    key = UUID(int=101)
+    bench.chargers[key] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.chargers[key] = charging(charger(1), session=1, draw=16.0, at_s=2.0)
+    bench.decide(2.0)
+    bench.chargers[key] = replace(bench.chargers[key], is_enabled=False)
+    reduction = bench.decide(3.0)
+    assert offered(reduction) == {1: 0.0}
+    bench.refuse(reduction.orders, 3.1)
+    assert offered(bench.decide(3.2)) == {}
+    assert bench.reserved(1, 3.2) == 16.0
+    assert offered(bench.decide(34.0)) == {1: 0.0}
+
+
+def test_a_fallback_is_raised_only_when_another_gave_it_up() -> None:
+    """Two fallbacks of 6 A fill the fuse: the second waits until the first charger acknowledged that it has none."""
+    first, second = replace(charger(1), offline_current_a=None), replace(charger(2), offline_current_a=None)
+    bench = Bench(first, second, fuse_a=10.0)
+    opening = bench.decide(0.0)
+    assert defaults(opening) == {1: 6.0, 2: 0.0}
+    bench.accept(opening.orders, 0.1)
+    bench.chargers[first.id] = replace(first, offline_current_a=0.0)
+    lowering = bench.decide(1.0)
+    assert defaults(lowering) == {1: 0.0}
+    assert defaults(bench.decide(2.0)) == {}
+    bench.accept(lowering.orders, 2.1)
+    assert defaults(bench.decide(3.0)) == {2: 6.0}
+
+
+def test_a_fallback_stays_with_a_charger_that_cannot_be_told() -> None:
+    """What an absent charger acknowledged is in force there; no other gets it, whatever the plan says now."""
+    first, second = replace(charger(1), offline_current_a=None), replace(charger(2), offline_current_a=None)
+    bench = Bench(first, second, fuse_a=10.0)
+    bench.accept(bench.decide(0.0).orders, 0.1)
+    bench.chargers[first.id] = replace(first, offline_current_a=0.0, is_online=False)
+    assert defaults(bench.decide(1.0)) == {}
+
+
+def test_a_fallback_on_its_way_is_reserved_for_a_charger_that_went() -> None:
+    """Nobody knows whether the raised fallback arrived before the connection broke, so the larger one counts."""
+    bench = Bench(charger(1), charger(2), fuse_a=16.0)
+    bench.settle()
+    bench.chargers[UUID(int=101)] = replace(charger(1), offline_current_a=10.0)
+    assert defaults(bench.decide(1.0)) == {1: 10.0}
+    bench.chargers[UUID(int=101)] = replace(charger(1), offline_current_a=10.0, is_online=False)
+    bench.chargers[UUID(int=102)] = charging(charger(2), session=2, draw=0.0, at_s=2.0)
+    assert offered(bench.decide(2.0)) == {2: 6.0}
+
+
+def test_a_session_whose_renewals_are_refused_counts_with_its_fallback() -> None:
+    """Twenty minutes after its start the default lets it draw the fallback, whatever was wanted."""
+    facts = replace(charger(1), offline_current_a=10.0)
+    bench = Bench(facts)
+    bench.settle()
+    bench.chargers[facts.id] = charging(facts, session=1, draw=0.0, at_s=1.0)
+    bench.refuse(bench.decide(1.0).orders, 1.1)
+    bench.chargers[facts.id] = charging(facts, session=1, draw=0.0, at_s=1100.0)
+    bench.refuse(bench.decide(1100.0).orders, 1100.1)
+    assert bench.reserved(1, 1101.0) == 0.0
+    bench.chargers[facts.id] = charging(facts, session=1, draw=0.0, at_s=1201.0)
+    bench.refuse(bench.decide(1201.0).orders, 1201.1)
+    assert bench.reserved(1, 1202.0) == 10.0
+
+
+def test_a_charge_that_began_unheard_may_be_at_its_fallback() -> None:
+    """A charger that comes back without saying that its contactor is open may charge already, as its default lets it."""
+    facts = replace(charger(1), offline_current_a=10.0)
+    bench = Bench(facts)
+    bench.settle()
+    back = replace(facts, epoch=2, connector_status=ConnectorStatus.CHARGING)
+    bench.chargers[facts.id] = back
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.decide(70.0)
+    assert bench.reserved(1, 70.0) == 10.0
+    bench.chargers[facts.id] = replace(back, connector_status=ConnectorStatus.AVAILABLE)
+    bench.decide(71.0)
+    assert bench.reserved(1, 71.0) == 0.0
+
+
+def test_a_session_that_began_long_ago_may_be_at_its_fallback() -> None:
+    """Its start was delivered late: the default has run since the session's start, not since we heard of it."""
+    facts = replace(charger(1), offline_current_a=10.0)
+    bench = Bench(facts)
+    bench.settle()
+    began = charging(facts, session=1, draw=0.0, at_s=-7.0)
+    assert began.session is not None
+    early = replace(began.session, started_at=NOON - timedelta(minutes=21), transaction_id=None)
+    bench.chargers[facts.id] = replace(began, session=early, measured=(None, None, None), measured_at=None)
+    bench.decide(1.0)
+    bench.decide(30.0)
+    assert bench.reserved(1, 30.0) == 10.0
+
+
+def test_a_lowered_maximum_counts_from_the_next_word_of_the_charger() -> None:
+    """While it is not known what a charger holds, it may be what its earlier maximum allowed."""
+    bench = Bench(charger(1))
+    bench.decide(0.0)
+    bench.chargers[UUID(int=101)] = replace(charger(1), max_current_a=10.0)
+    bench.decide(1.0)
+    assert bench.reserved(1, 1.0) == 32.0
+
+
+def test_a_measurement_from_the_future_confirms_nothing() -> None:
+    """The clock was set back an hour: what was measured before is not newer than every acknowledgement."""
+    bench = Bench(charger(1))
+    bench.settle()
+    key = UUID(int=101)
+    bench.chargers[key] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.chargers[key] = charging(charger(1), session=1, draw=0.0, at_s=3600.0)
+    bench.decide(2.0)
+    stage = bench.controller.stage(key)
+    assert stage is not None
+    assert stage.measured_s <= 2.0
+
+
+def test_an_order_for_an_earlier_connection_is_not_wanted() -> None:
+    """It waits behind another one until the charger has reconnected: then it must not go out any more."""
+    bench = Bench(charger(1))
+    [order] = bench.decide(0.0).orders
+    assert bench.controller.is_wanted(order)
+    bench.chargers[UUID(int=101)] = replace(charger(1), epoch=2)
+    bench.decide(1.0)
+    assert not bench.controller.is_wanted(order)
+
+
+def test_a_restart_waits_for_measurements_before_it_cuts() -> None:
+    """Charges that fill the fuse go on as they are: their readings come every 30 s, and the first may be too early."""
+    first, second = (
+        charging(charger(1), session=1, draw=8.0, at_s=14.0),
+        charging(charger(2), session=2, draw=8.0, at_s=14.0),
+    )
+    bench = Bench(first, second)
+    for at_s in (0.0, 14.0, 30.0, 43.0):
+        assert offered(bench.decide(at_s)) == {}
+    bench.chargers = {
+        facts.id: replace(facts, measured_at=NOON + timedelta(seconds=44)) for facts in bench.chargers.values()
+    }
+    assert offered(bench.decide(45.0)) == {1: 8.0, 2: 8.0}
