@@ -56,7 +56,7 @@ class Size:
     stored_seconds: float
 
 
-QUICK: Final = Size(3, 1.5, 200, 2_000, 500, 1, 3.0)
+QUICK: Final = Size(3, 1.2, 200, 1_000, 500, 1, 2.0)
 FULL: Final = Size(15, 4.0, 200, 10_000, 500, 5, 12.0)
 
 
