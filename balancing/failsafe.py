@@ -1,6 +1,6 @@
 """What is safe when something is not known: stale meters, chargers that answer no more, offers that may be in force.
 
-Numbers come from the time layer of the balancer (design/balancing/README.md §2); vectors are (L1, L2, L3) in ampere.
+Numbers come from the time layer of the balancer (docs/balancing.md §2); vectors are (L1, L2, L3) in ampere.
 """
 
 import math

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from balancing.circuit import ChargerInput, Lines, Network, Switching, in_grid_order
 
 STEP_TOLERANCE = 1e-6
-"""Steps: 5.9999999 A is 60 steps of 0.1 A (design/balancing/FORMAT.md, `current_step`)."""
+"""Steps: 5.9999999 A is 60 steps of 0.1 A (docs/balance-format.md, `current_step`)."""
 
 
 @dataclass(frozen=True, slots=True)

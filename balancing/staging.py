@@ -24,7 +24,7 @@ from balancing.phases import round_down
 from balancing.problem import SLACK, line_loads
 
 FOLLOWS_WITHIN_A = 0.5
-"""A draw up to so much above a target follows it (design/balancing/README.md §2, reduce before increase)."""
+"""A draw up to so much above a target follows it (docs/balancing.md §2, reduce before increase)."""
 
 UNMEASURED_CONFIRMATION_S = 15.0
 """10 s for the charger to change its pilot and 5 s for the car to follow it (IEC 61851-1 Annex A)."""
