@@ -101,6 +101,13 @@ class _Channel:
         self.confirmed = asyncio.Event()
 
 
+def _end_if_cancelled() -> None:
+    """CancelledError where redis-py swallowed it: it writes under asyncio.wait_for, which in Python 3.11 may do so."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class RedisBus:
     """EventBus of domain.ports over Redis 7.0 or newer, or Valkey.
 
@@ -129,6 +136,7 @@ class RedisBus:
         self._listener: asyncio.Task[None] | None = None
         self._pulse = f"process:{secrets.token_hex(8)}".encode()
         self._heard_since_asked = True
+        self._listens = asyncio.Event()
         self._publishing = True
 
     async def __aenter__(self) -> Self:
@@ -142,6 +150,10 @@ class RedisBus:
                 "Start it, or correct LADE_REDIS_URL, or unset it to use the embedded Valkey."
             ) from error
         self._listener = asyncio.create_task(self._listen(), name="bus")
+        # Whoever asks right away is told that all is well, unless it is not.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                await self._listens.wait()
         return self
 
     async def __aexit__(
@@ -224,6 +236,7 @@ class RedisBus:
         try:
             if first:
                 await self._tell(b"SUBSCRIBE", name)
+                _end_if_cancelled()
             try:
                 async with asyncio.timeout(_SUBSCRIBE_TIMEOUT_S):
                     await here.confirmed.wait()
@@ -239,7 +252,7 @@ class RedisBus:
     async def _tell(self, command: bytes, *names: bytes) -> None:
         """Redis is told, if it is there; when it is not, the listener subscribes to everything upon its return."""
         connection = self._listening
-        if connection is None or not connection.is_connected:
+        if connection is None or not connection.is_connected or self._listener is None or self._listener.done():
             return
         if command == b"SUBSCRIBE":
             self._unconfirmed.update(names)
@@ -255,6 +268,7 @@ class RedisBus:
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has it untyped
                 self._listening = connection
+                self._listens.set()
                 await self._tell(b"SUBSCRIBE", self._pulse, *self._channels)
                 wait_s = _RECONNECT_FIRST_S
                 await self._read(connection)
