@@ -12,8 +12,8 @@ from devices.simulator.plan import ChargerPlan, Habits, Plan
 from domain.clock import SystemClock
 from tests.live.house import Portal, running_portal
 
-BEFORE_S = 9.0
-AFTER_S = 9.0
+BEFORE_S = 7.0
+AFTER_S = 7.0
 
 
 def fleet_of(portal: Portal) -> Fleet:

@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from openpyxl import load_workbook
 
 from app.database import Database, opened
-from app.demo.garage import OWNER, Garage, make_garage
+from app.demo.garage import OWNER, ZONE, Garage, make_garage
 from app.demo.portal import Json, portal_of, sign_in
 from app.demo.portal import Portal as Socket
+from app.demo.watch import installation_of, save_workbook
 from devices.simulator import Fleet
 from devices.simulator.car import CarSpec
 from devices.simulator.plan import ChargerPlan, Plan, Visit
@@ -82,7 +86,7 @@ class Seen:
 
 @asynccontextmanager
 async def two_processes(folder: Path, garage: Garage, settings: dict[str, str]) -> AsyncIterator[tuple[Portal, Portal]]:
-    """Inside: people's process and chargers' process serve, each with a folder of its own."""
+    """Inside: people's process and chargers' process serve."""
     portals = []
     for name, roles in (("people", "api"), ("chargers", "devices,balancer,jobs")):
         (folder / name).mkdir()
@@ -142,13 +146,15 @@ async def garage(database_location: Database) -> Garage:
 async def test_a_charge_is_led_from_one_process_at_a_charger_of_the_other(
     database_location: Database, redis_url: str, garage: Garage, tmp_path: Path
 ) -> None:
-    """Online, started, given its current, paused, resumed and stopped: asked and seen at one process, done at the other."""
+    """Online, started, given its current, paused, resumed, stopped and in the workbook: asked and seen here, done there."""
     settings = {
         "LADE_DATABASE_URL": str(database_location.postgresql_url),
         "LADE_REDIS_URL": redis_url,
         "LADE_SECRET_KEY": SECRET,
+        "LADE_DATA_DIR": str(tmp_path / "shared"),
         "LADE_METER_INTERVAL_S": "1",
     }
+    today = SystemClock().now().astimezone(ZoneInfo(ZONE)).date()
     seen, charger = Seen(), global_id("Charger", garage.spaces[0].charger_id)
     async with AsyncExitStack() as stack:
         people, chargers = await stack.enter_async_context(two_processes(tmp_path, garage, settings))
@@ -160,6 +166,7 @@ async def test_a_charge_is_led_from_one_process_at_a_charger_of_the_other(
         fleet = one_waiting_car(chargers.ocpp_url, garage)
         await stack.enter_async_context(at_work(fleet))
         session = await _led(owner, charger, seen, fleet)
+        await _taken_home(owner, tmp_path, first=today, energy_wh=fleet.ledger.energy_wh())
     assert seen.versions == sorted(seen.versions)
     assert session["charger"]["id"] == charger
     (record,) = fleet.ledger.sessions
@@ -191,6 +198,17 @@ async def _led(owner: Socket, charger: str, seen: Seen, fleet: Fleet) -> Json:
     assert stopped["session"]["id"] == started["session"]["id"]
     session: Json = (await owner.ask(SESSION, id=started["session"]["id"]))["node"]
     return session
+
+
+async def _taken_home(owner: Socket, folder: Path, *, first: date, energy_wh: int) -> None:
+    """The workbook that the other process made is handed out by this one, and ends with today's session."""
+    site = await installation_of(owner)
+    path = await save_workbook(owner, site, first=first, until=first + timedelta(days=2), folder=folder)
+    total = load_workbook(path)["Sessions"]
+    assert [cell.value for cell in list(total.rows)[-1] if cell.value is not None] == [
+        "Total of 1 sessions",
+        energy_wh / 1000,
+    ]
 
 
 def _is_charging(charger: Json) -> bool:
