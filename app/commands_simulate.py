@@ -213,5 +213,5 @@ def _finish(figures: Figures, *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(asdict(figures)).decode())
     if figures.complaint is not None:
-        click.echo(f"This should not happen: {figures.complaint}.", err=True)
+        click.echo(f"Error: {figures.complaint}.", err=True)
         sys.exit(1)

@@ -81,7 +81,7 @@ async def test_a_central_system_that_is_not_there_is_told_once() -> None:
     assert status == 1
     assert json.loads(out)["connected"] == 0
     assert err.count(": refused: ") == 1
-    assert err.splitlines()[-1] == "This should not happen: no charger could connect."
+    assert err.splitlines()[-1] == "Error: no charger could connect."
 
 
 def test_every_quirk_of_the_simulator_can_be_switched() -> None:
