@@ -17,6 +17,7 @@ from balancing.document import dump_allocation, dump_instance
 from balancing.explanation import records
 from domain import leases, offers
 from domain.clock import Clock
+from domain.errors import UnavailableError
 from domain.events import (
     ChargerStatusChanged,
     InstallationChanged,
@@ -34,6 +35,7 @@ SETTLING_TICK_S = 1.0
 """While an offer is unconfirmed: a measurement that confirms it frees current for those who wait."""
 QUIET_TICK_S = 5.0
 LOOK_FOR_SITES_S = 2.0
+LISTEN_AGAIN_S = 2.0
 COMMAND_TIMEOUT_S = 30.0
 """The same as the time after which staging repeats an offer that nobody acknowledged."""
 GATHER_S = 0.05
@@ -100,6 +102,8 @@ class SiteLoop:
         self._ports = ports
         self._holder = holder
         self._controller = SiteController()
+        self._grip: Grip | None = None
+        self._turns: dict[UUID, asyncio.Lock] = {}
         self._wake = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self._last_recorded: object = None
@@ -109,7 +113,7 @@ class SiteLoop:
     async def run(self) -> None:
         """Until cancelled, or until the lease is lost or the site is gone."""
         clock = self._ports.clock
-        grip = await self._lease()
+        self._grip = grip = await self._lease()
         if grip is None:
             return
         listener = asyncio.create_task(self._listen(), name=f"balancer-listener:{self._installation_id}")
@@ -118,7 +122,7 @@ class SiteLoop:
             while grip is not None and await self.tick(grip, trigger):
                 trigger = await self._next()
                 if (grip.until - clock.now()).total_seconds() < LEASE_RENEWED_BELOW_S:
-                    grip = await self._renewed(grip)
+                    self._grip = grip = await self._renewed(grip)
         finally:
             for task in (listener, *self._sending):
                 task.cancel()
@@ -127,39 +131,56 @@ class SiteLoop:
                 await leases.give_back(grip, self._holder, now=clock.now())
 
     async def tick(self, grip: Grip, trigger: str) -> bool:
-        """One look at the site and what follows from it; False when the site is gone."""
+        """One look at the site and what follows from it; False when the site is gone, or another balances it by now."""
         clock = self._ports.clock
+        self._grip = grip
         now, now_s = clock.now(), clock.monotonic()
         facts = await offers.site(self._installation_id, now=now)
         if facts is None:
             return False
         decision = self._controller.decide(facts, now=now, now_s=now_s)
         kept = records(facts, decision.allocation, self._controller, now=now, now_s=now_s)
-        await self._keep(kept, grip)
+        if not await self._keep(kept, grip, is_sending=bool(decision.orders)):
+            _log.warning("another process balances this site by now", installation=str(self._installation_id))
+            return False
         for order in decision.orders:
-            self._send(order)
+            self._send(order, grip)
         await self._record(decision, trigger)
         for record in kept:
             await self._show(record.charger_id, record.target_a, record.target_phases)
         return True
 
     async def _lease(self) -> Grip | None:
-        return await leases.take(
-            f"balancer:{self._installation_id}", self._holder, now=self._ports.clock.now(), for_s=LEASE_S
-        )
+        name = offers.lease_of(self._installation_id)
+        return await leases.take(name, self._holder, now=self._ports.clock.now(), for_s=LEASE_S)
 
     async def _renewed(self, grip: Grip) -> Grip | None:
         """The same lease for longer; None when it was lost in between, so that this task ends and knows nothing more."""
         again = await self._lease()
         return again if again is not None and again.fence == grip.fence else None
 
-    def _send(self, order: Order) -> None:
-        task = asyncio.create_task(self._carry_out(order), name=f"offer:{order.charger_id}")
+    def _send(self, order: Order, grip: Grip) -> None:
+        task = asyncio.create_task(self._in_turn(order, grip), name=f"offer:{order.charger_id}")
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _carry_out(self, order: Order) -> None:
-        answer = await self._ports.commands.send(order.charger_id, order.command, timeout_s=COMMAND_TIMEOUT_S)
+    async def _in_turn(self, order: Order, grip: Grip) -> None:
+        """The order goes out when those before it to the same charger were answered, if it may still go out then.
+
+        Over the bus to another process two that are under way at once could overtake each other.
+        """
+        async with self._turns.setdefault(order.charger_id, asyncio.Lock()):
+            if self._holds(grip) and self._controller.is_wanted(order):
+                await self._carry_out(order, grip)
+
+    def _holds(self, grip: Grip) -> bool:
+        """Whether the lease under which an order was made is still this task's, renewed or not."""
+        newest = self._grip
+        return newest is not None and newest.fence == grip.fence and self._ports.clock.now() < newest.until
+
+    async def _carry_out(self, order: Order, grip: Grip) -> None:
+        command = replace(order.command, lease=grip.name, fence=grip.fence)
+        answer = await self._ports.commands.send(order.charger_id, command, timeout_s=COMMAND_TIMEOUT_S)
         self._controller.answered(
             order,
             is_accepted=answer.verdict is DeviceVerdict.ACCEPTED,
@@ -177,12 +198,15 @@ class SiteLoop:
             _log.error("charger does not follow its offers", charger=str(order.charger_id), reason=order.reason)
         self._wake.set()
 
-    async def _keep(self, kept: Sequence[OfferRecord], grip: Grip) -> None:
-        """What is new about the offers is stored, before any of them is sent."""
+    async def _keep(self, kept: Sequence[OfferRecord], grip: Grip, *, is_sending: bool) -> bool:
+        """Whether what is new about the offers is stored, before any of them is sent; False when that is no longer ours to do."""
         news = [record for record in kept if self._kept.get(record.charger_id) != _what_counts(record)]
-        if news:
-            await offers.keep(self._installation_id, news, fence=grip.fence, now=self._ports.clock.now())
-            self._kept.update((record.charger_id, _what_counts(record)) for record in news)
+        if not (news or is_sending):
+            return True
+        if not await offers.keep(self._installation_id, news, fence=grip.fence, now=self._ports.clock.now()):
+            return False
+        self._kept.update((record.charger_id, _what_counts(record)) for record in news)
+        return True
 
     async def _record(self, decision: Decision, trigger: str) -> None:
         """The decision is stored when it says something new."""
@@ -217,8 +241,13 @@ class SiteLoop:
         return "change"
 
     async def _listen(self) -> None:
-        async with self._ports.bus.subscribe(installation_channel(self._installation_id)) as messages:
-            await self._hear(messages)
+        """Until cancelled. While the bus is away the site is looked at by the clock alone, and once more when it is back."""
+        while True:
+            with suppress(UnavailableError):
+                async with self._ports.bus.subscribe(installation_channel(self._installation_id)) as messages:
+                    self._wake.set()
+                    await self._hear(messages)
+            await self._ports.clock.sleep(LISTEN_AGAIN_S)
 
     async def _hear(self, messages: AsyncIterator[bytes]) -> None:
         modes: dict[UUID, tuple[OperatingMode, bool]] = {}

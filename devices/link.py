@@ -24,7 +24,7 @@ from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.metering import STALE
 from domain.observations import Metered
-from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
 from domain.session_rules import Hearing
 
 MAILBOX = 256
@@ -41,6 +41,7 @@ GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
 """WebSocket close codes (RFC 6455 §7.4.1 and its registry)."""
 
 ENDED = DeviceAnswer(DeviceVerdict.OFFLINE, "the connection ended")
+OUTDATED = DeviceAnswer(DeviceVerdict.ERROR, "another process balances this site by now")
 
 _NOTHING_REPORTED = Outcome()
 _ACKNOWLEDGED = {AnswerKind.METER, AnswerKind.STATUS, AnswerKind.STOP, AnswerKind.OTHER}
@@ -107,6 +108,7 @@ class Link:
         "_answer_id",
         "_calling",
         "_calls",
+        "_fences",
         "_hearing",
         "_is_closed",
         "_mailbox",
@@ -160,6 +162,7 @@ class Link:
         self._working = False
         self._timeouts = 0
         self._is_closed = False
+        self._fences: dict[tuple[int, str], int] = {}
 
     async def run(self) -> None:
         """Until the charger or we close; afterwards no task of this link runs and every call of ours has its answer."""
@@ -318,6 +321,10 @@ class Link:
 
     async def command(self, command: DeviceCommand, *, evse: int, timeout_s: float) -> DeviceAnswer:
         """The charger's answer to a command for that connector, or why there is none within `timeout_s`."""
+        if isinstance(command, OfferCurrent):
+            if command.fence < self._fences.get((evse, command.lease), 0):
+                return OUTDATED
+            self._fences[evse, command.lease] = command.fence
         try:
             # A schedule is read by the charger's own clock, right or wrong.
             by_its_clock = self._shared.clock.now() - (self.offset.value or timedelta())

@@ -30,4 +30,16 @@ async def take(name: str, holder: str, *, now: datetime, for_s: float) -> Grip |
 
 async def give_back(grip: Grip, holder: str, *, now: datetime) -> None:
     """Another may take it at once."""
-    await sql.execute("UPDATE leases SET until = $1 WHERE name = $2 AND holder = $3", now, grip.name, holder)
+    await sql.execute(
+        "UPDATE leases SET until = $1 WHERE name = $2 AND holder = $3 AND fence = $4",
+        now,
+        grip.name,
+        holder,
+        grip.fence,
+    )
+
+
+async def is_newest(name: str, fence: int) -> bool:
+    """Whether nobody has held the lease since it was taken under that number; inside a transaction it stays so until its end."""
+    found = await sql.row(f"SELECT fence FROM leases WHERE name = $1{sql.for_update()}", name)  # noqa: S608
+    return found is None or int(found["fence"]) <= fence

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain import sql
+from tortoise.transactions import in_transaction
+
+from domain import leases, sql
 from domain.ids import new_id
 from domain.observations import ConnectorStatus
 from domain.roles import BindingLimit, NetworkType, OperatingMode, PhaseRotation
@@ -220,8 +222,24 @@ WHERE offers.fence <= $3
 """
 
 
-async def keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: int, now: datetime) -> None:
-    """The offers are stored as given; call it before what they target is sent. An older fence changes nothing."""
+def lease_of(installation_id: UUID) -> str:
+    """The name of the lease whose holder alone decides about that site's offers."""
+    return f"balancer:{installation_id}"
+
+
+async def keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: int, now: datetime) -> bool:
+    """Whether the offers are stored as given; call it before what they target is sent.
+
+    False: somebody has held the site's lease since. Nothing was changed, and nothing may be sent.
+    """
+    async with in_transaction():
+        if not await leases.is_newest(lease_of(installation_id), fence):
+            return False
+        await _keep(installation_id, records, fence=fence, now=now)
+    return True
+
+
+async def _keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: int, now: datetime) -> None:
     await sql.execute_many(
         _KEEP_OFFER,
         [

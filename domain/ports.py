@@ -64,11 +64,14 @@ class OfferStep:
 class OfferCurrent:
     """Cap the charger's current by a schedule that starts when it is received (SetChargingProfile).
 
-    `transaction_id` set: for that session (TxProfile). None: for sessions to come (TxDefaultProfile).
+    `transaction_id` set: for that session (TxProfile). None: for sessions to come (TxDefaultProfile). `lease` and `fence` say
+    by whose right: after an offer under a higher fence of the same lease, one under a lower is not sent.
     """
 
     steps: tuple[OfferStep, ...]
     transaction_id: str | None
+    lease: str = ""
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -355,3 +355,21 @@ class _NoPool:
 
     def acquire(self, *_: object, **__: object) -> object:
         raise ConnectionRefusedError("the database is away")
+
+
+async def test_an_outdated_offer_is_not_sent(server: Server, raw: RawCharger, charger: Registered) -> None:
+    """Once a newer balancer has spoken to a charger, a late word of an older one does not reach it; other sites' do."""
+
+    async def offer(current_a: float, lease: str, fence: int) -> DeviceVerdict:
+        command = OfferCurrent((OfferStep(0, current_a),), transaction_id=None, lease=lease, fence=fence)
+        return (await server.service.commands.send(charger.charger_id, command, timeout_s=5)).verdict
+
+    assert await offer(6.0, "balancer:1", 2) is DeviceVerdict.ACCEPTED
+    assert await offer(32.0, "balancer:1", 1) is DeviceVerdict.ERROR
+    assert await offer(7.0, "balancer:1", 2) is DeviceVerdict.ACCEPTED
+    assert await offer(8.0, "balancer:2", 1) is DeviceVerdict.ACCEPTED
+    limits = [
+        (await raw.next_call("SetChargingProfile"))["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]
+        for _ in range(3)
+    ]
+    assert [periods[0]["limit"] for periods in limits] == [6.0, 7.0, 8.0]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.leases import give_back, take
+from domain.leases import give_back, is_newest, take
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -49,3 +49,20 @@ async def test_a_lease_given_back_is_free_at_once() -> None:
     assert grip is not None
     await give_back(grip, "a", now=NOON + timedelta(seconds=1))
     assert await take("balancer", "b", now=NOON + timedelta(seconds=1), for_s=10) is not None
+
+
+async def test_an_older_number_gives_nothing_back() -> None:
+    """A task that lost its lease and ends late does not end that of its successor in the same process."""
+    first = await take("balancer", "a", now=NOON, for_s=10)
+    assert first is not None
+    assert await take("balancer", "a", now=NOON + timedelta(seconds=11), for_s=10) is not None
+    await give_back(first, "a", now=NOON + timedelta(seconds=12))
+    assert await take("balancer", "b", now=NOON + timedelta(seconds=12), for_s=10) is None
+
+
+async def test_an_older_number_is_not_the_newest() -> None:
+    """Whoever held the lease before can tell that another has taken it."""
+    await take("balancer", "a", now=NOON, for_s=10)
+    assert await is_newest("balancer", 1)
+    await take("balancer", "b", now=NOON + timedelta(seconds=10), for_s=10)
+    assert not await is_newest("balancer", 1)

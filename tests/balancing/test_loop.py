@@ -1,0 +1,350 @@
+"""Tests of the balancer at work: a real database and a real bus, chargers that answer when the test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from app.redis_bus import RedisBus
+from balancing.loop import LEASE_S, Balancer, BalancerPorts, SiteLoop
+from domain import leases, offers
+from domain.errors import UnavailableError
+from domain.lifecycle import connected
+from domain.models import BalancingDecision, Charger, Offer
+from domain.observations import ConnectorStatus
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, Grip, OfferCurrent
+from domain.session_rules import Hearing
+from tests.domain.rig import Rig, reading
+from tests.factories import NOW, Site, a_charger, a_site
+
+pytestmark = pytest.mark.usefixtures("database")
+
+LIMIT_S = 10.0
+ACCEPTED = DeviceAnswer(DeviceVerdict.ACCEPTED)
+
+
+class Clock:
+    """Moved by hand, and a little by everybody who sleeps, which nobody does for long."""
+
+    def __init__(self) -> None:
+        self._now = NOW
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        nap_s = min(seconds, 0.01)
+        await asyncio.sleep(nap_s)
+        self.advance(nap_s)
+
+    def advance(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+@dataclass
+class Chargers:
+    """ChargerCommands that accept at once, but for held chargers, which answer when they are released."""
+
+    said: list[tuple[str, UUID, OfferCurrent]] = field(default_factory=list)
+    stored: list[tuple[float | None, datetime | None]] = field(default_factory=list)
+    arrivals: "asyncio.Queue[tuple[UUID, OfferCurrent]]" = field(default_factory=asyncio.Queue)
+    held: dict[UUID, asyncio.Event] = field(default_factory=dict)
+
+    async def send(self, charger_id: UUID, command: DeviceCommand, *, timeout_s: float) -> DeviceAnswer:
+        assert isinstance(command, OfferCurrent)
+        self.said.append(("sent", charger_id, command))
+        row = await Offer.get(charger_id=charger_id)
+        self.stored.append((row.target_a, row.targeted_at))
+        self.arrivals.put_nowait((charger_id, command))
+        if charger_id in self.held:
+            await self.held[charger_id].wait()
+        self.said.append(("answered", charger_id, command))
+        return ACCEPTED
+
+    async def next_offer(self, charger_id: UUID) -> float:
+        """The current in the next offer for a session of that charger."""
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                found, command = await self.arrivals.get()
+                if found == charger_id and command.transaction_id is not None:
+                    return command.steps[0].current_a
+
+    async def next_default(self, charger_id: UUID) -> None:
+        """Returns when that charger was sent a default."""
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                found, command = await self.arrivals.get()
+                if found == charger_id and command.transaction_id is None:
+                    return
+
+    def offers_to(self, charger_id: UUID) -> list[float]:
+        """Currents that were sent to that charger for sessions."""
+        return [
+            command.steps[0].current_a
+            for what, found, command in self.said
+            if (what, found) == ("sent", charger_id) and command.transaction_id is not None
+        ]
+
+
+async def _show(_charger_id: UUID, _current_a: float, _phases: str) -> None:
+    """Nobody watches."""
+
+
+@dataclass
+class Garage:
+    """A site with connected chargers, and one task that balances it, looked at by hand."""
+
+    site: Site
+    rigs: list[Rig]
+    clock: Clock
+    chargers: Chargers
+    loop: SiteLoop
+    grip: Grip
+
+    async def look(self) -> bool:
+        """One tick; what it sends has been sent when this returns, as far as nothing holds it up."""
+        self.clock.advance(1.0)
+        is_on = await self.loop.tick(self.grip, "test")
+        await self.rest()
+        return is_on
+
+    async def rest(self) -> None:
+        """Everybody else has had a turn."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await Offer.all().count()
+
+    async def plug_in(self, number: int) -> UUID:
+        """A car begins a session there; the charger."""
+        rig = self.rigs[number]
+        await rig.status(ConnectorStatus.PREPARING, self.clock.now())
+        await rig.start(self.clock.now(), card=None)
+        return rig.charger_id
+
+    async def measure(self, number: int, draw: float) -> None:
+        """The charger says what its car draws on every line."""
+        now = self.clock.now()
+        await self.rigs[number].meter("1", reading(1000, now, currents=(draw, draw, draw)), received=now)
+
+
+def ports(chargers: Chargers, bus: EventBus, clock: Clock) -> BalancerPorts:
+    return BalancerPorts(commands=chargers, bus=bus, clock=clock, show=_show)
+
+
+async def connected_rig(site: Site, name: str) -> Rig:
+    """A charger that is here with nothing plugged in."""
+    charger_id = await a_charger(site, name)
+    charger = await Charger.get(id=charger_id)
+    assert charger.station_id is not None
+    made = await connected(charger.station_id, process="p1", protocol="ocpp1.6", now=NOW)
+    rig = Rig(site, charger_id, charger.station_id, charger_id, made.epoch, Hearing(NOW))
+    await rig.status(ConnectorStatus.AVAILABLE, NOW)
+    return rig
+
+
+async def a_garage(bus: EventBus, *, count: int = 1, breaker_a: float = 16.0) -> Garage:
+    """Every charger has acknowledged its default."""
+    site = await a_site(breaker_a=breaker_a, authentication_required=False)
+    rigs = [await connected_rig(site, f"Space {number}") for number in range(count)]
+    clock, chargers = Clock(), Chargers()
+    grip = await leases.take(offers.lease_of(site.id), "a", now=clock.now(), for_s=1e6)
+    assert grip is not None
+    garage = Garage(site, rigs, clock, chargers, SiteLoop(site.id, ports(chargers, bus, clock), holder="a"), grip)
+    await garage.look()
+    for rig in rigs:
+        await chargers.next_default(rig.charger_id)
+    await garage.look()
+    return garage
+
+
+async def begun(rig: Rig, bus: EventBus) -> None:
+    """A car begins a session at a charger that is known to hold nothing, and everybody who listens knows."""
+    async with asyncio.timeout(LIMIT_S):
+        while (await Offer.get(charger_id=rig.charger_id)).confirmed_a != 0.0:
+            pass
+    await rig.status(ConnectorStatus.PREPARING, NOW)
+    await rig.start(NOW, card=None)
+    await bus.publish(*rig.events)
+
+
+@asynccontextmanager
+async def running(balancer: Balancer) -> AsyncIterator["asyncio.Task[None]"]:
+    """The balancer works; afterwards it has ended."""
+    task = asyncio.create_task(balancer.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_one_balancer_at_a_time(bus: RedisBus) -> None:
+    """The second says nothing while the first has the lease, and takes over as soon as it is given back."""
+    site = await a_site(authentication_required=False)
+    rig = await connected_rig(site, "Space 1")
+    clock, first, second = Clock(), Chargers(), Chargers()
+    async with running(Balancer(ports(first, bus, clock), holder="a")) as one:
+        await first.next_default(rig.charger_id)
+        async with running(Balancer(ports(second, bus, clock), holder="b")):
+            await begun(rig, bus)
+            assert await first.next_offer(rig.charger_id) == 32.0
+            assert second.said == []
+            one.cancel()
+            await second.next_default(rig.charger_id)
+
+
+async def test_reductions_are_acknowledged_before_increases_go_out(bus: RedisBus) -> None:
+    """The second car waits until the first charger has answered, and was measured below its new offer."""
+    garage = await a_garage(bus, count=2)
+    first = await garage.plug_in(0)
+    await garage.look()
+    assert await garage.chargers.next_offer(first) == 16.0
+    garage.clock.advance(5.0)
+    await garage.measure(0, 16.0)
+    await garage.look()
+    garage.chargers.held[first] = asyncio.Event()
+    second = await garage.plug_in(1)
+    await garage.look()
+    assert await garage.chargers.next_offer(first) == 8.0
+    await garage.measure(0, 7.9)
+    await garage.look()
+    assert garage.chargers.offers_to(second) == []
+    garage.chargers.held[first].set()
+    await garage.rest()
+    await garage.look()
+    assert garage.chargers.offers_to(second) == []
+    garage.clock.advance(5.0)
+    await garage.measure(0, 7.9)
+    await garage.look()
+    assert garage.chargers.offers_to(second) == [8.0]
+
+
+async def test_offers_are_stored_before_they_are_sent(bus: RedisBus) -> None:
+    """At the moment when a charger gets an offer, the database knows it, with its instant."""
+    garage = await a_garage(bus)
+    await garage.plug_in(0)
+    await garage.look()
+    assert garage.chargers.stored[-1] == (16.0, garage.clock.now())
+
+
+async def test_a_decision_that_says_nothing_new_is_recorded_once(bus: RedisBus) -> None:
+    """Looking again at a site where nothing happened leaves no trace."""
+    garage = await a_garage(bus)
+    before = await BalancingDecision.all().count()
+    for _ in range(3):
+        await garage.look()
+    assert await BalancingDecision.all().count() == before
+    await garage.plug_in(0)
+    for _ in range(3):
+        await garage.look()
+    assert await BalancingDecision.all().count() == before + 1
+
+
+async def test_nothing_is_sent_once_another_has_the_lease(bus: RedisBus) -> None:
+    """A process that was paused for too long finds its number outdated: nothing is stored, nothing sent, its task ends."""
+    garage = await a_garage(bus)
+    charger_id = await garage.plug_in(0)
+    later = garage.clock.now() + timedelta(seconds=2e6)
+    assert await leases.take(offers.lease_of(garage.site.id), "b", now=later, for_s=LEASE_S) is not None
+    stored = await Offer.get(charger_id=charger_id)
+    assert not await garage.look()
+    assert garage.chargers.offers_to(charger_id) == []
+    assert (await Offer.get(charger_id=charger_id)).decided_at == stored.decided_at
+
+
+async def test_what_waits_when_the_lease_runs_out_is_not_sent(bus: RedisBus) -> None:
+    """An order that stands behind an unanswered one is dropped when its turn comes too late."""
+    garage = await a_garage(bus)
+    charger_id = await garage.plug_in(0)
+    garage.chargers.held[charger_id] = asyncio.Event()
+    await garage.look()
+    assert await garage.chargers.next_offer(charger_id) == 16.0
+    await Charger.filter(id=charger_id).update(is_enabled=False)
+    await garage.look()
+    garage.clock.advance(2e6)
+    garage.chargers.held.pop(charger_id).set()
+    await garage.rest()
+    assert garage.chargers.offers_to(charger_id) == [16.0]
+
+
+async def test_orders_to_one_charger_go_one_after_the_other(bus: RedisBus) -> None:
+    """The second goes out when the first is answered, so that it cannot be overtaken on the way."""
+    garage = await a_garage(bus)
+    charger_id = await garage.plug_in(0)
+    release = garage.chargers.held[charger_id] = asyncio.Event()
+    await garage.look()
+    await Charger.filter(id=charger_id).update(is_enabled=False)
+    await garage.look()
+    assert garage.chargers.offers_to(charger_id) == [16.0]
+    release.set()
+    assert [await garage.chargers.next_offer(charger_id) for _ in range(2)] == [16.0, 0.0]
+    first, answered, second = [what for what, _, command in garage.chargers.said if command.transaction_id][:3]
+    assert (first, answered, second) == ("sent", "answered", "sent")
+
+
+async def test_orders_bear_the_number_of_the_lease(bus: RedisBus) -> None:
+    """Whoever holds a charger's socket can tell an older balancer's order from a newer one's."""
+    garage = await a_garage(bus)
+    _, _, command = garage.chargers.said[0]
+    assert (command.lease, command.fence) == (offers.lease_of(garage.site.id), garage.grip.fence)
+
+
+async def test_one_site_that_crashes_leaves_the_others_alone(bus: RedisBus) -> None:
+    """Its task begins anew and knows nothing; the other site's goes on."""
+    sites = [await a_site(name, authentication_required=False) for name in ("One", "Two")]
+    bad, good = [await connected_rig(site, "Space 1") for site in sites]
+    crashes = [bad.charger_id]
+
+    async def show(charger_id: UUID, _current_a: float, _phases: str) -> None:
+        if charger_id in crashes:
+            crashes.remove(charger_id)
+            raise RuntimeError("nobody expected this")
+
+    chargers = Chargers()
+    balancer = Balancer(BalancerPorts(commands=chargers, bus=bus, clock=Clock(), show=show), holder="a")
+    async with running(balancer):
+        await chargers.next_default(bad.charger_id)
+        await chargers.next_default(bad.charger_id)
+        await begun(good, bus)
+        assert await chargers.next_offer(good.charger_id) == 32.0
+    assert crashes == []
+    assert [what for what, found, _ in chargers.said if found == good.charger_id].count("sent") == 2
+
+
+class LateBus:
+    """A bus that is away when it is first listened to."""
+
+    def __init__(self, bus: RedisBus) -> None:
+        self._bus = bus
+        self.listeners = 0
+        self.publish = bus.publish
+        self.send = bus.send
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str, *, limit: int = 1024) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.listeners += 1
+        if self.listeners == 1:
+            raise UnavailableError("The message bus is away.")
+        async with self._bus.subscribe(channel, limit=limit) as messages:
+            yield messages
+
+
+async def test_a_bus_that_was_away_is_listened_to_again(bus: RedisBus) -> None:
+    """Balancing goes on without it, and is as quick as before when it is back."""
+    site = await a_site(authentication_required=False)
+    rig = await connected_rig(site, "Space 1")
+    late, chargers = LateBus(bus), Chargers()
+    async with running(Balancer(ports(chargers, late, Clock()), holder="a")):
+        await chargers.next_default(rig.charger_id)
+        async with asyncio.timeout(LIMIT_S):
+            while late.listeners < 2:
+                await Offer.all().count()
+        await begun(rig, bus)
+        assert await chargers.next_offer(rig.charger_id) == 32.0
