@@ -1,0 +1,56 @@
+"""What the documents show is there: operations, links, settings, commands and metrics."""
+
+import re
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, parse, validate
+
+from app.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SCHEMA = build_schema((ROOT / "gql" / "schema" / "schema.graphql").read_text())
+OPERATIONS = [
+    pytest.param(text, id=f"{path.stem}-{number}")
+    for path in DOCUMENTS
+    for number, text in enumerate(re.findall(r"```graphql\n(.*?)```", path.read_text(), re.DOTALL), start=1)
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operations_fit_the_schema(operation: str) -> None:
+    """Whoever copies an operation from a document can send it."""
+    assert validate(SCHEMA, parse(operation)) == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each relative link names a file or folder of the repository, and no path is of somebody's own machine."""
+    text = path.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+    assert re.findall(r"/(?:home|root|work|tmp|Users)/\S*", text) == []
+
+
+def test_every_setting_has_its_row() -> None:
+    """docs/operations.md tells of each variable that app reads, and of no other."""
+    read = set[str]()
+    for path in (ROOT / "app").glob("*.py"):
+        read |= set(re.findall(r'"(LADE_[A-Z_]+)"', path.read_text()))
+    rows = re.findall(r"^\| (`LADE_[^|]*)\|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert set(re.findall(r"LADE_[A-Z_]+", " ".join(rows))) == read
+
+
+def test_every_command_is_in_the_changelog() -> None:
+    """Who updates learns of each command."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert [command.name for command in COMMANDS if f"`lade {command.name}`" not in text] == []
+
+
+def test_every_metric_is_told() -> None:
+    """docs/operations.md names each family of ours, in full or by what follows its prefix."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    source = (ROOT / "app" / "metrics.py").read_text()
+    names = re.findall(r'"(lade_[a-z_]+)"', source)
+    assert [name for name in names if name not in text] == []
