@@ -14,7 +14,7 @@ REASONS = {
     BindingLimit.SCHEDULE: "Limited by the site's schedule.",
     BindingLimit.OFFLINE_RESERVE: "Not reachable: what it may draw on its own is held back for it.",
     BindingLimit.METER_STALE: "Limited because the meter's readings are missing.",
-    BindingLimit.OVERLOAD: "Waits: {circuit} carries more than its fuse allows.",
+    BindingLimit.OVERLOAD: "Waits: what flows through {circuit} and what is held back for chargers out of reach leaves nothing.",
     BindingLimit.OTHER: "Cannot charge here: its minimum is above what it may ever get.",
 }
 
