@@ -28,8 +28,9 @@ from domain.ports import (
 MAX_ID_TAG = 20
 DEFAULT_PROFILE_ID = 1
 TRANSACTION_PROFILE_ID = 2
-"""One profile of each purpose: sending it again replaces it (§3.13.2). The ids are the same on every connector, as TxProfiles hang
-at a transaction and a charger keeps defaults by connector.
+PROFILES_EACH = 2
+"""One profile of each purpose and connector: sending it again replaces it (§3.13.2). No two connectors share an id, because some
+firmware looks for it in the whole station and would replace the other connector's, which then has no limit at all.
 """
 DEFAULT_STACK_LEVEL = 0
 TRANSACTION_STACK_LEVEL = 1
@@ -139,17 +140,21 @@ def _offer(command: OfferCurrent, evse: int, now: datetime) -> Outgoing:
     if not periods or starts[0] != 0 or any(later <= sooner for sooner, later in pairwise(starts)):
         raise UnencodableError("the steps of an offer start at 0 s and follow each other")
     profile = (
-        _default_profile(periods)
+        _default_profile(evse, periods)
         if command.transaction_id is None
-        else _transaction_profile(command.transaction_id, periods, now)
+        else _transaction_profile(evse, command.transaction_id, periods, now)
     )
     return Outgoing("SetChargingProfile", messages.SetChargingProfile(connector_id=evse, cs_charging_profiles=profile))
 
 
-def _default_profile(periods: list[messages.ChargingSchedulePeriod]) -> messages.CsChargingProfiles:
+def _profile_id(first: int, evse: int) -> int:
+    return first + PROFILES_EACH * (evse - 1)
+
+
+def _default_profile(evse: int, periods: list[messages.ChargingSchedulePeriod]) -> messages.CsChargingProfiles:
     """For sessions to come: the schedule runs from the start of each."""
     return messages.CsChargingProfiles(
-        charging_profile_id=DEFAULT_PROFILE_ID,
+        charging_profile_id=_profile_id(DEFAULT_PROFILE_ID, evse),
         stack_level=DEFAULT_STACK_LEVEL,
         charging_profile_purpose="TxDefaultProfile",
         charging_profile_kind="Relative",
@@ -158,7 +163,7 @@ def _default_profile(periods: list[messages.ChargingSchedulePeriod]) -> messages
 
 
 def _transaction_profile(
-    transaction: str, periods: list[messages.ChargingSchedulePeriod], now: datetime
+    evse: int, transaction: str, periods: list[messages.ChargingSchedulePeriod], now: datetime
 ) -> messages.CsChargingProfiles:
     """For this session.
 
@@ -167,7 +172,7 @@ def _transaction_profile(
     """
     is_single = len(periods) == 1
     return messages.CsChargingProfiles(
-        charging_profile_id=TRANSACTION_PROFILE_ID,
+        charging_profile_id=_profile_id(TRANSACTION_PROFILE_ID, evse),
         transaction_id=transaction_id(transaction),
         stack_level=TRANSACTION_STACK_LEVEL,
         charging_profile_purpose="TxProfile",

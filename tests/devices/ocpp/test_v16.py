@@ -321,3 +321,14 @@ def test_strict_types_refuse_what_the_adapter_forgives() -> None:
     """Leniency is the adapter's own: the generated types keep to the schema."""
     with pytest.raises(UNREADABLE):
         msgspec.json.decode(b'{"idTag":"' + b"x" * 21 + b'"}', type=messages.Authorize)
+
+
+def test_connectors_of_one_station_share_no_profile() -> None:
+    """Firmware that keeps profiles by id for the whole station must not replace one connector's by another's."""
+    ids = set()
+    for evse in (1, 2, 3):
+        for transaction in (None, "42"):
+            outgoing = V16.encode(OfferCurrent((OfferStep(0, 6.0),), transaction), evse=evse, now=NOW)
+            payload = json.loads(msgspec.json.encode(outgoing.payload))
+            ids.add(payload["csChargingProfiles"]["chargingProfileId"])
+    assert len(ids) == 6
