@@ -28,6 +28,18 @@ __all__ = ["BatchResult", "Outcome", "Report", "apply_batch", "settle"]
 
 STALE = "A newer connection of this station has taken over."
 DEFECT = "This message could not be stored."
+_WITHOUT_CURRENT = frozenset(
+    {
+        ConnectorStatus.AVAILABLE,
+        ConnectorStatus.PREPARING,
+        ConnectorStatus.SUSPENDED_EV,
+        ConnectorStatus.SUSPENDED_EVSE,
+        ConnectorStatus.FINISHING,
+        ConnectorStatus.RESERVED,
+    }
+)
+"""States in which no energy flows (OCPP 1.6 §4.9). A faulted charger may have a welded contactor: what it measures counts."""
+
 DEFECTS = (*sql.DATABASE_TROUBLE, ArithmeticError, LookupError, TypeError, ValueError)
 """What one bad report may raise; it must not take the others of its batch along."""
 SETTLED_AT_ONCE = 100
@@ -155,7 +167,7 @@ def _connector_status(batch: Batch, connector: Connector, status: ConnectorStatu
     live.connector_status = status
     if status is ConnectorStatus.AVAILABLE:
         session_machine.await_ends_before(batch, connector, moment.at)
-    if status is not ConnectorStatus.CHARGING and live.power_w is not None:
+    if status in _WITHOUT_CURRENT and live.power_w is not None:
         live.power_w, live.currents = 0.0, None if live.currents is None else (0.0, 0.0, 0.0)
     connector.settle_mode()
 

@@ -273,9 +273,9 @@ def _show(
     connector: Connector, session: SessionRecord | None, sample: Sample, moment: Moment, received_at: datetime
 ) -> None:
     live = connector.live
-    if live.measured_at is not None and moment.at < live.measured_at:
+    if live.observed_at is not None and moment.at < live.observed_at:
         return
-    live.measured_at = live.observed_at = moment.at
+    live.observed_at = moment.at
     live.received_at = received_at
     if sample.register_wh is not None:
         live.register_wh = sample.register_wh
@@ -283,6 +283,8 @@ def _show(
         live.power_w = sample.power_w
     if sample.currents != (None, None, None):
         live.currents = line_currents(sample.currents, connector.place.phase_rotation)
+        # By our clock, and of currents only: the balancer compares it with the instants of acknowledgements.
+        live.measured_at = received_at
     if session is not None and not session.is_open:
         live.power_w, live.currents = 0.0, NO_CURRENT
 
