@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from devices.link import GOING_AWAY
 from devices.registry import Registry
 from domain import faults, lifecycle, metering
 from domain.clock import Clock
@@ -44,6 +45,7 @@ class Liveness:
         here = {one.station_id for one in self.registry.links()}
         await self._publish(await lifecycle.release_dead(now=now))
         await self._publish(await lifecycle.release_missing(self.process, here=here, now=now))
+        await self._send_for_new_connections()
         await self._publish(
             await faults.check_silence(
                 now=now, portal_started_at=self._started_at, offline_after_s=self.offline_after_s
@@ -57,6 +59,13 @@ class Liveness:
         heard = {one.station_id: one.heard_at for one in self.registry.links()}
         await lifecycle.seen([(one, at) for one, at in heard.items() if self._told.get(one) != at])
         self._told = heard
+
+    async def _send_for_new_connections(self) -> None:
+        """A link whose station is stored as gone would never be commanded again; its charger comes back over a new one."""
+        for station_id in await lifecycle.taken_away(self.process):
+            link = self.registry.of_station(station_id)
+            if link is not None:
+                link.close_soon(GOING_AWAY, "This connection was given up; come back.")
 
     async def _publish(self, events: list[Event]) -> None:
         if events:

@@ -188,6 +188,12 @@ async def release_missing(process: str, *, here: Collection[UUID], now: datetime
         return await _set_offline(missing, now=now)
 
 
+async def taken_away(process: str) -> list[UUID]:
+    """Stations that were last connected to this process and are stored as gone, e.g. because it was taken for dead for a while."""
+    found = await sql.rows("SELECT id FROM stations WHERE NOT is_connected AND process = $1 ORDER BY id", process)
+    return [sql.uuid_of(row["id"]) for row in found]
+
+
 async def process_ended(process: str, *, now: datetime) -> list[Event]:
     """Everything that this process held is offline, and nobody waits for its lease to run out."""
     found = await sql.rows("SELECT id FROM stations WHERE is_connected AND process = $1 ORDER BY id", process)

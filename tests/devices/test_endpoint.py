@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.database import Database
 from app.redis_bus import RedisBus
+from devices.service import DeviceOptions
 from domain.events import ChargerStatusChanged, decode, installation_channel
 from domain.models import ChargerStatus, Station
 from domain.stations import hash_charger_key, new_charger_key
@@ -162,3 +163,17 @@ async def test_a_restart_sends_chargers_off_and_marks_them_offline(database: Dat
         await raw.socket.recv()
     await raw_charger.__aexit__(None, None, None)
     assert not (await Station.get(id=charger.station_id)).is_connected
+
+
+async def test_a_link_that_was_taken_for_dead_is_closed(database: Database, bus: RedisBus) -> None:
+    """Another process released this one's chargers during a stall: they come back over new connections, and can be commanded."""
+    charger = await a_registered_charger(await a_site())
+    async with (
+        a_server(bus, options=DeviceOptions(check_every_s=0.05)) as server,
+        a_raw_charger(server, charger) as raw,
+    ):
+        await raw.call("Heartbeat", {})
+        await Station.filter(id=charger.station_id).update(is_connected=False)
+        async with asyncio.timeout(5):
+            await raw.socket.wait_closed()
+        assert raw.socket.close_code == 1001
