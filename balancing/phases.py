@@ -83,6 +83,13 @@ def _whole_steps(lowest: float, highest: float, step: float) -> tuple[float, flo
     )
 
 
+DECIMALS = 9
+"""Beyond the resolution of any charger, within that of a float."""
+
+
 def round_down(current: float, step: float) -> float:
     """The current as a whole number of steps, never more than STEP_TOLERANCE of a step above it."""
-    return step * math.floor(current / step + STEP_TOLERANCE) if step else current
+    if not step:
+        return current
+    # 63 steps of 0.1 A are 6.3 A to whoever reads them, not 6.300000000000001.
+    return round(step * math.floor(current / step + STEP_TOLERANCE), DECIMALS)
