@@ -104,6 +104,7 @@ class _Known:
     default_said: float | None = None
     """The fallback in the newest default that was sent on this connection."""
     default_said_s: float = float("-inf")
+    default_serial: int = 0
     is_default_said: bool = False
     """Whether it acknowledged just that one."""
     is_open: bool = False
@@ -153,7 +154,7 @@ class SiteController:
             known.stage = acknowledged(known.stage, order.number, now_s)
             return
         known.has_default = True
-        known.is_default_said = known.default_said == order.fallback_a
+        known.is_default_said = known.default_serial == order.serial
         if known.session_id is None:
             _hold_default(known, now_s)
 
@@ -279,7 +280,7 @@ class SiteController:
                 continue
             known.default_said, known.default_said_s, known.is_default_said = fallback_a, now_s, False
             command = OfferCurrent(steps=_steps(default_schedule(fallback_a)), transaction_id=None)
-            serial = _said(known, fallback_a, is_default=True)
+            serial = known.default_serial = _said(known, fallback_a, is_default=True)
             yield Order(
                 charger.id, command, charger.epoch, fallback_a, None, serial=serial, reason="what holds without us"
             )

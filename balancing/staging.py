@@ -138,13 +138,14 @@ def sent(stage: ChargerStage, offer: Offer, now_s: float) -> ChargerStage:
 
 
 def _without_repeats(targets: tuple[Target, ...], offer: Offer) -> tuple[Target, ...]:
-    """The targets without unheard ones of that offer, which is about to be sent again; since when it is unheard stays known."""
+    """The targets without most of those that made the same offer, which is about to be sent again.
+
+    Since when the charger is unheard stays known, and that it was told twice.
+    """
     unheard = [target for target in targets if target.acknowledged_s is None]
-    return tuple(
-        target
-        for target in targets
-        if target.acknowledged_s is not None or target.offer != offer or target is unheard[0]
-    )
+    heard = [target for target in targets if target.acknowledged_s is not None and target.offer == offer]
+    kept = {target.number for target in (*unheard[:1], *heard[-2:])}
+    return tuple(target for target in targets if target.offer != offer or target.number in kept)
 
 
 def acknowledged(stage: ChargerStage, number: int, now_s: float) -> ChargerStage:

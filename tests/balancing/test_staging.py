@@ -124,6 +124,9 @@ def test_repeating_for_a_day_fills_no_memory() -> None:
     assert len(a.targets) <= 6
     assert a.targets[0].sent_s == 0.0
     assert is_silent(a, 120.0)
+    for minute in range(1440, 2880):
+        a = acknowledged(sent(a, Offer(10.0, ALL), 60.0 * minute), a.next_number, 60.0 * minute)
+    assert len(a.targets) <= 6
 
 
 def test_small_increases_wait() -> None:
