@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from gql.audiences import HEARTBEAT_S, Audiences
 from gql.context import Ports
 from gql.engine import Engine
+from gql.explorer import Explorer
 from gql.http import HttpEndpoint
 from gql.limits import POINTS_PER_MINUTE, Meter
 from gql.origins import Origins
@@ -33,13 +34,15 @@ class Edge:
             schema.core, schema.execution_context_class, ports=ports, meter=Meter(ports.clock, points_per_minute)
         )
         self.audiences = Audiences(self.engine, heartbeat_s=heartbeat_s)
-        self._http = HttpEndpoint(self.engine, origins)
+        self._explorer = Explorer()
+        self._http = HttpEndpoint(self.engine, origins, self._explorer)
         self._socket = SocketEndpoint(self.engine, origins, self.audiences, init_timeout_s=init_timeout_s)
 
     def routes(self) -> list[BaseRoute]:
-        """`/graphql`: operations by POST and GET, a page for people by GET, graphql-transport-ws."""
+        """`/graphql`: operations by POST and GET, GraphiQL by GET, graphql-transport-ws; the files of GraphiQL below it."""
         return [
             Route(PATH, self._http.answer, methods=["GET", "POST"]),
+            Route(f"{PATH}/assets/{{name}}", self._explorer.asset),
             WebSocketRoute(PATH, self._socket),
         ]
 

@@ -7,11 +7,11 @@ import orjson
 from graphql import OperationType
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from gql.engine import Engine, RefusedError, Request
 from gql.errors import Code, EdgeError, body_of
-from gql.explorer import PAGE, PAGE_HEADERS
+from gql.explorer import Explorer
 from gql.limits import MAX_BODY_BYTES
 from gql.origins import Origins
 
@@ -37,14 +37,15 @@ class _HttpError(Exception):
 class HttpEndpoint:
     """Answers HTTP requests at the GraphQL address."""
 
-    def __init__(self, engine: Engine, origins: Origins) -> None:
+    def __init__(self, engine: Engine, origins: Origins, explorer: Explorer) -> None:
         self._engine = engine
         self._origins = origins
+        self._explorer = explorer
 
     async def answer(self, request: HttpRequest) -> Response:
         """The response; trouble in it is GraphQL errors, whatever the status."""
         if request.method == "GET" and _wants_page(request):
-            return HTMLResponse(PAGE, headers=PAGE_HEADERS)
+            return self._explorer.page()
         try:
             return await self._answer(request)
         except _HttpError as error:

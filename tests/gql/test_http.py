@@ -108,13 +108,3 @@ async def test_an_ended_sign_in_is_told_as_such(world: World, town: Town) -> Non
     response = await world.http(token=token, json={"query": WHO})
     assert response.status_code == 401
     assert response.json()["errors"][0]["message"] == "This sign-in has ended. Sign in again."
-
-
-async def test_people_get_a_page_that_needs_nothing_from_elsewhere(world: World) -> None:
-    """A garage without internet has it whole; the browser is told to load nothing else."""
-    response = await world.http("GET", headers={"Accept": "text/html,*/*;q=0.8"})
-    assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert "://" not in response.text
-    assert "subscription Live" in response.text
-    policy = response.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; script-src 'sha256-")
