@@ -1,5 +1,6 @@
 """Relations without a query for each row: ids asked for in the same turn of the loop are loaded together, once a request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -35,7 +36,8 @@ class Loaders:
         loader = self._loaders.get(batch)
         if loader is None:
             loader = self._loaders[batch] = DataLoader(load_fn=self._function(batch), max_batch_size=MAX_BATCH)
-        return loader.load(identity)
+        # Fields beside one that fails are cancelled: that must not take the row away from others who wait for it.
+        return asyncio.shield(loader.load(identity))
 
     def _function(self, batch: Batch[T]) -> Callable[[list[UUID]], Awaitable[list[T | None]]]:
         async def load(identities: list[UUID]) -> list[T | None]:

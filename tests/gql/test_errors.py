@@ -34,3 +34,16 @@ async def test_a_clients_mistakes_are_not_in_the_log(world: World, query: str) -
     with capture_logs() as lines:
         assert (await world.run(query))["errors"]
     assert lines == []
+
+
+async def test_a_mistake_in_one_field_leaves_its_neighbours_whole(world: World, town: Town) -> None:
+    """A nullable field is null with an error; rows that it asked for, too, are still given to the others."""
+    token = await world.token(town.people["SERVICE"])
+    node = """node(id: $id) { ... on Charger {
+        sessions(first: 1, after: "x") { nodes { id } } installation { name } circuit { name } } }"""
+    query = (
+        f"query ($id: ID!) {{ wrong: {node} right: node(id: $id) {{ ... on Charger {{ installation {{ name }} }} }} }}"
+    )
+    body = await world.run(query, token, id=charger(town.charger_id))
+    assert body["data"] == {"wrong": None, "right": {"installation": {"name": "Fjordveien garage"}}}
+    assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
