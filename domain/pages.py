@@ -18,6 +18,8 @@ from domain.errors import invalid
 
 MAX_PAGE = 100
 _MAX_CURSOR_LENGTH = 2_000
+_MOST_NUMBER = 2**63
+"""What a database can compare with is below."""
 
 T = TypeVar("T")
 
@@ -79,6 +81,7 @@ class KeyKind(Enum):
 
     TEXT = "text"
     NUMBER = "number"
+    WHOLE = "whole number"
     DECIMAL = "decimal"
     INSTANT = "instant"
     ID = "id"
@@ -258,7 +261,7 @@ def _decoded(keys: Sequence[SortKey], cursor: str, name: str) -> list[object]:
         raise refused
     try:
         return [_value(key, raw) for key, raw in zip(keys, content[1:], strict=True)]
-    except (ValueError, TypeError, InvalidOperation) as error:
+    except (ValueError, TypeError, OverflowError, InvalidOperation) as error:
         raise refused from error
 
 
@@ -266,11 +269,14 @@ def _value(key: SortKey, raw: object) -> object:
     if raw is None and key.is_nullable:
         return None
     match key.kind, raw:
-        case KeyKind.TEXT, str():
+        case KeyKind.TEXT, str() if "\0" not in raw:
+            raw.encode()
             return raw
-        case KeyKind.NUMBER, int() | float() if not isinstance(raw, bool):
+        case KeyKind.WHOLE, int() if not isinstance(raw, bool) and abs(raw) < _MOST_NUMBER:
             return raw
-        case KeyKind.DECIMAL, str() | int() | float():
+        case KeyKind.NUMBER, int() | float() if not isinstance(raw, bool) and abs(raw) < _MOST_NUMBER:
+            return raw
+        case KeyKind.DECIMAL, str() | int() | float() if Decimal(str(raw)).is_finite():
             return Decimal(str(raw))
         case KeyKind.ID, str():
             return UUID(raw)

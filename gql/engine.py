@@ -27,7 +27,7 @@ from domain.errors import DomainError, UnauthenticatedError
 from domain.ports import AccessClaims
 from gql.context import Context, Ports
 from gql.errors import Code, EdgeError, body_of, edge_error, execution_errors, mask, request_errors
-from gql.limits import MAX_TOKENS, Meter, Operation, check_text, operations_of
+from gql.limits import MAX_TOKENS, Meter, Operation, check_text, check_variables, operations_of
 
 _DOCUMENTS: Final = 512
 """Documents that are kept ready; each is at most a few hundred kB, a program sends the same few again and again."""
@@ -139,6 +139,7 @@ class Engine:
         document = self._document(request.query)
         try:
             operation = document.operation(request.operation_name)
+            check_variables(request.variables)
             return Ready(document, operation, request, operation.cost(request.variables))
         except EdgeError as error:
             raise RefusedError([body_of(error)]) from error

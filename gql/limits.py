@@ -1,7 +1,7 @@
 """How large an operation may be: its text, its shape and the number of objects that it can reach, known before it runs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,9 +19,12 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    StringValueNode,
     ValueNode,
     VariableNode,
     get_named_type,
@@ -37,6 +40,8 @@ MAX_DEPTH: Final = 12
 MAX_ALIASES: Final = 30
 MAX_ROOT_FIELDS: Final = 20
 MAX_PAGE: Final = 100
+MAX_VALUE_DEPTH: Final = 24
+"""Lists and objects within one another in an argument; filters of four levels need half of it."""
 MAX_COST: Final = 10_000
 """Objects that one operation can reach at most: a page of 100 chargers with the last 90 sessions of each."""
 POINTS_PER_MINUTE: Final = 100_000
@@ -162,10 +167,54 @@ class Meter:
 
 
 def check_text(document: DocumentNode) -> None:
-    """The number of aliases is within its limit."""
+    """The number of aliases is within its limit, and so are the values written in the document."""
     aliases = sum(1 for field in _all_fields(document) if field.alias is not None)
     if aliases > MAX_ALIASES:
         raise _refused(f"There are {aliases} aliases, more than {MAX_ALIASES}: send several operations instead.")
+    values: list[tuple[Any, int]] = [
+        (argument.value, 1) for field in _all_fields(document) for argument in field.arguments or ()
+    ]
+    values += [
+        (one.default_value, 1)
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+        for one in node.variable_definitions or ()
+    ]
+    _check_each(values, _inside_node)
+
+
+def check_variables(variables: Mapping[str, Any]) -> None:
+    """No value is nested deeper than any input, and no text has a null character in it, which PostgreSQL cannot keep."""
+    _check_each([(one, 1) for one in variables.values()], _inside_value)
+
+
+def _check_each(waiting: list[tuple[Any, int]], inside: Callable[[Any], Iterable[Any]]) -> None:
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_VALUE_DEPTH:
+            raise _refused(f"A value is nested more than {MAX_VALUE_DEPTH} levels deep: ask in several steps.")
+        text = value.value if isinstance(value, StringValueNode) else value
+        if isinstance(text, str) and "\0" in text:
+            raise _refused("A text has a null character (U+0000) in it, which cannot be kept: leave it out.")
+        waiting.extend((one, depth + 1) for one in inside(value))
+
+
+def _inside_value(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+    return ()
+
+
+def _inside_node(node: Any) -> Iterable[Any]:
+    match node:
+        case ObjectValueNode():
+            return (one.value for one in node.fields)
+        case ListValueNode():
+            return node.values
+    return ()
 
 
 def operations_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str | None, Operation]:

@@ -12,6 +12,8 @@ from strawberry.types.scalar import ScalarDefinition
 _OFFSET = re.compile(r"(?:[zZ]|[+-]\d{2}:\d{2})$")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:[zZ]|[+-]\d{2}:\d{2})$")
 _MAX_DIGITS = 40
+_MAX_EXPONENT = 12
+"""A thousand billion of anything; a few signs with an exponent would take minutes to write out."""
 
 
 def written_instant(value: datetime) -> str:
@@ -62,6 +64,8 @@ def _read_decimal(value: object) -> Decimal:
         raise GraphQLError(f"{value!r} is no Decimal: {advice}.") from error
     if not number.is_finite():
         raise GraphQLError(f"{value!r} is no Decimal: {advice}.")
+    if number and not -_MAX_EXPONENT <= number.adjusted() < _MAX_EXPONENT:
+        raise GraphQLError(f"{value!r} is too large or too small.")
     return number
 
 

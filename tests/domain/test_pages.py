@@ -1,5 +1,6 @@
 """Pages by keyset: every row once, in order, whichever way one leafs."""
 
+import base64
 import itertools
 from collections.abc import Sequence
 from uuid import UUID
@@ -120,3 +121,27 @@ async def test_a_cursor_of_another_order_is_refused() -> None:
     page = await _page(ORDERS["by name"], PageRequest(first=1))
     with pytest.raises(ValidationError, match="`before` is not a cursor of this list"):
         keyset(ORDERS["nulls last"], PageRequest(first=1, before=page.cursors[0]), [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (KeyKind.TEXT, '"a\\u0000b"'),
+        (KeyKind.TEXT, '"\\ud800"'),
+        (KeyKind.NUMBER, "NaN"),
+        (KeyKind.NUMBER, "1e400"),
+        (KeyKind.WHOLE, "1.5"),
+        (KeyKind.WHOLE, str(2**63)),
+        (KeyKind.WHOLE, "true"),
+        (KeyKind.DECIMAL, '"NaN"'),
+        (KeyKind.INSTANT, '"0001-01-01T00:00:00+14:00"'),
+        (KeyKind.INSTANT, '"2026-01-01T00:00:00"'),
+    ],
+)
+def test_a_cursor_with_a_value_that_no_database_takes_is_refused(kind: KeyKind, value: str) -> None:
+    """It looks like ours, but no row has such a key."""
+    keys = (SortKey("x", "x", kind), ID)
+    content = f'["x,id",{value},"{new_id()}"]'
+    cursor = base64.urlsafe_b64encode(content.encode()).decode()
+    with pytest.raises(ValidationError, match="is not a cursor of this list"):
+        keyset(keys, PageRequest(first=1, after=cursor), [])

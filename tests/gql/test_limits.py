@@ -7,7 +7,7 @@ import pytest
 from graphql import get_introspection_query
 
 from app.redis_bus import RedisBus
-from tests.factories import Town
+from tests.factories import Town, a_session
 from tests.gql.world import World
 
 PAGES = (
@@ -100,3 +100,54 @@ async def test_the_cost_is_known_and_the_points_of_a_minute_run_out(bus: RedisBu
     assert (await world.run(query, other))["data"]["rateLimit"]["remaining"] == 17
     world.clock.advance(timedelta(minutes=1))
     assert (await world.run(query, token))["data"]["rateLimit"]["remaining"] == 17
+
+
+FILTERED = "query ($where: ChargeSessionWhere) { sessions(first: 1, where: $where) { totalCount } }"
+
+
+def _deep(levels: int) -> dict[str, Any]:
+    where: dict[str, Any] = {}
+    for _ in range(levels):
+        where = {"AND": [where]}
+    return where
+
+
+def _deep_literal(levels: int) -> str:
+    return f"{{ sessions(first: 1, where: {'{AND: [' * levels}{{}}{']}' * levels}) {{ totalCount }} }}"
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "words"),
+    [
+        (FILTERED, {"where": _deep(150)}, "nested more than 24 levels deep"),
+        (_deep_literal(40), {}, "nested more than 24 levels deep"),
+        (FILTERED, {"where": _deep(6)}, "at most 4 levels"),
+        (FILTERED, {"where": {"externalId": {"eq": "a\0b"}}}, "null character"),
+        (FILTERED, {"where": {"AND": [{"externalId": {"oneOf": ["\0"]}}]}}, "null character"),
+        ('{ node(id: "\\u0000") { id } }', {}, "null character"),
+        (
+            'query ($text: String = "\\u0000") { installations(first: 1, where: { name: { eq: $text } }) { totalCount } }',
+            {},
+            "null",
+        ),
+        ('mutation { signIn(input: { email: "a\\u0000", password: "b" }) { __typename } }', {}, "null character"),
+        (FILTERED, {"where": {"energyKwh": {"gte": "9e999999"}}}, "is too large or too small"),
+        (FILTERED, {"where": {"energyKwh": {"gte": "1e-999999"}}}, "is too large or too small"),
+    ],
+)
+async def test_values_that_break_databases_are_refused(
+    world: World, town: Town, query: str, variables: dict[str, Any], words: str
+) -> None:
+    """Nothing in a value leads to a defect: the client is told what to mend."""
+    body = await world.run(query, await world.token(town.people["SERVICE"]), **variables)
+    assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
+    assert words in body["errors"][0]["message"]
+
+
+async def test_energy_far_in_the_future_is_none(world: World, town: Town) -> None:
+    """The last instant that there is has no 31 days after it."""
+    person = town.people["OWNER of installation"]
+    await a_session(town.site, town.charger_id, user_id=person)
+    query = '{ sessions(first: 1) { nodes { energyDetails(from: "9999-12-31T23:59:59Z") { energyKwh } } } }'
+    body = await world.run(query, await world.token(person))
+    assert body == {"data": {"sessions": {"nodes": [{"energyDetails": []}]}}}
