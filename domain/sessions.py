@@ -99,11 +99,14 @@ class SessionPlace:
 
 EVERYWHERE = SessionPlace()
 
-SESSION_COLUMNS = """
+_ENERGY = f"CASE WHEN s.state <> '{SessionState.VOID}' THEN s.energy_wh END"
+"""As it is shown: nothing is found or ordered by the energy of a session that is void."""
+
+SESSION_COLUMNS = f"""
     s.id, s.state, s.installation_id, s.installation_name, s.time_zone, s.charger_id, s.charger_name, s.circuit_name, s.user_id,
-    s.user_name, s.card_id, s.card_name, s.authorized_at, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
+    s.user_name, s.card_id, s.card_name, s.authorized_at, s.started_at, s.ended_at, s.registered_at, s.flags,
     s.connected_s, s.charging_s, s.stop_reason, s.external_id, s.replaced_by_id, s.is_paused, s.priority, s.energy_target_wh,
-    s.departure_at, LOWER(s.charger_name) AS charger_key, LOWER(s.user_name) AS user_key
+    s.departure_at, {_ENERGY} AS seen_energy_wh, LOWER(s.charger_name) AS charger_key, LOWER(s.user_name) AS user_key
 """
 """What `session_of_row` reads and orders sort by, of `charge_sessions s`."""
 
@@ -111,7 +114,7 @@ _KEYS: Mapping[SessionOrderField, tuple[str, str, KeyKind, bool]] = {
     SessionOrderField.STARTED_AT: ("s.started_at", "started_at", KeyKind.INSTANT, False),
     SessionOrderField.ENDED_AT: ("s.ended_at", "ended_at", KeyKind.INSTANT, True),
     SessionOrderField.REGISTERED_AT: ("s.registered_at", "registered_at", KeyKind.INSTANT, True),
-    SessionOrderField.ENERGY: ("s.energy_wh", "energy_wh", KeyKind.NUMBER, True),
+    SessionOrderField.ENERGY: (_ENERGY, "seen_energy_wh", KeyKind.WHOLE, True),
     SessionOrderField.CHARGER_NAME: ("LOWER(s.charger_name)", "charger_key", KeyKind.TEXT, False),
     SessionOrderField.USER_NAME: ("LOWER(s.user_name)", "user_key", KeyKind.TEXT, True),
 }
@@ -232,7 +235,7 @@ def _filterable(access: Access) -> Columns:
         "startedAt": Expression("s.started_at"),
         "endedAt": Expression("s.ended_at"),
         "registeredAt": Expression("s.registered_at"),
-        "energyWh": Expression("s.energy_wh"),
+        "energyWh": Expression(_ENERGY),
         "flags": _any_flag,
         "dateQuality": Expression(
             f"CASE WHEN (s.flags & {_UNRELIABLE}) <> 0 THEN '{DateQuality.UNRELIABLE}'"
@@ -274,7 +277,7 @@ def session_of_row(access: Access, row: Mapping[str, Any]) -> SessionRow:
         ended_at=sql.optional_instant_of(row["ended_at"]),
         registered_at=sql.optional_instant_of(row["registered_at"]),
         flag_set=SessionFlag(row["flags"]),
-        energy_wh=None if state is SessionState.VOID else row["energy_wh"],
+        energy_wh=row["seen_energy_wh"],
         connected_seconds=connected_s,
         charging_seconds=row["charging_s"],
         stop_reason=None if row["stop_reason"] is None else StopReason(row["stop_reason"]),
@@ -295,6 +298,8 @@ async def energy_details(
     Of a whole session they add up to its energy. Sessions without samples, as those of imported history, lie evenly over their time.
     """
     first = session.started_at if since is None else max(since, session.started_at)
+    if session.state is SessionState.VOID or first > datetime.max.replace(tzinfo=first.tzinfo) - LONGEST_DETAILS:
+        return []
     last = first + LONGEST_DETAILS if until is None else min(until, first + LONGEST_DETAILS)
     rows = await sql.rows(_PARTS, session.id, first, last)
     if rows:

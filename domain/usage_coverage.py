@@ -27,9 +27,14 @@ async def coverage(access: Access, question: UsageQuestion, period: Period, now:
     newest = f"""
         SELECT MAX(s.registered_at) FROM charge_sessions s WHERE s.charger_id = c.id AND s.state = '{SessionState.ENDED}'
     """  # noqa: S608  an enum's value
+    added = "c.created_at"
+    if question.installation_ids is None:
+        # Who asks about themselves learns nothing of other people's sessions, nor when the charger was added.
+        arguments.append(access.signed_in().user_id)
+        newest, added = f"{newest} AND s.user_id = ${len(arguments)}", "NULL"
     statement = f"""
         SELECT silent.id, silent.since FROM (
-            SELECT c.id, COALESCE(t.last_seen_at, t.disconnected_at, ({newest}), c.created_at) AS since
+            SELECT c.id, COALESCE(t.last_seen_at, t.disconnected_at, ({newest}), {added}) AS since
             FROM chargers c LEFT JOIN stations t ON t.id = c.station_id
             LEFT JOIN charger_statuses live ON live.charger_id = c.id
             WHERE {" AND ".join(conditions)} AND NOT COALESCE(live.is_online, FALSE)

@@ -181,7 +181,7 @@ async def test_the_active_session_of_a_charger_is_seen_by_who_may_see_it(town: T
 
 
 async def test_a_replaced_session_is_void_and_known_from_the_one_that_replaced_it(town: Town) -> None:
-    """Its energy is gone."""
+    """Its energy is gone: not shown, not found, not ordered by."""
     old = await factories.a_session(town.site, town.charger_id, state=SessionState.VOID, flags=SessionFlag.VOID)
     new = await factories.a_session(town.site, town.charger_id)
     await ChargeSession.filter(id=old).update(replaced_by_id=new)
@@ -189,6 +189,19 @@ async def test_a_replaced_session_is_void_and_known_from_the_one_that_replaced_i
     found = await replaced_sessions(owner, [new, old])
     assert {key: row.id for key, row in found.items()} == {new: old}
     assert found[new].energy_wh is None
+    await EnergyInterval.create(
+        session_id=old,
+        installation_id=town.site.id,
+        start_at=NOW - timedelta(hours=3),
+        end_at=NOW - timedelta(hours=2),
+        energy_wh=7_200,
+        quality=IntervalQuality.MEASURED,
+    )
+    assert await energy_details(found[new]) == []
+    with_energy = Term("energyWh", Comparison.AT_LEAST, 0)
+    by_energy = (SessionOrder(SessionOrderField.ENERGY),)
+    assert [row.id for row in (await sessions_page(owner, ALL, where=with_energy)).rows] == [new]
+    assert [row.id for row in (await sessions_page(owner, ALL, order=by_energy)).rows] == [new, old]
 
 
 async def test_energy_details_add_up_to_the_session(town: Town) -> None:

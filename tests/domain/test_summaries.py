@@ -226,6 +226,17 @@ async def test_coverage_names_the_chargers_that_may_still_deliver(town: Town) ->
     assert january.coverage.is_complete
 
 
+async def test_coverage_of_ones_own_charging_tells_nothing_of_others(town: Town) -> None:
+    """A charger that was never connected counts from one's own newest session, not from a neighbour's."""
+    driver = town.people["USER of charger"]
+    mine = datetime(2026, 1, 5, 10, tzinfo=UTC)
+    for user_id, ended_at in ((driver, mine), (town.people["USER of installation"], mine + timedelta(days=20))):
+        await _session(town, ended_at - timedelta(hours=1), user_id=user_id)
+    question = UsageQuestion(from_date=FEBRUARY[0], to_date=FEBRUARY[1])
+    covered = (await usage_summary(await factories.access(driver), question)).coverage
+    assert [(one.charger_id, one.since) for one in covered.silent] == [(town.charger_id, mine)]
+
+
 async def test_idle_things_appear_when_asked_for(town: Town) -> None:
     """Every charger, and every month, with nothing in it."""
     await _session(town, datetime(2026, 2, 3, 9, tzinfo=UTC), energy_wh=1_000)
