@@ -31,6 +31,11 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return event
 
 
+def _console() -> structlog.dev.ConsoleRenderer:
+    """For eyes. Tracebacks are plain: those with the values of variables would show passwords and cards."""
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
 def configure_logs(log_format: LogFormat, level: str) -> None:
     """Every line of this process, ours and the libraries', goes to stderr in one shape."""
     console = log_format is LogFormat.CONSOLE or (log_format is LogFormat.AUTO and sys.stderr.isatty())
@@ -43,7 +48,7 @@ def configure_logs(log_format: LogFormat, level: str) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
     ]
     last: list[Processor] = (
-        [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [hide_secrets, _console()]
         if console
         else [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer()]
     )

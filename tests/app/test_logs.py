@@ -1,8 +1,12 @@
 """Log lines keep secrets to themselves."""
 
-import pytest
+import logging
 
-from app.logs import hide_secrets, without_credentials
+import pytest
+import structlog
+
+from app.logs import configure_logs, hide_secrets, without_credentials
+from app.settings import LogFormat
 
 
 @pytest.mark.parametrize(
@@ -37,3 +41,26 @@ def test_secrets_are_hidden_by_their_key() -> None:
         "count": 3,
         "url": "smtp://h",
     }
+
+
+def test_tracebacks_on_a_terminal_show_no_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable of a frame may be a password or the number of a card."""
+    known = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        configure_logs(LogFormat.CONSOLE, "info")
+        try:
+            _fails(" ".join(["correct", "horse", "battery", "staple"]))
+        except ValueError:
+            structlog.get_logger("lade.test").exception("a defect")
+    finally:
+        logging.getLogger().handlers[:], level = known
+        logging.getLogger().setLevel(level)
+        structlog.reset_defaults()
+    told = capsys.readouterr().err
+    assert "ValueError: a mistake" in told
+    assert "battery staple" not in told
+
+
+def _fails(password: str) -> None:
+    if password:
+        raise ValueError("a mistake")
