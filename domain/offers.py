@@ -145,9 +145,11 @@ JOIN stations st ON st.id = c.station_id
 JOIN charger_statuses s ON s.charger_id = c.id
 LEFT JOIN offers o ON o.charger_id = c.id
 LEFT JOIN charge_sessions cs ON cs.id = s.session_id AND cs.state = 'ACTIVE'
-WHERE c.installation_id = $1 AND c.removed_at IS NULL
+WHERE c.installation_id = $1 AND c.removed_at IS NULL AND (c.is_enabled OR st.epoch > 0)
 ORDER BY c.id
 """
+"""A disabled charger that was never heard is not installed yet: nothing is held back for it. Every other one that is out
+of reach may be drawing, whatever somebody set in the portal."""
 
 
 def _available(row: sql.Row, now: datetime) -> PhaseAmps | None:

@@ -70,7 +70,10 @@ class Charger(Node):
     )
     can_switch_phases: bool | None = strawberry.field(description="Between three phases and one.")
     authentication_required: bool | None = strawberry.field(description="Null: as the installation says.")
-    is_enabled: bool
+    is_enabled: bool = strawberry.field(
+        description="Whether it may charge. Disable a charger that is not installed yet: until it was heard for the first "
+        "time, nothing is held back for it then."
+    )
     created_at: datetime | None
     last_seen_at: datetime | None = strawberry.field(description="When its station was last heard.")
     status: ChargerStatus = related(visible_statuses, lambda row: row.id)
