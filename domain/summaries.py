@@ -1,5 +1,7 @@
 """Usage summaries: who used how much, where and when (domain.md §6). Reports, exports and the API all ask this one function."""
 
+import itertools
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -7,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from domain import sql
 from domain.access import Access
-from domain.errors import NotFoundError, invalid
+from domain.errors import NotFoundError, ValidationError, invalid
 from domain.periods import Period, buckets, period_of, zone_of
 from domain.roles import ReportBasis, Role, UsageDimension
 from domain.usage import (
@@ -29,6 +31,8 @@ from domain.usage_rows import NAMES, Scope, whole_sessions
 from domain.usage_sessions import CountedSession, counted_batches
 
 MOST_IDLE_ROWS = 100_000
+MOST_STRETCHES = 10_000
+"""A year of hours: finding when ten years of them begin would hold up everything else for seconds."""
 
 
 class _Site(NamedTuple):
@@ -183,15 +187,21 @@ async def _add_idle(question: UsageQuestion, period: Period, tallies: dict[Group
     choices: list[list[tuple[GroupPart, str]]] = []
     for dimension in question.group_by:
         if dimension in times:
-            choices.append([(GroupPart(dimension, bucket=one), "") for one in buckets(period, dimension)])
+            stretches = list(itertools.islice(buckets(period, dimension), MOST_STRETCHES + 1))
+            choices.append([(GroupPart(dimension, bucket=one), "") for one in stretches])
         else:
             named = await _things(dimension, question, period)
             choices.append([(GroupPart(dimension, one), name) for one, name in named.items()])
-    if len(choices) == 2 and len(choices[0]) * len(choices[1]) > MOST_IDLE_ROWS:
-        raise invalid(
-            "includeIdle", "That would be too many empty rows: ask for a shorter period or longer stretches of time."
-        )
+    is_long = times and max(map(len, choices)) > MOST_STRETCHES
+    if is_long or math.prod(map(len, choices)) > MOST_IDLE_ROWS:
+        raise _too_many_idle()
     _cross(choices, tallies)
+
+
+def _too_many_idle() -> ValidationError:
+    return invalid(
+        "includeIdle", "That would be too many empty rows: ask for a shorter period or longer stretches of time."
+    )
 
 
 def _cross(choices: Sequence[Sequence[tuple[GroupPart, str]]], tallies: dict[Group, Tally]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -47,6 +47,12 @@ MAX_COST: Final = 10_000
 POINTS_PER_MINUTE: Final = 100_000
 LIST_LENGTH: Final = 10
 """What a bounded list without pages is taken to hold."""
+SUMMARY: Final = 1_000
+"""What a usage summary costs beside its rows: it adds up years of sessions."""
+
+_PRICES: Final[Mapping[str, int]] = {f"{kind}.usageSummary": SUMMARY for kind in ("Query", "Viewer", "Installation")}
+_IDS: Final = "ids"
+"""The argument of a list that holds as many things as were asked for by id."""
 
 _ROOTS = {OperationType.QUERY: "query", OperationType.MUTATION: "mutation", OperationType.SUBSCRIPTION: "subscription"}
 
@@ -99,11 +105,27 @@ class _PagedField:
 
 
 @dataclass(frozen=True, slots=True)
+class _NamedField:
+    """A list of things by their ids: `count` of them are written in the document, or as many as a variable holds."""
+
+    node: FieldNode
+    factor: int
+    count: int
+    variable: str | None
+    inner: "Reach"
+
+    def objects(self, variables: Mapping[str, Any]) -> int:
+        given = variables.get(self.variable) if self.variable is not None else None
+        count = len(given) if isinstance(given, list) else self.count
+        return self.factor * count * (1 + self.inner.objects(variables))
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """How many objects a selection can reach: some for certain, the rest by the sizes of its pages."""
 
     certain: int
-    paged: tuple[_PagedField, ...]
+    paged: tuple[_PagedField | _NamedField, ...]
 
     def objects(self, variables: Mapping[str, Any]) -> int:
         """The number with these variables. A connection without a page size, or too large a one, is refused."""
@@ -113,8 +135,7 @@ class Reach:
         """The same selection made on that many objects."""
         if factor == 1:
             return self
-        paged = tuple(_PagedField(one.node, one.factor * factor, one.first, one.last, one.inner) for one in self.paged)
-        return Reach(self.certain * factor, paged)
+        return Reach(self.certain * factor, tuple(replace(one, factor=one.factor * factor) for one in self.paged))
 
 
 _NOTHING = Reach(0, ())
@@ -292,7 +313,7 @@ class _Measure:
             )
 
     def _selection(self, selections: SelectionSetNode, parent: Any) -> tuple[Reach, int]:
-        paged: list[_PagedField] = []
+        paged: list[_PagedField | _NamedField] = []
         certain = depth = 0
         for selection in selections.selections:
             if isinstance(selection, FieldNode):
@@ -332,10 +353,19 @@ class _Measure:
         if isinstance(named, GraphQLObjectType) and named.name.endswith("Connection"):
             paged = _PagedField(node, 1, self._amount(node, "first"), self._amount(node, "last"), inner)
             return Reach(0, (paged,)), below + 1
+        named_by = next((one.value for one in node.arguments or () if one.name.value == _IDS), None)
+        if named_by is not None:
+            return Reach(0, (self._named(node, named_by, inner),)), below + 1
         is_page = parent.name.endswith("Connection")
         factor = LIST_LENGTH if _is_list(definition.type) and not is_page else 1
         reached = inner.times(factor)
-        return Reach(reached.certain + factor, reached.paged), below + 1
+        price = _PRICES.get(f"{parent.name}.{name}", factor)
+        return Reach(reached.certain + price, reached.paged), below + 1
+
+    def _named(self, node: FieldNode, value: ValueNode, inner: Reach) -> _NamedField:
+        if isinstance(value, VariableNode):
+            return _NamedField(node, 1, MAX_PAGE, value.name.value, inner)
+        return _NamedField(node, 1, len(value.values) if isinstance(value, ListValueNode) else 1, None, inner)
 
     def _amount(self, node: FieldNode, name: str) -> _Amount:
         value: ValueNode | None = next((one.value for one in node.arguments or () if one.name.value == name), None)

@@ -255,6 +255,20 @@ async def test_idle_things_appear_when_asked_for(town: Town) -> None:
     assert {row.labels for row in people.rows} >= {("SERVICE",), ("Not identified",)}
 
 
+async def test_idle_hours_of_many_years_are_too_many(town: Town) -> None:
+    """A year of them is made, two are refused before they are."""
+    owner = await _owner(town)
+    year = _question(
+        town.site, (date(2025, 1, 1), date(2026, 1, 1)), include_idle=True, group_by=(UsageDimension.HOUR,)
+    )
+    assert len((await usage_summary(owner, year)).rows) == 365 * 24
+    years = _question(
+        town.site, (date(2024, 1, 1), date(2026, 1, 1)), include_idle=True, group_by=(UsageDimension.HOUR,)
+    )
+    with pytest.raises(ValidationError, match="too many empty rows"):
+        await usage_summary(owner, years)
+
+
 async def test_rows_are_ordered_as_asked(town: Town) -> None:
     """By energy, and by label with what is not identified last."""
     start = datetime(2026, 2, 3, 9, tzinfo=UTC)

@@ -151,3 +151,33 @@ async def test_energy_far_in_the_future_is_none(world: World, town: Town) -> Non
     query = '{ sessions(first: 1) { nodes { energyDetails(from: "9999-12-31T23:59:59Z") { energyKwh } } } }'
     body = await world.run(query, await world.token(person))
     assert body == {"data": {"sessions": {"nodes": [{"energyDetails": []}]}}}
+
+
+SUMMARY = 'usageSummary(period: { from: "2026-01-01", to: "2026-02-01" }) { total { sessionCount } }'
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "cost"),
+    [
+        ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } rateLimit { cost } }", 3, 5),
+        (
+            "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Charger { sessions(first: 4) { nodes { id } } } } rateLimit { cost } }",
+            3,
+            20,
+        ),
+        ('{ nodes(ids: ["a", "b"]) { id } rateLimit { cost } }', 0, 4),
+        (f"{{ viewer {{ {SUMMARY} }} rateLimit {{ cost }} }}", 0, 1_004),
+    ],
+)
+async def test_what_is_dear_costs_more(world: World, town: Town, query: str, ids: int, cost: int) -> None:
+    """Things asked for by id count one by one, and a summary counts as the thousands of sessions that it reads."""
+    given = {"ids": ["x"] * ids} if ids else {}
+    body = await world.run(query, await world.token(town.people["stranger"]), **given)
+    assert body["data"]["rateLimit"] == {"cost": cost}
+
+
+async def test_a_summary_for_each_row_is_refused(world: World, town: Town) -> None:
+    """A hundred of them would keep the server busy for a minute."""
+    query = f"{{ sessions(first: 100) {{ nodes {{ installation {{ {SUMMARY} }} }} }} }}"
+    body = await world.run(query, await world.token(town.people["OWNER of installation"]))
+    assert body["errors"][0]["extensions"]["code"] == "COST_EXCEEDED"
