@@ -16,8 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from app.database import database_of, migrate, opened
 from app.settings import OperatorError, load_settings
 from domain.clock import SystemClock
-from domain.history_import import HistoryImport, ImportResult
-from domain.history_mapping import HistoryMapping, MappingError, Rejection, mapping_of
+from domain.history.history_import import HistoryImport, ImportResult
+from domain.history.history_mapping import HistoryMapping, MappingError, Rejection, mapping_of
 from domain.units import kwh
 
 _SHOWN_REJECTIONS = 50

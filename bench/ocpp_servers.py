@@ -11,7 +11,7 @@ from devices.ingest import Ingestor
 from devices.link import Settings, Surroundings
 from devices.registry import Registry
 from devices.service import DeviceService
-from domain.batch import Outcome, Report
+from domain.charging.batch import Outcome, Report
 from domain.ids import new_id
 
 _STORED = Outcome()

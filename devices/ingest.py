@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from domain.batch import Outcome, Report
+from domain.charging.batch import Outcome, Report
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import Event

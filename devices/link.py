@@ -18,14 +18,14 @@ from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
-from domain.batch import Outcome, Report
+from domain.charging.batch import Outcome, Report
+from domain.charging.session_rules import Hearing
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.metering import STALE
 from domain.observations import Metered
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
-from domain.session_rules import Hearing
 
 MAILBOX = 256
 """Messages of one charger that may wait; then its socket is not read."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain import sql
-from domain.live import Place, of_chargers, padded
+from domain.charging.live import Place, of_chargers, padded
 from domain.roles import AuthorizationDecision, CommandAction, CredentialType, Role, SessionState
 
 _SEPARATORS = re.compile(r"[\s:\-._]+")

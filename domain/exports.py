@@ -22,7 +22,7 @@ from domain.ports import EventBus
 from domain.roles import ExportFormat, ExportState, ReportKind
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import check_may_ask
-from domain.usage import UsageQuestion
+from domain.usage.question import UsageQuestion
 
 KEPT_FOR = timedelta(hours=24)
 MOST_UNFINISHED = 5

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from tortoise.transactions import in_transaction
 
-from domain import live, outbox, sql
+from domain import outbox, sql
+from domain.charging import live
+from domain.charging.live import Connector, padded
 from domain.events import AlertChanged, Event
 from domain.ids import new_id
-from domain.live import Connector, padded
 from domain.observations import ConnectorStatus
 from domain.ports import Mail
 from domain.roles import AlertKind, AlertState, Role, Severity

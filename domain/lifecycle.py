@@ -11,9 +11,10 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain import faults, leases, live, sql
+from domain import faults, leases, sql
+from domain.charging import live
+from domain.charging.live import Connector
 from domain.events import CommandChanged, Event, InstallationChanged
-from domain.live import Connector
 from domain.roles import CommandState
 from domain.stations import hash_charger_key
 

@@ -7,11 +7,13 @@ from datetime import datetime
 import structlog
 from tortoise.transactions import in_transaction
 
-from domain import faults, session_machine, session_store, sql
-from domain.batch import Batch, Outcome, Report, load, load_stations, open_commands
+from domain import faults, sql
+from domain.charging import session_machine, session_store
+from domain.charging.batch import Batch, Outcome, Report, load, load_stations, open_commands
+from domain.charging.live import Connector
+from domain.charging.session_rules import END_HOLD, Moment, moment_of
 from domain.errors import UnavailableError
 from domain.events import Event
-from domain.live import Connector
 from domain.observations import (
     Booted,
     ConnectorStatus,
@@ -22,7 +24,6 @@ from domain.observations import (
     TokenPresented,
 )
 from domain.roles import AuthorizationDecision, CommandAction
-from domain.session_rules import END_HOLD, Moment, moment_of
 
 __all__ = ["BatchResult", "Outcome", "Report", "apply_batch", "settle"]
 

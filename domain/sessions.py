@@ -9,11 +9,11 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.energy_intervals import Part, intervals
+from domain.charging.energy_intervals import Part, intervals
 from domain.filters import ANYTHING, Columns, Condition, Expression, check_size, sql_of
-from domain.interval_cuts import clipped
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import DateQuality, IntervalQuality, Role, SessionFlag, SessionState, StopReason
+from domain.usage.interval_cuts import clipped
 
 LONGEST_DETAILS = timedelta(days=31)
 

@@ -12,7 +12,9 @@ from domain.access import Access
 from domain.errors import NotFoundError, ValidationError, invalid
 from domain.periods import Period, buckets, period_of, zone_of
 from domain.roles import ReportBasis, Role, UsageDimension
-from domain.usage import (
+from domain.usage.coverage import coverage, empty_because
+from domain.usage.intervals import energy_in_time
+from domain.usage.question import (
     Group,
     GroupPart,
     Snapshot,
@@ -25,10 +27,8 @@ from domain.usage import (
     row_of,
     time_dimensions,
 )
-from domain.usage_coverage import coverage, empty_because
-from domain.usage_intervals import energy_in_time
-from domain.usage_rows import NAMES, Scope, whole_sessions
-from domain.usage_sessions import CountedSession, counted_batches
+from domain.usage.rows import NAMES, Scope, whole_sessions
+from domain.usage.sessions import CountedSession, counted_batches
 
 MOST_IDLE_ROWS = 100_000
 MOST_STRETCHES = 10_000

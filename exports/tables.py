@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from domain.roles import DateQuality, ReportBasis, UsageDimension
 from domain.units import kwh
-from domain.usage import Usage, UsageRow, UsageSummary
-from domain.usage_sessions import CountedSession
+from domain.usage.question import Usage, UsageRow, UsageSummary
+from domain.usage.sessions import CountedSession
 
 Cell = str | int | Decimal | datetime | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""

@@ -21,8 +21,8 @@ from domain.ports import EventBus
 from domain.roles import ExportFormat, ReportKind
 from domain.sessions import sessions_page
 from domain.summaries import counted_sessions, usage_summary
-from domain.usage import UsageQuestion, UsageSummary
-from domain.usage_sessions import CountedSession
+from domain.usage.question import UsageQuestion, UsageSummary
+from domain.usage.sessions import CountedSession
 from exports import tables
 from exports.endpoints import MEDIA_TYPES, file_of
 from exports.tables import Cell, Sheet

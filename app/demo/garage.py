@@ -17,9 +17,9 @@ from domain.chargers import Electrical, add_charger
 from domain.circuits import create_circuit
 from domain.errors import DomainError
 from domain.events import Event
-from domain.history_import import HistoryImport
-from domain.history_links import link
-from domain.history_mapping import Rejection, mapping_of
+from domain.history.history_import import HistoryImport
+from domain.history.history_links import link
+from domain.history.history_mapping import Rejection, mapping_of
 from domain.installations import Address, create_installation
 from domain.people import PersonKey, create_account, create_administrator
 from domain.permissions import Grant, Subject, grant_permission

@@ -1,8 +1,8 @@
 """The balancer's decisions."""
 
-from domain.balancing_views import DecisionRow, decisions_page
-from domain.installation_views import InstallationRow
 from domain.pages import Page, PageRequest
+from domain.views.balancing_views import DecisionRow, decisions_page
+from domain.views.installation_views import InstallationRow
 from gql.context import Context
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from domain import cards
-from domain.card_views import CardRow, own_cards
 from domain.people import PersonKey
 from domain.roles import Unset
+from domain.views.card_views import CardRow, own_cards
 from gql.context import Context
 
 

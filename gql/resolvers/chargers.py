@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from domain import chargers
-from domain.charger_views import BY_NAME, ChargerOrder, ChargerRow, chargers_page
 from domain.chargers import ChargerChanges, Electrical
 from domain.filters import ANYTHING, Comparison, Condition, Every, Term
 from domain.pages import Page, PageRequest
-from domain.permission_views import PermissionRow, permissions_page
 from domain.roles import PhaseRotation, Unset
+from domain.views.charger_views import BY_NAME, ChargerOrder, ChargerRow, chargers_page
+from domain.views.permission_views import PermissionRow, permissions_page
 from gql import ids
 from gql.context import Context
 from gql.made import Made

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from domain import circuits
-from domain.charger_views import BY_NAME, ChargerOrder, ChargerRow, chargers_page
-from domain.circuit_views import CircuitLoad, CircuitRow, circuit_loads
 from domain.circuits import CircuitChanges
 from domain.filters import ANYTHING, Comparison, Condition, Term
 from domain.pages import Page, PageRequest
 from domain.roles import Unset
 from domain.units import PhaseAmps
+from domain.views.charger_views import BY_NAME, ChargerOrder, ChargerRow, chargers_page
+from domain.views.circuit_views import CircuitLoad, CircuitRow, circuit_loads
 from gql import ids
 from gql.context import Context
 

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from domain import commands
-from domain.charger_views import ChargerRow
-from domain.command_views import CommandRow, commands_page
 from domain.commands import Target
 from domain.pages import Page, PageRequest
 from domain.people import PersonKey
 from domain.roles import Unset
 from domain.units import wh
+from domain.views.charger_views import ChargerRow
+from domain.views.command_views import CommandRow, commands_page
 from gql import ids
 from gql.context import Context
 

@@ -5,16 +5,16 @@ from typing import Any
 from uuid import UUID
 
 from domain import available_current, installations
-from domain.charger_views import BY_NAME as CHARGERS_BY_NAME
-from domain.charger_views import ChargerOrder, ChargerRow, chargers_page
-from domain.circuit_views import CircuitRow, circuits_of_installations
 from domain.filters import ANYTHING, Comparison, Condition, Term
-from domain.installation_views import BY_NAME, InstallationOrder, InstallationRow, installations_page
 from domain.installations import Address, InstallationChanges
 from domain.pages import Page, PageRequest
-from domain.permission_views import PermissionRow, permissions_page
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Unset
 from domain.units import PhaseAmps
+from domain.views.charger_views import BY_NAME as CHARGERS_BY_NAME
+from domain.views.charger_views import ChargerOrder, ChargerRow, chargers_page
+from domain.views.circuit_views import CircuitRow, circuits_of_installations
+from domain.views.installation_views import BY_NAME, InstallationOrder, InstallationRow, installations_page
+from domain.views.permission_views import PermissionRow, permissions_page
 from gql import ids
 from gql.context import Context
 

@@ -10,13 +10,10 @@ from uuid import UUID
 
 from domain import events
 from domain.access import Access
-from domain.charger_views import ChargerRow, chargers_by_ids
 from domain.clock import Clock
-from domain.command_views import commands_by_ids
 from domain.errors import NotFoundError, UnauthenticatedError
 from domain.events import ChargerStatusChanged, Event, InstallationChanged, PermissionChanged
 from domain.exports import UNFINISHED, exports_by_ids
-from domain.installation_views import InstallationRow, installations_by_ids
 from domain.live_status import (
     followed_charger,
     followed_installation,
@@ -25,6 +22,9 @@ from domain.live_status import (
     visible_statuses,
 )
 from domain.roles import Role
+from domain.views.charger_views import ChargerRow, chargers_by_ids
+from domain.views.command_views import commands_by_ids
+from domain.views.installation_views import InstallationRow, installations_by_ids
 from gql.context import Context
 from gql.errors import AccessEndedError
 from gql.live import Known, Live, Source

@@ -8,7 +8,7 @@ from domain import people
 from domain.filters import ANYTHING, Comparison, Condition, Term
 from domain.pages import Page, PageRequest
 from domain.people import SignedIn
-from domain.permission_views import PermissionRow, permissions_page
+from domain.views.permission_views import PermissionRow, permissions_page
 from gql.context import Context
 
 

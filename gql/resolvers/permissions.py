@@ -4,13 +4,13 @@ from datetime import datetime
 from uuid import UUID
 
 from domain import permissions
-from domain.charger_views import ChargerRow, chargers_by_ids
 from domain.errors import invalid
-from domain.installation_views import InstallationRow, installations_by_ids
 from domain.people import PersonRow, people_by_ids
-from domain.permission_views import InvitationRow, PermissionRow
 from domain.permissions import Grant, Subject
 from domain.roles import Role, Unset
+from domain.views.charger_views import ChargerRow, chargers_by_ids
+from domain.views.installation_views import InstallationRow, installations_by_ids
+from domain.views.permission_views import InvitationRow, PermissionRow
 from gql import ids
 from gql.context import Context
 

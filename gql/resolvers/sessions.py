@@ -6,11 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from domain import session_targets
-from domain.charger_views import ChargerRow
-from domain.energy_intervals import Part
+from domain.charging.energy_intervals import Part
 from domain.errors import invalid
 from domain.filters import ANYTHING, Condition
-from domain.installation_views import InstallationRow
 from domain.pages import Page, PageRequest
 from domain.roles import Unset
 from domain.sessions import (
@@ -22,6 +20,8 @@ from domain.sessions import (
     energy_details,
     sessions_page,
 )
+from domain.views.charger_views import ChargerRow
+from domain.views.installation_views import InstallationRow
 from gql import ids
 from gql.context import Context
 

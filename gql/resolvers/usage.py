@@ -6,11 +6,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from domain.installation_views import InstallationRow
 from domain.pages import Page, PageRequest, page_of_list
 from domain.roles import ReportBasis, Role, UsageDimension
 from domain.summaries import usage_summary
-from domain.usage import UsageFilter, UsageOrder, UsageQuestion, UsageRow, UsageSummary, ordered
+from domain.usage.question import UsageFilter, UsageOrder, UsageQuestion, UsageRow, UsageSummary, ordered
+from domain.views.installation_views import InstallationRow
 from gql.context import Context
 
 

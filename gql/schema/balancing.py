@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry import Info
 
-from domain.balancing_views import DecisionRow, decisions_by_ids
-from domain.charger_views import chargers_by_ids
-from domain.circuit_views import CircuitRow, circuits_by_ids
 from domain.roles import BindingLimit, Phase
+from domain.views.balancing_views import DecisionRow, decisions_by_ids
+from domain.views.charger_views import chargers_by_ids
+from domain.views.circuit_views import CircuitRow, circuits_by_ids
 from gql.context import Context
 from gql.schema.fields import related, resolved
 from gql.schema.nodes import Node, NodeKind

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from domain.card_views import CardRow, cards_by_ids
 from domain.people import people_by_ids
+from domain.views.card_views import CardRow, cards_by_ids
 from gql.resolvers import cards as resolvers
 from gql.schema.commands import PersonInput
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import strawberry
 
-from domain.balancing_views import explanations
-from domain.charger_views import ChargerOrder as DomainOrder
-from domain.charger_views import ChargerRow, chargers_by_ids
-from domain.circuit_views import circuits_by_ids
 from domain.filters import Condition
-from domain.installation_views import installations_by_ids
 from domain.live_status import visible_statuses
 from domain.roles import OperatingMode, PhaseRotation, Role
 from domain.sessions import active_sessions_by_charger_ids
+from domain.views.balancing_views import explanations
+from domain.views.charger_views import ChargerOrder as DomainOrder
+from domain.views.charger_views import ChargerRow, chargers_by_ids
+from domain.views.circuit_views import circuits_by_ids
+from domain.views.installation_views import installations_by_ids
 from gql.resolvers import chargers as resolvers
 from gql.resolvers.commands import commands_of_charger
 from gql.resolvers.sessions import sessions_of_charger

@@ -7,8 +7,8 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain import units
-from domain.circuit_views import CircuitRow, circuits_by_ids
-from domain.installation_views import installations_by_ids
+from domain.views.circuit_views import CircuitRow, circuits_by_ids
+from domain.views.installation_views import installations_by_ids
 from gql.context import Context
 from gql.resolvers import circuits as resolvers
 from gql.schema.chargers import ChargerOrder, ChargerWhere

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from domain.charger_views import chargers_by_ids
-from domain.command_views import CommandRow, commands_by_ids
 from domain.people import PersonKey
 from domain.roles import CommandAction, CommandState
 from domain.sessions import sessions_by_ids
+from domain.views.charger_views import chargers_by_ids
+from domain.views.command_views import CommandRow, commands_by_ids
 from gql import ids
 from gql.resolvers import commands as resolvers
 from gql.schema.errors import (

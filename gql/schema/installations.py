@@ -8,11 +8,11 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain import installations as domain_installations
-from domain.circuit_views import CircuitRow
 from domain.filters import Condition
-from domain.installation_views import InstallationOrder as DomainOrder
-from domain.installation_views import InstallationRow, installations_by_ids
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
+from domain.views.circuit_views import CircuitRow
+from domain.views.installation_views import InstallationOrder as DomainOrder
+from domain.views.installation_views import InstallationRow, installations_by_ids
 from gql.context import Context
 from gql.resolvers import installations as resolvers
 from gql.resolvers.balancing import decisions_of

@@ -7,9 +7,9 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain.filters import Condition
-from domain.permission_views import InvitationRow, PermissionRow, permissions_by_ids
 from domain.permissions import Subject
 from domain.roles import Role
+from domain.views.permission_views import InvitationRow, PermissionRow, permissions_by_ids
 from gql import ids
 from gql.context import Context
 from gql.resolvers import permissions as resolvers

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import strawberry
 from strawberry.types.info import Info
 
-from domain.card_views import cards_by_ids
-from domain.charger_views import chargers_by_ids
 from domain.filters import Condition
-from domain.installation_views import installations_by_ids
 from domain.people import people_by_ids
 from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, StopReason
 from domain.sessions import SessionOrder, SessionOrderField, SessionRow, replaced_sessions, sessions_by_ids
 from domain.units import kwh
+from domain.views.card_views import cards_by_ids
+from domain.views.charger_views import chargers_by_ids
+from domain.views.installation_views import installations_by_ids
 from gql.context import Context
 from gql.resolvers import sessions as resolvers
 from gql.schema.connections import Connection

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.card_views import cards_by_ids
-from domain.charger_views import chargers_by_ids
-from domain.circuit_views import circuits_by_ids
-from domain.installation_views import installations_by_ids
 from domain.people import people_by_ids
 from domain.roles import ReportBasis, SessionFlag, UsageDimension
 from domain.units import kwh
-from domain.usage import EmptyReason, UsageFilter, UsageOrder, UsageQuestion
+from domain.usage.question import EmptyReason, UsageFilter, UsageOrder, UsageQuestion
+from domain.views.card_views import cards_by_ids
+from domain.views.charger_views import chargers_by_ids
+from domain.views.circuit_views import circuits_by_ids
+from domain.views.installation_views import installations_by_ids
 from gql import ids
 from gql.context import Context
 from gql.resolvers import usage as resolvers
@@ -128,7 +128,7 @@ class Period:
 
 @strawberry.type(description="Figures that add up. Seconds are whole and may exceed an Int.")
 class Usage:
-    """Read from domain.usage.Usage."""
+    """Read from domain.usage.question.Usage."""
 
     session_count: int
     energy_kwh: Decimal = derived(
@@ -150,7 +150,7 @@ class Usage:
 
 @strawberry.type(description="One group of a summary.")
 class UsageRow:
-    """Read from domain.usage.UsageRow."""
+    """Read from domain.usage.question.UsageRow."""
 
     key: str = strawberry.field(description="Stable for the same summary: the same group has the same key.")
     labels: list[str] = strawberry.field(
@@ -184,7 +184,7 @@ class UsageRow:
     description="A charger that has delivered nothing since then, so that sessions of the period may be missing."
 )
 class SilentCharger:
-    """Read from domain.usage.SilentCharger."""
+    """Read from domain.usage.question.SilentCharger."""
 
     charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] = related(
         chargers_by_ids, lambda silent: silent.charger_id
@@ -194,7 +194,7 @@ class SilentCharger:
 
 @strawberry.type(description="Whether all chargers have delivered, as of now.")
 class Coverage:
-    """Read from domain.usage.Coverage."""
+    """Read from domain.usage.question.Coverage."""
 
     is_complete: bool
     silent_chargers: list[SilentCharger] = derived(
@@ -205,7 +205,7 @@ class Coverage:
 
 @strawberry.type(description="Why there are no rows.")
 class EmptyUsage:
-    """Read from domain.usage.EmptyUsage."""
+    """Read from domain.usage.question.EmptyUsage."""
 
     reason: EmptyReason
     text: str = strawberry.field(description="In words.")
@@ -226,7 +226,7 @@ class UsageRowOrder:
 
 @strawberry.type(description="Who used how much, as of now. All rows add up to total.")
 class UsageSummary:
-    """Read from domain.usage.UsageSummary."""
+    """Read from domain.usage.question.UsageSummary."""
 
     period: Period
     basis: ReportBasis = derived(lambda summary: summary.question.basis)

@@ -12,12 +12,12 @@ import pytest
 from app.redis_bus import RedisBus
 from balancing.loop import LEASE_S, Balancer, BalancerPorts, SiteLoop
 from domain import leases, offers
+from domain.charging.session_rules import Hearing
 from domain.errors import UnavailableError
 from domain.lifecycle import connected
 from domain.models import BalancingDecision, Charger, Offer
 from domain.observations import ConnectorStatus
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, Grip, OfferCurrent
-from domain.session_rules import Hearing
 from tests.domain.rig import Rig, reading
 from tests.factories import NOW, Site, a_charger, a_site
 

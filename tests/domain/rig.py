@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import sql
-from domain.batch import Outcome, Report
+from domain.charging.batch import Outcome, Report
+from domain.charging.session_rules import Hearing
 from domain.events import Event
 from domain.lifecycle import connected
 from domain.metering import BatchResult, apply_batch
@@ -22,7 +23,6 @@ from domain.observations import (
     TokenPresented,
 )
 from domain.roles import Role, StopReason
-from domain.session_rules import Hearing
 from tests.factories import NOW, Site, a_card, a_charger, a_grant, a_person, a_site
 
 CARD = "04A1B2C3"

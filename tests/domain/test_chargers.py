@@ -9,7 +9,6 @@ import pytest
 
 from domain import sql
 from domain.access import Access
-from domain.charger_views import chargers_by_ids
 from domain.chargers import (
     ChargerChanges,
     Electrical,
@@ -34,6 +33,7 @@ from domain.ids import new_id
 from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Offer, Station
 from domain.roles import NetworkType, PhaseRotation, Role, SessionState
 from domain.stations import hash_charger_key
+from domain.views.charger_views import chargers_by_ids
 from tests.factories import PEOPLE, Town, a_charger, a_grant, a_person, a_session, a_site, a_town, access
 from tests.fakes import RecordingBus
 

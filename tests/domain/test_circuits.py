@@ -2,7 +2,6 @@
 
 import pytest
 
-from domain.circuit_views import circuit_loads, circuits_by_ids, circuits_of_installations
 from domain.circuits import CircuitChanges, create_circuit, remove_circuit, update_circuit
 from domain.errors import (
     ConflictError,
@@ -16,6 +15,7 @@ from domain.events import InstallationChanged
 from domain.ids import new_id
 from domain.models import ChargerStatus, Circuit
 from domain.units import PhaseAmps
+from domain.views.circuit_views import circuit_loads, circuits_by_ids, circuits_of_installations
 from tests.factories import PEOPLE, a_charger, a_circuit, a_site, a_town
 from tests.fakes import RecordingBus
 

@@ -9,7 +9,6 @@ import pytest
 
 from domain.access import Access
 from domain.command_dispatch import CommandDispatcher
-from domain.command_views import commands_by_ids, commands_page
 from domain.commands import (
     Target,
     pause_charging,
@@ -37,6 +36,7 @@ from domain.pages import PageRequest
 from domain.people import PersonKey
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, Restart, StartCharging, StopCharging, Unlock
 from domain.roles import CommandAction, CommandState, OperatingMode, SessionState
+from domain.views.command_views import commands_by_ids, commands_page
 from tests import factories
 from tests.factories import NOW, Town
 from tests.fakes import HandClock, RecordingBus

@@ -11,11 +11,11 @@ from domain.available_current import clear_available_current, current_in_force, 
 from domain.errors import DomainError, NotAllowedError, NotFoundError, UnauthenticatedError, ValidationError
 from domain.events import InstallationChanged, PermissionChanged
 from domain.ids import new_id
-from domain.installation_views import InstallationRow, installations_by_ids
 from domain.installations import Address, InstallationChanges, create_installation, update_installation
 from domain.models import Circuit, Installation
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
 from domain.units import PhaseAmps
+from domain.views.installation_views import InstallationRow, installations_by_ids
 from tests.factories import NOW, PEOPLE, Town, a_person, a_site, a_town, access
 from tests.fakes import RecordingBus
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.database import Database
+from domain.charging.session_rules import END_HOLD, Hearing
 from domain.events import ChargerStatusChanged, CommandChanged, SessionChanged
 from domain.ids import new_id
 from domain.lifecycle import connected
@@ -25,7 +26,6 @@ from domain.roles import (
     SessionState,
     StopReason,
 )
-from domain.session_rules import END_HOLD, Hearing
 from tests.domain.rig import CARD, Rig, a_rig, at, reading
 from tests.factories import NOW, a_charger, a_grant
 

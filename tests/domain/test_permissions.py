@@ -18,10 +18,10 @@ from domain.errors import (
 )
 from domain.events import PermissionChanged
 from domain.ids import new_id
-from domain.installation_views import installations_by_ids
 from domain.models import Permission
 from domain.permissions import Grant, Subject, grant_permission, revoke_permission
 from domain.roles import Role
+from domain.views.installation_views import installations_by_ids
 from tests.factories import NOW, PEOPLE, Town, a_grant, a_person, a_site, a_town, access
 from tests.fakes import RecordingBus
 

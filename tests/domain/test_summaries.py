@@ -12,13 +12,13 @@ import pytest
 
 from domain.access import Access
 from domain.errors import NotFoundError, ValidationError
-from domain.history_import import HistoryImport
-from domain.history_mapping import mapping_of
+from domain.history.history_import import HistoryImport
+from domain.history.history_mapping import mapping_of
 from domain.ids import new_id
 from domain.models import ChargerStatus, ChargeSession, EnergyInterval, Installation, Station, User
 from domain.roles import Actor, IntervalQuality, ReportBasis, Role, SessionFlag, SessionState, UsageDimension
 from domain.summaries import usage_summary
-from domain.usage import EmptyReason, UsageFilter, UsageOrder, UsageQuestion, UsageSummary, ordered
+from domain.usage.question import EmptyReason, UsageFilter, UsageOrder, UsageQuestion, UsageSummary, ordered
 from tests import factories
 from tests.factories import NOW, Site, Town
 

@@ -6,15 +6,15 @@ import pytest
 
 from domain.access import Access
 from domain.charger_statuses import statuses_by_charger_ids
-from domain.charger_views import ChargerOrder, chargers_by_ids, chargers_page
-from domain.circuit_views import circuit_loads, circuits_by_ids, circuits_of_installations
 from domain.filters import Comparison, Condition, Every, Not, Some, Term
 from domain.ids import new_id
-from domain.installation_views import installations_by_ids, installations_page
 from domain.pages import PageRequest
 from domain.people import people_by_ids
-from domain.permission_views import permissions_page
 from domain.roles import InstallationCategory, Role
+from domain.views.charger_views import ChargerOrder, chargers_by_ids, chargers_page
+from domain.views.circuit_views import circuit_loads, circuits_by_ids, circuits_of_installations
+from domain.views.installation_views import installations_by_ids, installations_page
+from domain.views.permission_views import permissions_page
 from tests.factories import LONG_AGO, NOW, PEOPLE, Town, a_circuit, a_grant, a_person, a_session, a_site, a_town, access
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -35,7 +35,7 @@ from domain.pages import PageRequest
 from domain.roles import DateQuality, ExportFormat, ExportState, ReportBasis, ReportKind, SessionFlag, UsageDimension
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
-from domain.usage import UsageFilter, UsageQuestion
+from domain.usage.question import UsageFilter, UsageQuestion
 from exports.endpoints import export_routes, file_of
 from exports.links import ExportLinks
 from exports.worker import ExportWorker

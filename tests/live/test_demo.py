@@ -22,7 +22,7 @@ from domain.access import access_of
 from domain.clock import SystemClock
 from domain.summaries import usage_summary
 from domain.units import kwh
-from domain.usage import UsageQuestion
+from domain.usage.question import UsageQuestion
 from tests.live.house import environment, processes_of
 from tests.servers import free_port
 

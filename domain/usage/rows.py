@@ -9,7 +9,7 @@ from uuid import UUID
 from domain import sql
 from domain.periods import Bucket, Period, bucket_at, offsets, start_of
 from domain.roles import ReportBasis, SessionFlag, SessionState, UsageDimension
-from domain.usage import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
+from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
 
 OFFLINE, UNRELIABLE = int(SessionFlag.OFFLINE), int(SessionFlag.CLOCK_UNRELIABLE)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.history_mapping import HistoricSession, LineReader, MappingError, Rejection, mapping_of
+from domain.history.history_mapping import HistoricSession, LineReader, MappingError, Rejection, mapping_of
 
 HEADER = "id;garage;who;box;from;to;kwh"
 

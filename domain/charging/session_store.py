@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from domain import sql
-from domain.energy_intervals import Part
-from domain.live import padded
+from domain.charging.energy_intervals import Part
+from domain.charging.live import padded
+from domain.charging.session_rules import Reading
 from domain.roles import SessionFlag, SessionState, StopReason
-from domain.session_rules import Reading
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from domain.access import Access
 from domain.periods import Period
 from domain.roles import ReportBasis
 from domain.sessions import SESSION_COLUMNS, SessionRow, session_of_row
-from domain.usage import UsageQuestion
-from domain.usage_intervals import energy_inside, touches
-from domain.usage_rows import INSTANTS, Scope, counted
+from domain.usage.intervals import energy_inside, touches
+from domain.usage.question import UsageQuestion
+from domain.usage.rows import INSTANTS, Scope, counted
 
 BATCH = 1_000
 

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from domain import sql
-from domain.energy_intervals import Part, intervals
-from domain.interval_cuts import clipped, energy_until
+from domain.charging.energy_intervals import Part, intervals
 from domain.periods import Bucket, Period, bucket_at
 from domain.roles import IntervalQuality, SessionFlag, UsageDimension
 from domain.sessions import SessionRow
-from domain.usage import Group, GroupPart, Snapshot, Tally, Usage, UsageQuestion, time_dimensions
-from domain.usage_rows import NAMES, UNRELIABLE, Scope, counted, id_column
+from domain.usage.interval_cuts import clipped, energy_until
+from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageQuestion, time_dimensions
+from domain.usage.rows import NAMES, UNRELIABLE, Scope, counted, id_column
 
 _BATCH = 500
 

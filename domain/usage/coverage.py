@@ -8,8 +8,8 @@ from domain import sql
 from domain.access import Access
 from domain.periods import Period
 from domain.roles import SessionState
-from domain.usage import Coverage, EmptyReason, EmptyUsage, SilentCharger, UsageFilter, UsageQuestion
-from domain.usage_rows import INSTANTS, Scope, counted
+from domain.usage.question import Coverage, EmptyReason, EmptyUsage, SilentCharger, UsageFilter, UsageQuestion
+from domain.usage.rows import INSTANTS, Scope, counted
 
 MOST_SILENT = 1_000
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import sql
-from domain.history_mapping import (
+from domain.history.history_mapping import (
     HistoricSession,
     HistoryMapping,
     LineReader,

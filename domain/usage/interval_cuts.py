@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from domain.energy_intervals import Part
+from domain.charging.energy_intervals import Part
 
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -10,8 +10,8 @@ from operator import attrgetter
 from uuid import UUID
 
 from domain import sql
+from domain.charging.modes import Lines, ModeFacts, operating_mode
 from domain.events import ChargerStatusChanged, StatusWarning
-from domain.modes import Lines, ModeFacts, operating_mode
 from domain.observations import ConnectorStatus
 from domain.roles import AlertKind, AlertState, OperatingMode, PhaseRotation, Severity
 

@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.history_import import HistoryImport, ImportResult
-from domain.history_mapping import HistoryMapping, Rejection, mapping_of
+from domain.history.history_import import HistoryImport, ImportResult
+from domain.history.history_mapping import HistoryMapping, Rejection, mapping_of
 from domain.models import Charger, ChargerStatus, ChargeSession, Circuit, Installation, User
 from domain.roles import SessionFlag, SessionState
 
 pytestmark = pytest.mark.usefixtures("database")
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MAPPING = ROOT / "docs/mappings/norway-garages.toml"
 REAL = ROOT.parent / "shared/data/norway-garages/sessions.csv"
 HEADER = (

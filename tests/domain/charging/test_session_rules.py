@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.energy_intervals import intervals, shares_of, snapped
-from domain.roles import IntervalQuality, SessionFlag
-from domain.session_rules import (
+from domain.charging.energy_intervals import intervals, shares_of, snapped
+from domain.charging.session_rules import (
     Hearing,
     Moment,
     OpenSession,
@@ -23,6 +22,7 @@ from domain.session_rules import (
     session_that_ends,
     start_key,
 )
+from domain.roles import IntervalQuality, SessionFlag
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LIVE = Hearing(NOON - timedelta(hours=1))

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.energy_intervals import Part, intervals
-from domain.interval_cuts import clipped
+from domain.charging.energy_intervals import Part, intervals
 from domain.roles import IntervalQuality
+from domain.usage.interval_cuts import clipped
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

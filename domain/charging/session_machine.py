@@ -5,13 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.authorization import Verdict, normalised_card_number
-from domain.batch import Batch, Outcome, Report
-from domain.ids import new_id
-from domain.live import NO_CURRENT, Connector
-from domain.modes import line_currents
-from domain.observations import ConnectorStatus, Metered, Sample, SessionEnded, SessionStarted
-from domain.roles import CommandAction, SessionFlag, SessionState, StopReason
-from domain.session_rules import (
+from domain.charging.batch import Batch, Outcome, Report
+from domain.charging.live import NO_CURRENT, Connector
+from domain.charging.modes import line_currents
+from domain.charging.session_rules import (
     CHARGING_ABOVE_A,
     END_HOLD,
     LATE_SAMPLES_FOR,
@@ -24,7 +21,10 @@ from domain.session_rules import (
     start_key,
     stop_key,
 )
-from domain.session_store import SampleRow, SessionRecord
+from domain.charging.session_store import SampleRow, SessionRecord
+from domain.ids import new_id
+from domain.observations import ConnectorStatus, Metered, Sample, SessionEnded, SessionStarted
+from domain.roles import CommandAction, SessionFlag, SessionState, StopReason
 
 NO_CHARGER = "This station has no charger here: an installer adds it first."
 _PLUGGED = {

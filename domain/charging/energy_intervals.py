@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from domain.charging.session_rules import Reading
 from domain.roles import IntervalQuality
-from domain.session_rules import Reading
 
 INTERVAL = timedelta(minutes=15)
 BOUNDARY_TOLERANCE = timedelta(seconds=10)

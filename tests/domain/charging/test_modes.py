@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.modes import ModeFacts, line_currents, operating_mode
+from domain.charging.modes import ModeFacts, line_currents, operating_mode
 from domain.observations import ConnectorStatus as S
 from domain.roles import OperatingMode as M
 from domain.roles import PhaseRotation as R

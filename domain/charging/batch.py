@@ -5,12 +5,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain import faults, live, session_store, sql
+from domain import faults, sql
 from domain.authorization import NOTHING_KNOWN, Credentials, credentials_for, normalised_card_number
-from domain.energy_intervals import Part, intervals
+from domain.charging import live, session_store
+from domain.charging.energy_intervals import Part, intervals
+from domain.charging.live import Connector
+from domain.charging.session_rules import (
+    Hearing,
+    Reading,
+    charging_time,
+    most_possible_wh,
+    session_energy,
+    start_key,
+    stop_key,
+)
+from domain.charging.session_store import SampleRow, SessionRecord
 from domain.events import CommandChanged, Event, SessionChanged
 from domain.faults import OpenAlert
-from domain.live import Connector
 from domain.observations import (
     AnyObservation,
     Booted,
@@ -21,8 +32,6 @@ from domain.observations import (
     TokenPresented,
 )
 from domain.roles import AuthorizationDecision, CommandAction, CommandState, SessionFlag
-from domain.session_rules import Hearing, Reading, charging_time, most_possible_wh, session_energy, start_key, stop_key
-from domain.session_store import SampleRow, SessionRecord
 
 
 @dataclass(frozen=True, slots=True)

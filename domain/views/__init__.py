@@ -1,0 +1,1 @@
+"""Lists and single things as one person sees them."""
