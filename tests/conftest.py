@@ -9,20 +9,17 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 
 from app.database import Database, migrate, opened
 from app.redis_bus import RedisBus
+from tests.databases import PostgresDatabases
 from tests.servers import PostgresServer, postgres_server, redis_server, valkey_program
 
 BACKENDS = tuple(os.environ.get("LADE_TEST_BACKENDS", "sqlite,postgresql").split(","))
-_TEMPLATE = "lade_template"
-_numbers = count()
 
 
 @pytest.fixture(params=BACKENDS)
@@ -33,11 +30,17 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL of this session, with a migrated template in it."""
+    """A PostgreSQL of this session."""
     with postgres_server() as server:
-        _in_own_loop(_execute(server.url("postgres"), f"CREATE DATABASE {_TEMPLATE}"))
-        _in_own_loop(migrate(Database(postgresql_url=server.url(_TEMPLATE))))
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: PostgresServer) -> PostgresDatabases:
+    """Migrated, empty databases in it."""
+    databases = PostgresDatabases(postgres)
+    _in_own_loop(databases.prepare())
+    return databases
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +58,9 @@ async def database_location(backend: str, request: pytest.FixtureRequest, tmp_pa
         template: Path = request.getfixturevalue("sqlite_template")
         yield Database(sqlite_file=Path(shutil.copy(template, tmp_path / "lade.sqlite3")))
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = f"test_{next(_numbers)}"
-    await _execute(server.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-    yield Database(postgresql_url=server.url(name))
-    await _execute(server.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+    databases: PostgresDatabases = request.getfixturevalue("postgres_databases")
+    async with databases.one() as database:
+        yield database
 
 
 @pytest.fixture
@@ -96,14 +97,6 @@ async def bus(redis_url: str) -> AsyncIterator[RedisBus]:
     """A connected bus."""
     async with RedisBus(redis_url) as connected:
         yield connected
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 def _in_own_loop(work: Coroutine[None, None, object]) -> None:

