@@ -30,7 +30,9 @@ from gql.errors import Code, EdgeError, body_of, edge_error, execution_errors, m
 from gql.limits import MAX_TOKENS, Meter, Operation, check_text, check_variables, operations_of
 
 _DOCUMENTS: Final = 512
-"""Documents that are kept ready; each is at most a few hundred kB, a program sends the same few again and again."""
+"""Documents that are kept ready: a program sends the same few again and again."""
+_LONGEST_KEPT: Final = 16_000
+"""Characters of such a document; longer ones are read anew each time, or strangers could fill our memory with them."""
 _LONGEST_S: Final = 30.0
 _MAX_ERRORS: Final = 20
 _RULES: Final = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
@@ -190,7 +192,8 @@ class Engine:
             self._documents.move_to_end(text)
             return known
         document = self._read(text)
-        self._documents[text] = document
+        if len(text) <= _LONGEST_KEPT:
+            self._documents[text] = document
         if len(self._documents) > _DOCUMENTS:
             self._documents.popitem(last=False)
         return document

@@ -7,7 +7,9 @@ import pytest
 from graphql import get_introspection_query
 
 from app.redis_bus import RedisBus
+from gql.engine import Request
 from tests.factories import Town, a_session
+from tests.gql.asking import Api
 from tests.gql.world import World
 
 PAGES = (
@@ -181,3 +183,11 @@ async def test_a_summary_for_each_row_is_refused(world: World, town: Town) -> No
     query = f"{{ sessions(first: 100) {{ nodes {{ installation {{ {SUMMARY} }} }} }} }}"
     body = await world.run(query, await world.token(town.people["OWNER of installation"]))
     assert body["errors"][0]["extensions"]["code"] == "COST_EXCEEDED"
+
+
+def test_a_long_document_is_not_kept() -> None:
+    """Nobody fills the memory with documents that are asked once."""
+    engine = Api().engine()
+    short, long = "{ rateLimit { cost } }", f"{{ rateLimit {{ cost }} }} # {'x' * 16_000}"
+    assert engine.ready(Request(short, {}, None)).document is engine.ready(Request(short, {}, None)).document
+    assert engine.ready(Request(long, {}, None)).document is not engine.ready(Request(long, {}, None)).document
