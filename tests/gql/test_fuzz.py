@@ -3,6 +3,7 @@
 `LADE_FUZZ=20000` asks as many operations, `LADE_FUZZ_SEED` other ones.
 """
 
+import gc
 import json
 import os
 from random import Random
@@ -97,6 +98,8 @@ def _cursors(content: Any) -> list[str]:
     return [one for inner in content for one in _cursors(inner)] if isinstance(content, list) else []
 
 
+# graphql-core cancels fields beside one that failed, some before they began: what they were to wait for is then not waited for.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 async def test_nothing_that_is_asked_finds_a_defect_or_a_secret() -> None:
     """Operations at random, with values that no honest client sends, for every role, on both databases."""
     random, api = Random(SEED), Api(is_creation_open=True)
@@ -118,6 +121,7 @@ async def test_nothing_that_is_asked_finds_a_defect_or_a_secret() -> None:
         is_opened |= person == "ADMINISTRATOR" and "grantPermission" in document
         if person != "ADMINISTRATOR" and not is_opened and _secrets(document, json.dumps(answer)):
             leaks.append(f"{person}: {document} -> {answer}")
+    gc.collect()
     assert (defects, leaks) == ([], [])
 
 
