@@ -20,6 +20,7 @@ from domain.models import Charger, Station
 from domain.ports import EventBus
 from domain.stations import hash_charger_key, new_charger_key
 from tests.factories import Site, a_charger
+from tests.servers import free_port
 
 SECRET = "a secret of at least thirty-two signs"
 LIMIT_S = 10.0
@@ -57,7 +58,7 @@ async def a_server(
     config = uvicorn.Config(
         Starlette(routes=service.routes()),
         host="127.0.0.1",
-        port=port,
+        port=port or free_port(),
         lifespan="off",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
@@ -66,7 +67,8 @@ async def a_server(
     server = uvicorn.Server(config)
     tasks = [asyncio.create_task(run(), name=name) for name, run in service.services()]
     serving = asyncio.create_task(server._serve())
-    while not server.started:  # noqa: ASYNC110  uvicorn tells it no other way
+    while not server.started:
+        assert not serving.done(), f"no server on port {config.port}"
         await asyncio.sleep(0.005)
     try:
         yield Server(service, server.servers[0].sockets[0].getsockname()[1])
