@@ -1,6 +1,7 @@
 """The cryptography of signing in: slow hashes of passwords, short-lived access tokens, secrets that are handed out once."""
 
 import asyncio
+import base64
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from uuid import UUID
 import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from cryptography.fernet import Fernet, InvalidToken
 
-from domain.errors import ErrorCode, RateLimitedError, UnauthenticatedError
+from domain.errors import ErrorCode, RateLimitedError, UnauthenticatedError, UnavailableError
 from domain.ports import AccessClaims, AccessToken, OpaqueToken
 
 # OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, two passes, one lane.
@@ -114,3 +116,23 @@ class SignedTokens:
     def digest(self, token: str) -> str:
         """SHA-256 in hexadecimal: the token has too much chance in it to be guessed from its digest."""
         return hashlib.sha256(token.encode()).hexdigest()
+
+
+class FernetSealer:
+    """Sealer of domain.ports: AES-128-CBC with HMAC-SHA-256 (Fernet) under the server's secret key."""
+
+    def __init__(self, secret_key: str) -> None:
+        key = hashlib.sha256(b"lade sealed secret\0" + secret_key.encode()).digest()
+        self._fernet = Fernet(base64.urlsafe_b64encode(key))
+
+    def seal(self, text: str) -> str:
+        """The text, sealed."""
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def open(self, sealed: str) -> str:
+        """The text again. UnavailableError when it was sealed under another key of the server."""
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken as error:
+            message = "A stored secret cannot be read: the server's secret key is another than when it was stored."
+            raise UnavailableError(message) from error

@@ -82,6 +82,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands) -> None:
             bus=house.bus,
             clock=house.clock,
             tokens=house.tokens,
+            sealer=house.sealer,
             passwords=house.passwords,
             commands=commands,
             dispatch=dispatcher,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from app.auth import Argon2Passwords, SignedTokens
+from app.auth import Argon2Passwords, FernetSealer, SignedTokens
 from app.database import database_of, migrate, opened
 from app.embedded import EmbeddedValkey
 from app.mail import mailer_of
@@ -15,7 +15,7 @@ from app.redis_bus import RedisBus
 from app.settings import ServerRole, Settings
 from app.supervisor import Supervisor
 from domain.clock import Clock, SystemClock
-from domain.ports import Mailer, Passwords, Tokens
+from domain.ports import Mailer, Passwords, Sealer, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class House:
     metrics: CollectorRegistry
     passwords: Passwords
     tokens: Tokens
+    sealer: Sealer
     mailer: Mailer
 
 
@@ -68,5 +69,6 @@ async def open_house(
             metrics=metrics,
             passwords=passwords,
             tokens=SignedTokens(settings.secret_key),
+            sealer=FernetSealer(settings.secret_key),
             mailer=mailer_of(settings, clock=clock),
         )

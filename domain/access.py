@@ -1,8 +1,9 @@
-"""THE door: which rows a person may see or manage. Every use case for people takes an `Access` first and asks it.
+"""THE door: which rows a caller may see or manage. Every use case for people and programs takes an `Access` first and asks it.
 
-Rights are those of domain.md §2. Conditions are SQL fragments over the caller's alias, so that a list, its count, its
-filters and its order all reach only what the person may see. Hidden and absent look the same: whoever finds nothing
-through these conditions answers with null, an empty list or NotFoundError.
+People hold roles, programs hold scopes at the installations of their service account (domain.md §2, §4). Conditions are
+SQL fragments over the caller's alias, so that a list, its count, its filters and its order all reach only what the caller
+may see. Hidden and absent look the same: whoever finds nothing through these conditions answers with null, an empty list
+or NotFoundError.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,17 +14,37 @@ from uuid import UUID
 
 from domain import sql
 from domain.errors import NotAllowedError, NotFoundError, UnauthenticatedError
-from domain.roles import Actor, Role
+from domain.roles import Actor, Right, Role, Scope
 
-NO_ROLES: frozenset[Role] = frozenset()
-CONTROLLERS = frozenset({Role.OWNER, Role.SERVICE, Role.ADMINISTRATOR})
-"""Who may stop or pause another's charge, and see the balancer at work."""
-INSTALLERS = frozenset({Role.SERVICE, Role.ADMINISTRATOR})
+NOTHING_HELD: frozenset[Right] = frozenset()
+_SITE_STAFF = frozenset({Role.OWNER, Role.SERVICE, Role.ADMINISTRATOR})
+OBSERVERS: frozenset[Right] = _SITE_STAFF | {Scope.READ_STATUS, Scope.SET_AVAILABLE_CURRENT}
+"""Who sees circuits, what chargers are, and the balancer at work."""
+CONTROLLERS: frozenset[Right] = _SITE_STAFF | {Scope.CONTROL_CHARGING}
+"""Who may stop or pause another's charge."""
+CURRENT_SETTERS: frozenset[Right] = _SITE_STAFF | {Scope.SET_AVAILABLE_CURRENT}
+"""Who says how much current the site may draw."""
+MANAGERS: frozenset[Right] = frozenset(_SITE_STAFF)
+"""Who may change what an installation or charger is called and how it is used."""
+INSTALLERS: frozenset[Right] = frozenset({Role.SERVICE, Role.ADMINISTRATOR})
 """Who may change breakers, circuits and chargers."""
+SESSION_READERS: frozenset[Right] = frozenset({Role.OWNER, Scope.READ_SESSIONS})
+"""Who sees all sessions."""
+GRANTERS: frozenset[Right] = frozenset({Role.OWNER, Scope.MANAGE_PERMISSIONS})
+"""Who decides who else may charge; administrators do everywhere."""
+CARD_MANAGERS: frozenset[Right] = frozenset({Role.OWNER, Role.ADMINISTRATOR, Scope.MANAGE_CARDS})
+"""Who keeps the cards of those who may charge."""
+SITE_RULERS: frozenset[Right] = frozenset({Role.OWNER, Role.ADMINISTRATOR})
+"""Who sets how people identify themselves, makes service accounts and reads the audit log."""
+CHARGERS: frozenset[Right] = frozenset({Role.USER, Role.OWNER})
+"""Who may charge."""
+STARTERS: frozenset[Right] = CHARGERS | {Scope.CONTROL_CHARGING}
+"""Who may ask for a charge to be started."""
+AUTHORIZERS: frozenset[Right] = frozenset({Scope.AUTHORIZE_CHARGING})
+"""Who is asked about attempts to charge."""
 
-
-OWNERS = frozenset({Role.OWNER})
-"""Who sees all sessions and decides who else may charge."""
+_ELECTRICAL: frozenset[Right] = INSTALLERS | {Scope.READ_STATUS}
+_DETAILED: frozenset[Right] = OBSERVERS | {Role.USER}
 
 
 class StatusView(Enum):
@@ -39,7 +60,7 @@ class ChargerGrant:
     """Roles held on one charger. `installation_id` is where it stood when granted: a grant does not move with it."""
 
     installation_id: UUID
-    roles: frozenset[Role]
+    roles: frozenset[Right]
     owner_from: datetime | None
     """OWNER: sessions that began earlier are not theirs to see."""
     is_here: bool
@@ -48,11 +69,11 @@ class ChargerGrant:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one person holds at one instant; loaded once for each request and renewed when a permission changes."""
+    """What one caller holds at one instant; loaded once for each request and renewed when a permission changes."""
 
     actor: Actor | None
     now: datetime
-    installations: Mapping[UUID, frozenset[Role]] = field(default_factory=dict)
+    installations: Mapping[UUID, frozenset[Right]] = field(default_factory=dict)
     chargers: Mapping[UUID, ChargerGrant] = field(default_factory=dict)
 
     @classmethod
@@ -67,8 +88,13 @@ class Access:
 
     @property
     def user_id(self) -> UUID | None:
-        """Whose access it is."""
+        """The person whose access it is; None for programs and when nobody is signed in."""
         return self.actor.user_id if self.actor else None
+
+    @property
+    def service_account_id(self) -> UUID | None:
+        """The service account of a program; None for people."""
+        return self.actor.service_account_id if self.actor else None
 
     def signed_in(self) -> Actor:
         """The actor; UnauthenticatedError when nobody is signed in."""
@@ -76,20 +102,36 @@ class Access:
             raise UnauthenticatedError
         return self.actor
 
-    def roles_at(self, installation_id: UUID) -> frozenset[Role]:
+    def person(self) -> UUID:
+        """The person who asks; NotAllowedError for programs, UnauthenticatedError when nobody is signed in."""
+        user_id = self.signed_in().user_id
+        if user_id is None:
+            raise NotAllowedError("This is for people who are signed in, not for service accounts.")
+        return user_id
+
+    def roles_at(self, installation_id: UUID) -> frozenset[Right]:
         """Roles at the installation as a whole; a grant on a charger never reaches up."""
-        held = self.installations.get(installation_id, NO_ROLES)
+        held = self.installations.get(installation_id, NOTHING_HELD)
         return held | {Role.ADMINISTRATOR} if self.is_administrator else held
 
-    def roles_at_charger(self, charger_id: UUID, installation_id: UUID) -> frozenset[Role]:
+    def roles_at_charger(self, charger_id: UUID, installation_id: UUID) -> frozenset[Right]:
         """Roles at a charger that stands at that installation: the installation's reach down to it."""
         held = self.roles_at(installation_id)
         grant = self.chargers.get(charger_id)
         return held | grant.roles if grant and grant.installation_id == installation_id else held
 
-    def require(self, roles: Iterable[Role], allowed: frozenset[Role]) -> bool:
-        """Whether any of these roles is among the allowed."""
-        return not allowed.isdisjoint(roles)
+    @staticmethod
+    def shown_roles(held: Iterable[Right]) -> list[Role]:
+        """The roles among what is held, in order."""
+        return sorted(right for right in held if isinstance(right, Role))
+
+    def require(self, held: Iterable[Right], allowed: frozenset[Right]) -> bool:
+        """Whether any of these rights is among the allowed."""
+        return not allowed.isdisjoint(held)
+
+    def reads_sessions_of(self, installation_id: UUID) -> bool:
+        """Whether all sessions of the installation exist for this caller."""
+        return self.require(self.installations.get(installation_id, NOTHING_HELD), SESSION_READERS)
 
     def sees_installation(self, installation_id: UUID) -> bool:
         """Whether it exists for this person, perhaps only by name."""
@@ -99,11 +141,11 @@ class Access:
 
     def sees_all_of_installation(self, installation_id: UUID) -> bool:
         """Whether more is seen of it than id, name and zone: any role on the whole."""
-        return bool(self.roles_at(installation_id))
+        return self.require(self.roles_at(installation_id), _DETAILED)
 
     def sees_circuits(self, installation_id: UUID) -> bool:
         """Whether its circuits exist for this person."""
-        return self.require(self.roles_at(installation_id), CONTROLLERS)
+        return self.require(self.roles_at(installation_id), OBSERVERS)
 
     def sees_charger(self, charger_id: UUID, installation_id: UUID) -> bool:
         """Whether the charger exists for this person."""
@@ -111,7 +153,7 @@ class Access:
 
     def sees_charger_details(self, charger_id: UUID, installation_id: UUID) -> bool:
         """Whether more is seen of it than what one who may only charge there needs."""
-        return self.require(self.roles_at_charger(charger_id, installation_id), CONTROLLERS)
+        return self.require(self.roles_at_charger(charger_id, installation_id), OBSERVERS)
 
     def sees_session(
         self, *, installation_id: UUID, charger_id: UUID, user_id: UUID | None, started_at: datetime
@@ -119,7 +161,8 @@ class Access:
         """Whether the session exists for this person: their own, their installation's, or their charger's since the grant."""
         if self.actor is None:
             return False
-        if user_id == self.actor.user_id or Role.OWNER in self.installations.get(installation_id, NO_ROLES):
+        is_own = user_id is not None and user_id == self.user_id
+        if is_own or self.reads_sessions_of(installation_id):
             return True
         grant = self.chargers.get(charger_id)
         return (
@@ -131,10 +174,11 @@ class Access:
 
     def status_view(self, charger_id: UUID, installation_id: UUID, session_user_id: UUID | None) -> StatusView:
         """How much of the live status is seen while `session_user_id` charges there (None: nobody known)."""
-        roles = self.roles_at_charger(charger_id, installation_id)
-        if Role.OWNER in roles or (session_user_id is not None and session_user_id == self.user_id):
+        held = self.roles_at_charger(charger_id, installation_id)
+        is_own = session_user_id is not None and session_user_id == self.user_id
+        if is_own or self.require(held, SESSION_READERS):
             return StatusView.FULL
-        return StatusView.ELECTRICAL if self.require(roles, INSTALLERS) else StatusView.LITTLE
+        return StatusView.ELECTRICAL if self.require(held, _ELECTRICAL) else StatusView.LITTLE
 
     def installations_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `installations`; appends to `arguments`."""
@@ -147,7 +191,7 @@ class Access:
         """A condition on rows of `circuits`; appends to `arguments`."""
         if self.is_administrator:
             return "1 = 1"
-        return sql.any_of(f"{alias}.installation_id", self._installations_with(CONTROLLERS), arguments)
+        return sql.any_of(f"{alias}.installation_id", self._installations_with(OBSERVERS), arguments)
 
     def chargers_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `chargers`; appends to `arguments`."""
@@ -162,9 +206,8 @@ class Access:
         """A condition on rows of `charge_sessions`; appends to `arguments`. Administrators see only their own, too."""
         if self.actor is None:
             return "1 = 0"
-        arguments.append(self.actor.user_id)
-        parts = [f"{alias}.user_id = ${len(arguments)}"]
-        owned = self._installations_with(OWNERS)
+        parts = [self._own(f"{alias}.user_id", arguments)]
+        owned = self._installations_with(SESSION_READERS)
         if owned:
             parts.append(sql.any_of(f"{alias}.installation_id", owned, arguments))
         for charger_id, grant in sorted(self.chargers.items()):
@@ -178,26 +221,45 @@ class Access:
         return f"({' OR '.join(parts)})"
 
     def permissions_condition(self, alias: str, arguments: list[object]) -> str:
-        """A condition on rows of `permissions`: one's own, and those that one could have granted; appends to `arguments`."""
+        """A condition on rows of `permissions`: one's own, also through groups, and those that one could have granted; appends to
+        `arguments`.
+        """
         if self.is_administrator:
             return "1 = 1"
         if self.actor is None:
             return "1 = 0"
-        arguments.append(self.actor.user_id)
-        own = f"{alias}.user_id = ${len(arguments)}"
-        return f"({own} OR {self.granting_condition(alias, arguments)})"
+        return f"({self._own_permissions(alias, arguments)} OR {self.granting_condition(alias, arguments)})"
+
+    def _own_permissions(self, alias: str, arguments: list[object]) -> str:
+        mine = f"SELECT own_m.group_id FROM group_members own_m WHERE {self._own('own_m.user_id', arguments)}"  # noqa: S608
+        return f"({self._own(f'{alias}.user_id', arguments)} OR {alias}.group_id IN ({mine}))"
 
     def granting_condition(self, alias: str, arguments: list[object]) -> str:
-        """A condition on rows of `permissions`: those on objects where this person may grant; appends to `arguments`."""
+        """A condition on rows of `permissions`: those on objects where this caller may grant; appends to `arguments`."""
         if self.is_administrator:
             return "1 = 1"
-        parts = [sql.any_of(f"{alias}.installation_id", self._installations_with(OWNERS), arguments)]
+        parts = [sql.any_of(f"{alias}.installation_id", self._installations_with(GRANTERS), arguments)]
         for charger_id, grant in sorted(self.chargers.items()):
             if Role.OWNER in grant.roles and grant.is_here:
                 arguments.extend((charger_id, grant.installation_id))
                 last = len(arguments)
                 parts.append(f"({alias}.charger_id = ${last - 1} AND {alias}.installation_id = ${last})")
         return f"({' OR '.join(parts)})"
+
+    def groups_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `user_groups`: one's own, and those at installations where one may grant; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        if self.actor is None:
+            return "1 = 0"
+        mine = f"SELECT own_m.group_id FROM group_members own_m WHERE {self._own('own_m.user_id', arguments)}"  # noqa: S608
+        return f"({alias}.id IN ({mine}) OR {self.managed_groups_condition(alias, arguments)})"
+
+    def managed_groups_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `user_groups`: those whose members this caller sees and changes; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        return sql.any_of(f"{alias}.installation_id", self._installations_with(GRANTERS), arguments)
 
     def users_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `users`: oneself, and those whose permissions or sessions one sees; appends to `arguments`."""
@@ -207,29 +269,47 @@ class Access:
         return f"({contacts} OR EXISTS ({charged}))"
 
     def user_contacts_condition(self, alias: str, arguments: list[object]) -> str:
-        """A condition on rows of `users`: oneself, and those whose permissions one sees; appends to `arguments`."""
-        if self.is_administrator:
-            return "1 = 1"
-        if self.actor is None:
-            return "1 = 0"
-        arguments.append(self.actor.user_id)
-        own = f"{alias}.id = ${len(arguments)}"
-        granted = self.granting_condition("seen_p", arguments)
-        return f"({own} OR EXISTS (SELECT 1 FROM permissions seen_p WHERE seen_p.user_id = {alias}.id AND {granted}))"  # noqa: S608
-
-    def cards_condition(self, alias: str, arguments: list[object]) -> str:
-        """A condition on rows of `charge_cards`: one's own, those of sessions one sees, and, for an owner of an installation, those of
-        people who hold something there now; appends to `arguments`.
+        """A condition on rows of `users`: oneself, those whose permissions one sees or whose cards one keeps, members of groups that
+        one manages, and those whom one knows by an id of one's own; appends to `arguments`.
         """
         if self.is_administrator:
             return "1 = 1"
         if self.actor is None:
             return "1 = 0"
-        arguments.extend((self.actor.user_id, self.now))
-        own, now = f"{alias}.user_id = ${len(arguments) - 1}", f"${len(arguments)}"
-        owned = sql.any_of("seen_p.installation_id", self._installations_with(OWNERS), arguments)
+        parts = [self._own(f"{alias}.id", arguments)]
+        granted = self.granting_condition("seen_p", arguments)
+        kept = sql.any_of("seen_p.installation_id", self._installations_with(CARD_MANAGERS), arguments)
+        parts.append(f"EXISTS (SELECT 1 FROM permissions seen_p WHERE {_held_by(alias)} AND ({granted} OR {kept}))")  # noqa: S608
+        managed = self.managed_groups_condition("seen_g", arguments)
+        parts.append(
+            "EXISTS (SELECT 1 FROM group_members seen_m JOIN user_groups seen_g ON seen_g.id = seen_m.group_id"  # noqa: S608
+            f" WHERE seen_m.user_id = {alias}.id AND {managed})"
+        )
+        parts.append(self.known_users_condition(alias, arguments))
+        return f"({' OR '.join(parts)})"
+
+    def known_users_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `users`: those whom this program knows by an id of its own; appends to `arguments`."""
+        if self.service_account_id is None:
+            return "1 = 0"
+        arguments.append(self.service_account_id)
+        known = f"SELECT 1 FROM external_users seen_x WHERE seen_x.user_id = {alias}.id"  # noqa: S608
+        return f"EXISTS ({known} AND seen_x.account_id = ${len(arguments)})"
+
+    def cards_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `charge_cards`: one's own, those of sessions one sees, for who keeps the cards of an installation those
+        of people who hold something there now, and those that one registered under an id of one's own; appends to `arguments`.
+        """
+        if self.is_administrator:
+            return "1 = 1"
+        if self.actor is None:
+            return "1 = 0"
+        own = self._own(f"{alias}.user_id", arguments)
+        arguments.append(self.now)
+        now = f"${len(arguments)}"
+        kept = sql.any_of("seen_p.installation_id", self._installations_with(CARD_MANAGERS), arguments)
         held = (
-            f"SELECT 1 FROM permissions seen_p WHERE seen_p.user_id = {alias}.user_id AND {owned}"  # noqa: S608
+            f"SELECT 1 FROM permissions seen_p WHERE {_held_by(alias, 'user_id')} AND {kept}"  # noqa: S608
             f" AND seen_p.revoked_at IS NULL AND (seen_p.valid_to IS NULL OR seen_p.valid_to > {now})"
         )
         sessions = self.sessions_condition("seen_s", arguments)
@@ -238,7 +318,11 @@ class Access:
             f"SELECT 1 FROM charge_sessions seen_s WHERE seen_s.user_id = {alias}.user_id"  # noqa: S608
             f" AND seen_s.card_id = {alias}.id AND {sessions}"
         )
-        return f"({own} OR EXISTS ({held}) OR EXISTS ({used}))"
+        pushed = "1 = 0"
+        if self.service_account_id is not None:
+            arguments.append(self.service_account_id)
+            pushed = f"{alias}.external_account_id = ${len(arguments)}"
+        return f"({own} OR {pushed} OR EXISTS ({held}) OR EXISTS ({used}))"
 
     def charger_details_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `chargers`: those of which more is seen than who may only charge needs; appends to `arguments`."""
@@ -247,20 +331,33 @@ class Access:
         single = sorted(
             charger_id
             for charger_id, grant in self.chargers.items()
-            if grant.is_here and self.require(grant.roles, CONTROLLERS)
+            if grant.is_here and self.require(grant.roles, OBSERVERS)
         )
-        whole = sql.any_of(f"{alias}.installation_id", self._installations_with(CONTROLLERS), arguments)
+        whole = sql.any_of(f"{alias}.installation_id", self._installations_with(OBSERVERS), arguments)
         return f"({whole} OR {sql.any_of(f'{alias}.id', single, arguments)})"
 
     def installation_details_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `installations`: those of which more is seen than the name; appends to `arguments`."""
-        return "1 = 1" if self.is_administrator else sql.any_of(f"{alias}.id", sorted(self.installations), arguments)
+        if self.is_administrator:
+            return "1 = 1"
+        return sql.any_of(f"{alias}.id", self._installations_with(_DETAILED), arguments)
 
-    def _installations_with(self, allowed: frozenset[Role]) -> list[UUID]:
-        return sorted(key for key, roles in self.installations.items() if self.require(roles, allowed))
+    def installations_with(self, allowed: frozenset[Right]) -> list[UUID]:
+        """The installations where one of these rights is held; an administrator's everywhere-right is not among them."""
+        return self._installations_with(allowed)
 
-    def manage_installation(self, installation_id: UUID, allowed: frozenset[Role], *, path: tuple[str, ...]) -> None:
-        """Returns when one of the allowed roles is held there.
+    def _installations_with(self, allowed: frozenset[Right]) -> list[UUID]:
+        return sorted(key for key, held in self.installations.items() if self.require(held, allowed))
+
+    def _own(self, column: str, arguments: list[object]) -> str:
+        """A condition that holds where the column names the person who asks; never for programs."""
+        if self.user_id is None:
+            return "1 = 0"
+        arguments.append(self.user_id)
+        return f"{column} = ${len(arguments)}"
+
+    def manage_installation(self, installation_id: UUID, allowed: frozenset[Right], *, path: tuple[str, ...]) -> None:
+        """Returns when one of the allowed rights is held there.
 
         NotFoundError when the installation is hidden, NotAllowedError when it is seen but not theirs to change.
         """
@@ -269,25 +366,34 @@ class Access:
         _allow(self.roles_at(installation_id), allowed, path)
 
     def manage_charger(
-        self, charger_id: UUID, installation_id: UUID, allowed: frozenset[Role], *, path: tuple[str, ...]
+        self, charger_id: UUID, installation_id: UUID, allowed: frozenset[Right], *, path: tuple[str, ...]
     ) -> None:
-        """Returns when one of the allowed roles is held at the charger; errors as `manage_installation`."""
+        """Returns when one of the allowed rights is held at the charger; errors as `manage_installation`."""
         roles = self.roles_at_charger(charger_id, installation_id)
         if not roles:
             raise NotFoundError(path=path)
         _allow(roles, allowed, path)
 
 
-def _allow(roles: frozenset[Role], allowed: frozenset[Role], path: tuple[str, ...]) -> None:
-    if allowed.isdisjoint(roles):
-        wanted = " or ".join(sorted(role.value for role in allowed))
-        raise NotAllowedError(f"This needs the role {wanted} there; ask an owner of the installation.", path=path)
+def _held_by(alias: str, column: str = "id") -> str:
+    """A condition on `permissions seen_p`: it is that person's, by themselves or through a group."""
+    theirs = f"SELECT held_m.group_id FROM group_members held_m WHERE held_m.user_id = {alias}.{column}"  # noqa: S608
+    return f"(seen_p.user_id = {alias}.{column} OR seen_p.group_id IN ({theirs}))"
+
+
+def _allow(held: frozenset[Right], allowed: frozenset[Right], path: tuple[str, ...]) -> None:
+    if allowed.isdisjoint(held):
+        roles = " or ".join(sorted(right.value for right in allowed if isinstance(right, Role)))
+        scopes = " or ".join(sorted(right.value for right in allowed if isinstance(right, Scope)))
+        wanted = " or ".join(part for part in (roles and f"the role {roles}", scopes and f"the scope {scopes}") if part)
+        raise NotAllowedError(f"This needs {wanted} there; ask an owner of the installation.", path=path)
 
 
 _GRANTS = """
 SELECT p.role, p.installation_id, p.charger_id, p.valid_from, c.installation_id AS stands_at, c.removed_at
 FROM permissions p LEFT JOIN chargers c ON c.id = p.charger_id
-WHERE p.user_id = $1 AND p.revoked_at IS NULL AND p.valid_from <= $2 AND (p.valid_to IS NULL OR p.valid_to > $2)
+WHERE (p.user_id = $1 OR p.group_id IN (SELECT m.group_id FROM group_members m WHERE m.user_id = $1))
+  AND p.revoked_at IS NULL AND p.valid_from <= $2 AND (p.valid_to IS NULL OR p.valid_to > $2)
 """
 
 
@@ -298,19 +404,58 @@ async def access_of(user_id: UUID, *, now: datetime, sign_in_id: UUID | None = N
     )
     if person is None or (sign_in_id is not None and not await _is_signed_in(sign_in_id)):
         return Access.nobody(now)
-    installations: dict[UUID, frozenset[Role]] = {}
+    installations: dict[UUID, frozenset[Right]] = {}
     chargers: dict[UUID, ChargerGrant] = {}
     for row in await sql.rows(_GRANTS, user_id, now):
         role, place = Role(row["role"]), sql.uuid_of(row["installation_id"])
         charger_id = sql.optional_uuid_of(row["charger_id"])
         if charger_id is None:
-            installations[place] = installations.get(place, NO_ROLES) | {role}
+            installations[place] = installations.get(place, NOTHING_HELD) | {role}
         else:
             is_here = row["removed_at"] is None and sql.uuid_of(row["stands_at"]) == place
             grant = _joined(chargers.get(charger_id), place, role, sql.instant_of(row["valid_from"]), is_here=is_here)
             chargers[charger_id] = grant
     actor = Actor(user_id=user_id, is_administrator=bool(person["is_administrator"]), sign_in_id=sign_in_id)
     return Access(actor=actor, now=now, installations=installations, chargers=chargers)
+
+
+_PROGRAM = """
+SELECT a.scopes, t.scopes AS token_scopes, p.installation_id
+FROM api_tokens t JOIN service_accounts a ON a.id = t.account_id
+LEFT JOIN service_account_installations p ON p.account_id = a.id
+WHERE t.id = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $2)
+"""
+
+
+async def access_of_program(account_id: UUID, api_token_id: UUID, *, now: datetime) -> Access:
+    """What that token's holder may do at `now`: its scopes, as far as the account has them; nobody's access when it has ended."""
+    rows = await sql.rows(_PROGRAM, api_token_id, now)
+    if not rows:
+        return Access.nobody(now)
+    scopes = scopes_of(rows[0]["scopes"])
+    if rows[0]["token_scopes"] is not None:
+        scopes &= scopes_of(rows[0]["token_scopes"])
+    places = (sql.optional_uuid_of(row["installation_id"]) for row in rows)
+    held = {place: frozenset[Right](scopes) for place in places if place is not None and scopes}
+    actor = Actor(user_id=None, service_account_id=account_id, api_token_id=api_token_id)
+    return Access(actor=actor, now=now, installations=held)
+
+
+def scopes_of(stored: str) -> frozenset[Scope]:
+    """Scopes as they are stored: names, joined by commas."""
+    return frozenset(Scope(name) for name in stored.split(",") if name)
+
+
+async def renewed(access: Access, *, now: datetime) -> Access:
+    """The same caller's access at `now`; nobody's when their sign-in or token has ended meanwhile."""
+    actor = access.actor
+    if actor is None:
+        return Access.nobody(now)
+    if actor.user_id is not None:
+        return await access_of(actor.user_id, now=now, sign_in_id=actor.sign_in_id)
+    if actor.service_account_id is None or actor.api_token_id is None:
+        return Access.nobody(now)
+    return await access_of_program(actor.service_account_id, actor.api_token_id, now=now)
 
 
 def _joined(

@@ -31,14 +31,15 @@ async def record(
 ) -> None:
     """The change is in the log under the actor's present name, with those fields only in which before and after differ."""
     actor = access.signed_in()
-    person = await sql.row("SELECT name FROM users WHERE id = $1", actor.user_id)
+    table = "users" if actor.user_id is not None else "service_accounts"
+    named = await sql.row(f"SELECT name FROM {table} WHERE id = $1", actor.id)  # noqa: S608  one of two names
     kept_before, kept_after = _differing(before, after)
     await AuditEntry.create(
         id=new_id(),
         installation_id=installation_id,
         at=access.now,
-        actor_id=actor.user_id,
-        actor=person["name"] if person else str(actor.user_id),
+        actor_id=actor.id,
+        actor=named["name"] if named else str(actor.id),
         action=action,
         object_type=object_type,
         object_id=object_id,

@@ -6,7 +6,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import audit
-from domain.access import CONTROLLERS, Access
+from domain.access import CURRENT_SETTERS, Access
 from domain.checks import Problems
 from domain.errors import invalid
 from domain.events import InstallationChanged
@@ -49,7 +49,7 @@ async def set_available_current(
     where there was none it is the main breaker. OWNER, SERVICE, ADMINISTRATOR.
     """
     async with in_transaction():
-        row = await managed(access, installation_id, CONTROLLERS)
+        row = await managed(access, installation_id, CURRENT_SETTERS)
         breaker = (await root_of(installation_id)).breaker
         problems = Problems()
         problems.within("availableCurrentA", available, breaker, of="the main breaker")
@@ -73,7 +73,7 @@ async def clear_available_current(
 ) -> None:
     """The limit is the main breaker's again. ValidationError for a mode whose source (schedule, meter) the site has not."""
     async with in_transaction():
-        row = await managed(access, installation_id, CONTROLLERS)
+        row = await managed(access, installation_id, CURRENT_SETTERS)
         if mode is AvailableCurrentMode.SCHEDULE:
             raise invalid("mode", "This installation has no current schedule.")
         if mode is AvailableCurrentMode.METER and (await root_of(installation_id)).metered_at is None:

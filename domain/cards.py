@@ -33,7 +33,7 @@ async def register_charge_card(
     ValidationError for a number that no reader would send, ConflictError (ALREADY_EXISTS) for one that is registered, or
     (LIMIT_EXCEEDED) when the person has a hundred.
     """
-    actor = access.signed_in()
+    access.signed_in()
     problems = Problems()
     normalised = normalised_card_number(number)
     # Upper case makes ASCII of some letters that are none (ß, the long s): that would be another card.
@@ -41,7 +41,7 @@ async def register_charge_card(
         problems.add("number", "A card number has 4 to 20 letters and digits, as the charger reads it.")
     shown_name = problems.text("name", name, most=_NAME_LENGTH) if name is not None else "Card"
     problems.raise_any()
-    user_id = actor.user_id if person is None else await _found(access, person)
+    user_id = access.person() if person is None else await _found(access, person)
     card = ChargeCard(id=new_id(), user_id=user_id, number=normalised, name=shown_name, created_at=access.now)
     try:
         async with in_transaction():

@@ -8,7 +8,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from domain import audit, sql
-from domain.access import CONTROLLERS, INSTALLERS, Access
+from domain.access import INSTALLERS, MANAGERS, SITE_RULERS, Access
 from domain.checks import Problems
 from domain.circuits import managed_circuit
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path
@@ -17,7 +17,7 @@ from domain.ids import new_id
 from domain.models import Charger, ChargerStatus, Installation, Offer, Station
 from domain.phase_rotation import choices, fits, is_three_phase
 from domain.ports import EventBus
-from domain.roles import UNSET, NetworkType, PhaseRotation, Role, SessionState, Unset
+from domain.roles import UNSET, NetworkType, PhaseRotation, Right, SessionState, Unset
 from domain.stations import hash_charger_key, new_charger_key
 
 IDENTITY_LENGTH = 48
@@ -154,7 +154,6 @@ _INSTALLERS_FIELDS = {
 }
 _NEVER_EMPTY = {"name": "name", "is_enabled": "isEnabled", **_INSTALLERS_FIELDS}
 del _NEVER_EMPTY["offline_current_a"]
-_SITE_RULERS = frozenset({Role.OWNER, Role.ADMINISTRATOR})
 """Authentication settings are of the site: its owners decide, not its installers (domain.md §2)."""
 
 
@@ -164,7 +163,7 @@ async def update_charger(access: Access, charger_id: UUID, changes: ChargerChang
     Whether authentication is required is for owners of the installation and administrators.
     """
     async with in_transaction():
-        row = await managed_charger(access, charger_id, CONTROLLERS)
+        row = await managed_charger(access, charger_id, MANAGERS)
         _require_fields(access, row, changes)
         site = await Installation.get(id=row.installation_id)
         before = _state(row)
@@ -191,7 +190,7 @@ def _require_fields(access: Access, row: Charger, changes: ChargerChanges) -> No
         if getattr(changes, field) is not UNSET:
             access.manage_charger(row.id, row.installation_id, INSTALLERS, path=(word,))
     if changes.authentication_required is not UNSET and not access.require(
-        access.roles_at(row.installation_id), _SITE_RULERS
+        access.roles_at(row.installation_id), SITE_RULERS
     ):
         raise NotAllowedError(
             "Owners of the installation decide who must identify themselves.", path=("authenticationRequired",)
@@ -318,7 +317,7 @@ async def remove_charger(access: Access, charger_id: UUID, *, bus: EventBus) -> 
 
 
 async def managed_charger(
-    access: Access, charger_id: UUID, allowed: frozenset[Role], *, path: Path = ("chargerId",)
+    access: Access, charger_id: UUID, allowed: frozenset[Right], *, path: Path = ("chargerId",)
 ) -> Charger:
     """The charger's row, its site locked until the transaction ends. Errors as `Access.manage_charger`."""
     access.signed_in()

@@ -12,7 +12,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import audit, sql
-from domain.access import CONTROLLERS, Access
+from domain.access import CHARGERS, CONTROLLERS, STARTERS, Access
 from domain.checks import normal_email
 from domain.errors import (
     ChargerOfflineError,
@@ -31,9 +31,6 @@ from domain.ports import EventBus
 from domain.roles import CommandAction, CommandState, OperatingMode, Role, SessionState
 
 SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S = 5, 600
-CHARGING_ROLES = frozenset({Role.USER, Role.OWNER})
-"""Who may start a charge."""
-
 _TOKEN_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # noqa: S105  signs, not a secret
 TOKEN_LENGTH = 20
 """The most that OCPP 1.6 takes (CiString20Type)."""
@@ -83,11 +80,11 @@ async def start_charging(
     NotAllowedError without a right to charge there, or to start for another; ChargerStateError when a charge goes on or the charger is
     faulted or disabled; ChargerOfflineError when it is known to be off: nothing is queued.
     """
-    actor = access.signed_in()
+    access.signed_in()
     deadline = _deadline(access, deadline_s)
     place = await _visible_place(access, charger_id)
-    access.manage_charger(charger_id, place.installation_id, CHARGING_ROLES, path=("chargerId",))
-    for_user_id = actor.user_id if person is None else await _other_person(access, place, person)
+    access.manage_charger(charger_id, place.installation_id, STARTERS, path=("chargerId",))
+    for_user_id = access.person() if person is None else await _other_person(access, place, person)
     _check_target(access, target)
     _require_online(access, place)
     if not place.is_enabled:
@@ -243,9 +240,10 @@ async def _controlled_charger(access: Access, charger_id: UUID, session_id: UUID
 
 async def _controlled_session(access: Access, charger_id: UUID, session_id: UUID | None) -> _Place:
     """The charger with a charge that this person may stop: their own (also where they may no longer begin one), or one they control."""
-    user_id = access.signed_in().user_id
+    access.signed_in()
     place = await _place(charger_id)
-    is_own = place.session is not None and place.session.user_id == user_id
+    driver_id = None if place.session is None else place.session.user_id
+    is_own = driver_id is not None and driver_id == access.user_id
     if not is_own and not access.sees_charger(charger_id, place.installation_id):
         raise NotFoundError(path=("chargerId",))
     await _require_same_session(access, place, session_id)
@@ -283,8 +281,6 @@ def _require_online(access: Access, place: _Place) -> None:
 
 async def _other_person(access: Access, place: _Place, person: PersonKey) -> UUID:
     """The person for whom an owner starts: one whom the owner knows and who may charge there."""
-    owners = frozenset({Role.OWNER})
-    user_id = access.signed_in().user_id
     arguments: list[object] = [person.user_id if person.user_id is not None else normal_email(person.email or "")]
     column = "id" if person.user_id is not None else "email"
     visible = access.user_contacts_condition("u", arguments)
@@ -292,9 +288,10 @@ async def _other_person(access: Access, place: _Place, person: PersonKey) -> UUI
     if row is None:
         raise NotFoundError(path=("person",))
     found = sql.uuid_of(row["id"])
-    if found == user_id:
+    if found == access.user_id:
+        access.manage_charger(place.charger_id, place.installation_id, CHARGERS, path=("chargerId",))
         return found
-    access.manage_charger(place.charger_id, place.installation_id, owners, path=("person",))
+    access.manage_charger(place.charger_id, place.installation_id, STARTERS - {Role.USER}, path=("person",))
     if await sql.row(_MAY_CHARGE, found, place.installation_id, place.charger_id, access.now) is None:
         raise NotAllowedError("This person may not charge here; grant them USER first.", path=("person",))
     return found
@@ -326,7 +323,7 @@ def _command(access: Access, place: _Place, action: CommandAction, deadline: dat
         installation_id=place.installation_id,
         charger_id=place.charger_id,
         session_id=None if place.session is None else place.session.id,
-        requested_by_id=access.user_id,
+        requested_by_id=access.signed_in().id,
         for_user_id=None if place.session is None else place.session.user_id,
         action=action,
         state=CommandState.QUEUED,

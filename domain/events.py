@@ -77,6 +77,38 @@ class PermissionChanged(msgspec.Struct, frozen=True, tag=True):
     installation_id: UUID
 
 
+class ProgramChanged(msgspec.Struct, frozen=True, tag=True):
+    """What a service account may do has changed, or one of its tokens has ended."""
+
+    service_account_id: UUID
+
+
+class AuthorizationAsked(msgspec.Struct, frozen=True, tag=True):
+    """An external system is asked about an attempt to charge."""
+
+    installation_id: UUID
+    request_id: UUID
+
+
+class AuthorizationDecided(msgspec.Struct, frozen=True, tag=True):
+    """A question to an external system has its decision."""
+
+    installation_id: UUID
+    request_id: UUID
+
+
+class CardEnrollmentChanged(msgspec.Struct, frozen=True, tag=True):
+    """Waiting for a card at a charger has come to an end."""
+
+    enrollment_id: UUID
+
+
+class LocalListOutdated(msgspec.Struct, frozen=True, tag=True):
+    """Who may charge at an installation, or by which card, has changed: its chargers' local lists are to follow."""
+
+    installation_id: UUID
+
+
 class SignInEnded(msgspec.Struct, frozen=True, tag=True):
     """A sign-in of that person has ended, and with it its streams."""
 
@@ -105,6 +137,11 @@ Event = (
     | ExportChanged
     | PermissionChanged
     | SignInEnded
+    | ProgramChanged
+    | AuthorizationAsked
+    | AuthorizationDecided
+    | CardEnrollmentChanged
+    | LocalListOutdated
     | InstallationChanged
     | AlertChanged
 )
@@ -133,6 +170,25 @@ def user_channel(user_id: UUID) -> str:
     return f"user:{user_id}"
 
 
+def program_channel(service_account_id: UUID) -> str:
+    """Where changes of a service account's rights and the ends of its tokens are published."""
+    return f"program:{service_account_id}"
+
+
+def authorization_channel(installation_id: UUID) -> str:
+    """Where questions to an installation's external systems, and their decisions, are published."""
+    return f"authorization:{installation_id}"
+
+
+def enrollment_channel(enrollment_id: UUID) -> str:
+    """Where it is published what came of waiting for a card."""
+    return f"enrollment:{enrollment_id}"
+
+
+LOCAL_LISTS_CHANNEL = "local-lists"
+"""Where it is published that chargers' local lists are to follow a change."""
+
+
 def command_channel(command_id: UUID) -> str:
     """Where a command's progress is published."""
     return f"command:{command_id}"
@@ -152,6 +208,14 @@ def channels(event: Event) -> tuple[str, ...]:
             return (export_channel(event.export_id),)
         case SignInEnded():
             return (user_channel(event.user_id),)
+        case ProgramChanged():
+            return (program_channel(event.service_account_id),)
+        case AuthorizationAsked() | AuthorizationDecided():
+            return (authorization_channel(event.installation_id),)
+        case CardEnrollmentChanged():
+            return (enrollment_channel(event.enrollment_id),)
+        case LocalListOutdated():
+            return (LOCAL_LISTS_CHANNEL,)
         case PermissionChanged():
             return (user_channel(event.user_id), installation_channel(event.installation_id))
         case _:

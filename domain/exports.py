@@ -68,11 +68,11 @@ async def create_export(
 
     NotFoundError and ValidationError as a usage summary; RateLimitedError while five of the asker's files are unfinished.
     """
-    actor = access.signed_in()
+    user_id = access.person()
     await _check(access, source, kind, format)
     export = Export(
         id=new_id(),
-        user_id=actor.user_id,
+        user_id=user_id,
         kind=kind,
         format=format,
         parameters=parameters_of(source, locale),
@@ -80,8 +80,8 @@ async def create_export(
     )
     async with in_transaction():
         # A write to the person's row first: whoever else is asking in their name waits here, so that nobody gets past the limit.
-        await sql.execute("UPDATE users SET is_active = is_active WHERE id = $1", actor.user_id)
-        unfinished = await Export.filter(user_id=actor.user_id, state__in=UNFINISHED).count()
+        await sql.execute("UPDATE users SET is_active = is_active WHERE id = $1", user_id)
+        unfinished = await Export.filter(user_id=user_id, state__in=UNFINISHED).count()
         if unfinished >= MOST_UNFINISHED:
             raise RateLimitedError(
                 f"{unfinished} of your files are still being made; wait for one of them, or cancel it.",
@@ -94,10 +94,10 @@ async def create_export(
 
 async def cancel_export(access: Access, export_id: UUID, *, bus: EventBus) -> UUID:
     """The file is not made any more; one that is finished stays as it is. NotFoundError when it is not the asker's."""
-    actor = access.signed_in()
+    user_id = access.person()
     async with in_transaction():
-        changed = await sql.execute(_CANCEL, export_id, actor.user_id, access.now)
-        row = await Export.get_or_none(id=export_id, user_id=actor.user_id)
+        changed = await sql.execute(_CANCEL, export_id, user_id, access.now)
+        row = await Export.get_or_none(id=export_id, user_id=user_id)
     if row is None:
         raise NotFoundError(path=("exportId",))
     if changed:
@@ -159,9 +159,9 @@ _NEWEST_FIRST = (
 
 async def exports_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, ExportRow]:
     """The asker's own files among `ids`, by id."""
-    if access.actor is None:
+    if access.user_id is None:
         return {}
-    arguments: list[object] = [access.actor.user_id]
+    arguments: list[object] = [access.user_id]
     condition = sql.any_of("e.id", list(ids), arguments)
     rows = await sql.rows(f"SELECT {_COLUMNS} FROM exports e WHERE e.user_id = $1 AND {condition}", *arguments)  # noqa: S608
     return {row.id: row for row in (_row(found, access.now) for found in rows)}
@@ -169,9 +169,9 @@ async def exports_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, E
 
 async def exports_page(access: Access, request: PageRequest) -> Page[ExportRow]:
     """One page of the asker's files, newest first."""
-    if access.actor is None:
+    if access.user_id is None:
         return empty_page()
-    arguments: list[object] = [access.actor.user_id]
+    arguments: list[object] = [access.user_id]
     found = keyset(_NEWEST_FIRST, request, arguments)
     statement = (
         f"SELECT {_COLUMNS} FROM exports e WHERE e.user_id = $1 AND {found.where}"  # noqa: S608

@@ -42,18 +42,18 @@ def input_hash(content: bytes) -> str:
 
 
 async def once(
-    user_id: UUID, mutation: str, key: str, digest: str, do: Callable[[], Awaitable[Outcome]], *, clock: Clock
+    actor_id: UUID, mutation: str, key: str, digest: str, do: Callable[[], Awaitable[Outcome]], *, clock: Clock
 ) -> Once:
-    """The outcome of `do`, run at most once for this person, mutation and key.
+    """The outcome of `do`, run at most once for this person or program, mutation and key.
 
     Trouble that `do` reports frees the key: nothing was done. ConflictError: KEY_REUSED for another input; CONFLICT while
     the first request is still at work, or when it was cut off before its outcome was known.
     """
     if not 1 <= len(key) <= MAX_KEY_LENGTH:
         raise invalid("idempotencyKey", f"An idempotency key has 1 to {MAX_KEY_LENGTH} characters.")
-    claim = await _claim(user_id, mutation, key, digest, clock.now())
+    claim = await _claim(actor_id, mutation, key, digest, clock.now())
     if claim is None:
-        return Once(await _earlier(user_id, mutation, key, digest, clock), is_repeated=True)
+        return Once(await _earlier(actor_id, mutation, key, digest, clock), is_repeated=True)
     try:
         outcome = await do()
     except DomainError:
@@ -68,15 +68,15 @@ async def forget_old(now: datetime) -> int:
     return await sql.execute("DELETE FROM idempotency_keys WHERE created_at <= $1", now - KEPT_FOR)
 
 
-async def _claim(user_id: UUID, mutation: str, key: str, digest: str, now: datetime) -> int | None:
+async def _claim(actor_id: UUID, mutation: str, key: str, digest: str, now: datetime) -> int | None:
     """The id of the new claim; None when there is one already."""
     await IdempotencyKey.filter(
-        user_id=user_id, mutation=mutation, request_key=key, created_at__lte=now - KEPT_FOR
+        user_id=actor_id, mutation=mutation, request_key=key, created_at__lte=now - KEPT_FOR
     ).delete()
     try:
         async with in_transaction():
             row = await IdempotencyKey.create(
-                user_id=user_id, mutation=mutation, request_key=key, input_hash=digest, created_at=now
+                user_id=actor_id, mutation=mutation, request_key=key, input_hash=digest, created_at=now
             )
     except IntegrityError:
         return None
@@ -84,11 +84,11 @@ async def _claim(user_id: UUID, mutation: str, key: str, digest: str, now: datet
     return identity
 
 
-async def _earlier(user_id: UUID, mutation: str, key: str, digest: str, clock: Clock) -> Outcome:
+async def _earlier(actor_id: UUID, mutation: str, key: str, digest: str, clock: Clock) -> Outcome:
     """The outcome of the request that came first, waited for while it is at work."""
     give_up_at = clock.monotonic() + _WAIT_S
     while True:
-        row = await IdempotencyKey.get_or_none(user_id=user_id, mutation=mutation, request_key=key)
+        row = await IdempotencyKey.get_or_none(user_id=actor_id, mutation=mutation, request_key=key)
         if row is not None and row.input_hash != digest:
             message = "This idempotency key was used for another input; use a new key for each request."
             raise ConflictError(message, code=ErrorCode.KEY_REUSED, path=("idempotencyKey",))

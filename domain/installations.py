@@ -8,7 +8,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import audit
-from domain.access import CONTROLLERS, INSTALLERS, Access
+from domain.access import INSTALLERS, MANAGERS, Access
 from domain.checks import MAX_BREAKER_A, Problems
 from domain.errors import NotAllowedError, NotFoundError, Path
 from domain.events import InstallationChanged, PermissionChanged
@@ -16,7 +16,7 @@ from domain.ids import new_id
 from domain.models import Circuit, Installation, Permission
 from domain.phase_rotation import unfit_chargers
 from domain.ports import EventBus
-from domain.roles import UNSET, InstallationCategory, NetworkType, Role, Unset
+from domain.roles import UNSET, InstallationCategory, NetworkType, Right, Role, Unset
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ async def create_installation(
     Administrators make sites; where the operator opened it to all (`is_open_to_all`) anyone does, who then holds SERVICE
     there and names an owner.
     """
-    actor = access.signed_in()
-    if not (actor.is_administrator or is_open_to_all):
+    user_id = access.person()
+    if not (access.is_administrator or is_open_to_all):
         raise NotAllowedError("Only an administrator of the portal makes installations here.")
     problems = Problems()
     checked = _checked_address(problems, address)
@@ -73,13 +73,13 @@ async def create_installation(
     async with in_transaction():
         await row.save(force_create=True)
         await _make_root(row, breaker, access.now)
-        if not actor.is_administrator:
-            await _hand_service(row.id, actor.user_id, access.now)
+        if not access.is_administrator:
+            await _hand_service(row.id, user_id, access.now)
         after = {**_state(row), "mainBreakerA": breaker}
         await audit.record(access, "installation.create", "Installation", row.id, installation_id=row.id, after=after)
     await bus.publish(InstallationChanged(installation_id=row.id))
-    if not actor.is_administrator:
-        await bus.publish(PermissionChanged(user_id=actor.user_id, installation_id=row.id))
+    if not access.is_administrator:
+        await bus.publish(PermissionChanged(user_id=user_id, installation_id=row.id))
     return row.id
 
 
@@ -151,7 +151,7 @@ async def update_installation(
 ) -> UUID:
     """The site has these values. Breaker, network and switch current need SERVICE or ADMINISTRATOR, the rest OWNER too."""
     async with in_transaction():
-        row = await managed(access, installation_id, CONTROLLERS)
+        row = await managed(access, installation_id, MANAGERS)
         _require_fields(access, installation_id, changes)
         root = await root_of(installation_id)
         before = {**_state(row), "mainBreakerA": root.breaker}
@@ -172,7 +172,7 @@ async def update_installation(
 
 
 async def managed(
-    access: Access, installation_id: UUID, allowed: frozenset[Role], *, path: Path = ("installationId",)
+    access: Access, installation_id: UUID, allowed: frozenset[Right], *, path: Path = ("installationId",)
 ) -> Installation:
     """The site's row, locked until the transaction ends. NotFoundError when hidden, NotAllowedError without an allowed role."""
     access.signed_in()

@@ -126,17 +126,17 @@ def _sign_in_again() -> ValidationError:
 
 async def sign_out(access: Access, *, everywhere: bool, bus: EventBus) -> None:
     """The sign-in behind this request has ended, or with `everywhere` all of that person: their tokens and streams too."""
-    actor = access.signed_in()
+    user_id, sign_in_id = access.person(), access.signed_in().sign_in_id
     ended: list[UUID] = []
     async with in_transaction():
-        open_ones = SignIn.filter(user_id=actor.user_id, ended_at=None)
+        open_ones = SignIn.filter(user_id=user_id, ended_at=None)
         if not everywhere:
-            open_ones = open_ones.filter(id=actor.sign_in_id or actor.user_id)
+            open_ones = open_ones.filter(id=sign_in_id or user_id)
         for row in await open_ones.select_for_update():
             row.ended_at = access.now
             await row.save(update_fields=["ended_at"])
             ended.append(row.id)
-    await bus.publish(*(SignInEnded(user_id=actor.user_id, sign_in_id=sign_in_id) for sign_in_id in ended))
+    await bus.publish(*(SignInEnded(user_id=user_id, sign_in_id=one) for one in ended))
 
 
 async def create_administrator(name: str, email: str, password: str, *, passwords: Passwords, now: datetime) -> UUID:

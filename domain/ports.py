@@ -174,6 +174,18 @@ class OpaqueToken:
     digest: str
 
 
+class Sealer(Protocol):
+    """Keeps secrets that must be read again, such as those that sign, unreadable to whoever only has the database."""
+
+    def seal(self, text: str) -> str:
+        """The text, sealed: at most 100 characters of it become at most 255."""
+        ...
+
+    def open(self, sealed: str) -> str:
+        """The text again. UnavailableError when it was sealed under another key of the server."""
+        ...
+
+
 class Tokens(Protocol):
     """Makes and recognises the tokens of people's programs."""
 

@@ -14,16 +14,45 @@ class Role(StrEnum):
     ADMINISTRATOR = "ADMINISTRATOR"
 
 
+class Scope(StrEnum):
+    """What a program may do at the installations of its service account."""
+
+    READ_STATUS = "READ_STATUS"
+    READ_SESSIONS = "READ_SESSIONS"
+    MANAGE_PERMISSIONS = "MANAGE_PERMISSIONS"
+    MANAGE_CARDS = "MANAGE_CARDS"
+    AUTHORIZE_CHARGING = "AUTHORIZE_CHARGING"
+    CONTROL_CHARGING = "CONTROL_CHARGING"
+    SET_AVAILABLE_CURRENT = "SET_AVAILABLE_CURRENT"
+    MANAGE_TARIFFS = "MANAGE_TARIFFS"
+
+
+Right = Role | Scope
+"""What is held somewhere: people hold roles, programs scopes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: a signed-in person.
+    """Who asks: a signed-in person, or a program by a token of its service account.
 
     What they may see is asked of `domain.access`, never guessed from this.
     """
 
-    user_id: UUID
+    user_id: UUID | None
+    """Of a person."""
     is_administrator: bool = False
     sign_in_id: UUID | None = None
+    service_account_id: UUID | None = None
+    """Of a program; then `user_id` is None."""
+    api_token_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The person or the service account, whichever it is."""
+        found = self.user_id or self.service_account_id
+        if found is None:
+            raise LookupError("an actor is a person or a program")
+        return found
 
 
 class OperatingMode(StrEnum):
@@ -200,6 +229,76 @@ class CredentialType(StrEnum):
     APP = "APP"
     REMOTE = "REMOTE"
     VEHICLE = "VEHICLE"
+
+
+class Decider(StrEnum):
+    """Who or what decided about an attempt to charge."""
+
+    NATIVE = "NATIVE"
+    SUBSCRIBER = "SUBSCRIBER"
+    CALL_OUT = "CALL_OUT"
+    PRE_AUTHORIZED = "PRE_AUTHORIZED"
+    CACHE = "CACHE"
+    FAIL_POLICY = "FAIL_POLICY"
+    ANONYMOUS = "ANONYMOUS"
+
+
+class AuthenticationMode(StrEnum):
+    """Who decides at an installation: its permissions, or an external system."""
+
+    NATIVE = "NATIVE"
+    EXTERNAL = "EXTERNAL"
+
+
+class ExternalMode(StrEnum):
+    """What an external system is for: nothing, to be compared with our own decisions, or to decide."""
+
+    OFF = "OFF"
+    SHADOW = "SHADOW"
+    ENFORCE = "ENFORCE"
+
+
+class FailPolicy(StrEnum):
+    """What holds when an external system does not answer in time."""
+
+    DENY = "DENY"
+    ALLOW_KNOWN = "ALLOW_KNOWN"
+    ALLOW_ALL = "ALLOW_ALL"
+
+
+class EnrollmentState(StrEnum):
+    """What came of waiting for a card at a charger."""
+
+    WAITING = "WAITING"
+    ENROLLED = "ENROLLED"
+    TAKEN = "TAKEN"
+    EXPIRED = "EXPIRED"
+
+
+class SessionEventKind(StrEnum):
+    """What happened to a charge session."""
+
+    STARTED = "STARTED"
+    UPDATED = "UPDATED"
+    ENDED = "ENDED"
+    REPLACED = "REPLACED"
+
+
+class ImportAction(StrEnum):
+    """What an imported line does, or would do."""
+
+    ADD = "ADD"
+    CHANGE = "CHANGE"
+    KEEP = "KEEP"
+    REMOVE = "REMOVE"
+    REJECT = "REJECT"
+
+
+class MailedSecretKind(StrEnum):
+    """What a secret sent by mail is good for."""
+
+    VERIFY = "VERIFY"
+    RESET = "RESET"
 
 
 class BindingLimit(StrEnum):

@@ -8,17 +8,16 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import audit, sql
-from domain.access import Access
+from domain.access import MANAGERS, Access
 from domain.checks import Problems
 from domain.errors import ConflictError, NotAllowedError, NotFoundError
 from domain.events import InstallationChanged, SessionChanged
 from domain.models import ChargeSession
 from domain.ports import EventBus
-from domain.roles import UNSET, Role, SessionState, Unset
+from domain.roles import UNSET, SessionState, Unset
 from domain.units import wh
 
 LEAST_PRIORITY, MOST_PRIORITY = -100, 100
-_PRIORITY_ROLES = frozenset({Role.OWNER, Role.SERVICE, Role.ADMINISTRATOR})
 _MOST_KWH = 10_000
 
 
@@ -41,7 +40,7 @@ async def set_session_priority(access: Access, session_id: UUID, wishes: Wishes,
     row = await ChargeSession.get_or_none(id=session_id)
     if row is None or not await _is_visible(access, session_id):
         raise NotFoundError(path=("sessionId",))
-    may_rank = access.require(access.roles_at(row.installation_id), _PRIORITY_ROLES)
+    may_rank = access.require(access.roles_at(row.installation_id), MANAGERS)
     is_driver = row.user_id is not None and row.user_id == access.user_id
     if not may_rank and (not is_driver or wishes.priority is not UNSET):
         field = "sessionId" if wishes.priority is UNSET else "priority"

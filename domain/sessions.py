@@ -12,7 +12,7 @@ from domain.access import Access
 from domain.charging.energy_intervals import Part, intervals
 from domain.filters import ANYTHING, Columns, Condition, Expression, check_size, sql_of
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
-from domain.roles import DateQuality, IntervalQuality, Role, SessionFlag, SessionState, StopReason
+from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, StopReason
 from domain.usage.interval_cuts import clipped
 
 LONGEST_DETAILS = timedelta(days=31)
@@ -161,7 +161,7 @@ async def sessions_page(
     at: SessionPlace = EVERYWHERE,
 ) -> Page[SessionRow]:
     """One page of the sessions that exist for this person, newest first unless ordered; ties go by id."""
-    if access.actor is None:
+    if access.actor is None or (at.is_own and access.user_id is None):
         return empty_page()
     check_size(where)
     arguments: list[object] = []
@@ -183,12 +183,12 @@ async def sessions_page(
 def _visible(access: Access, at: SessionPlace, arguments: list[object]) -> str:
     """The sessions of that place that the person may see; an owner's whole installation is one range of an index."""
     if at.is_own:
-        arguments.append(access.signed_in().user_id)
+        arguments.append(access.user_id)
         return f"s.user_id = ${len(arguments)}"
     if at.installation_id is not None:
         arguments.append(at.installation_id)
         place = f"s.installation_id = ${len(arguments)}"
-        if Role.OWNER in access.installations.get(at.installation_id, frozenset()):
+        if access.reads_sessions_of(at.installation_id):
             return place
         return f"{place} AND {access.sessions_condition('s', arguments)}"
     if at.charger_id is not None:

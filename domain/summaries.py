@@ -11,7 +11,7 @@ from domain import sql
 from domain.access import Access
 from domain.errors import NotFoundError, ValidationError, invalid
 from domain.periods import Period, buckets, period_of, zone_of
-from domain.roles import ReportBasis, Role, UsageDimension
+from domain.roles import ReportBasis, UsageDimension
 from domain.usage.coverage import coverage, empty_because
 from domain.usage.intervals import energy_in_time
 from domain.usage.question import (
@@ -93,10 +93,10 @@ async def _sites(access: Access, question: UsageQuestion) -> list[_Site]:
     """The installations asked about; those of the asker's sessions when none are named."""
     arguments: list[object] = []
     if question.installation_ids is None:
-        arguments.append(access.signed_in().user_id)
+        arguments.append(access.person())
         condition = "i.id IN (SELECT s.installation_id FROM charge_sessions s WHERE s.user_id = $1)"
     else:
-        if any(Role.OWNER not in access.installations.get(one, frozenset()) for one in question.installation_ids):
+        if not all(map(access.reads_sessions_of, question.installation_ids)):
             raise NotFoundError(path=("installationIds",))
         condition = sql.any_of("i.id", question.installation_ids, arguments)
     statement = f"SELECT i.id, i.name, i.time_zone FROM installations i WHERE {condition} ORDER BY i.name, i.id"  # noqa: S608
@@ -122,7 +122,7 @@ def _scope(access: Access, question: UsageQuestion) -> Scope:
     def condition(arguments: list[object]) -> str:
         if question.installation_ids is not None:
             return sql.any_of("s.installation_id", question.installation_ids, arguments)
-        arguments.append(access.signed_in().user_id)
+        arguments.append(access.person())
         return f"s.user_id = ${len(arguments)}"
 
     return Scope(condition, tuple(one for one in sorted(access.installations) if access.sees_circuits(one)))

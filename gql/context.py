@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.access import Access
 from domain.clock import Clock
 from domain.commands import Dispatch
-from domain.ports import ChargerCommands, EventBus, Passwords, Tokens
+from domain.ports import ChargerCommands, EventBus, Passwords, Sealer, Tokens
 from exports.links import ExportLinks
 from gql.loaders import Batch, Loaders
 
@@ -22,6 +22,7 @@ class Ports:
     bus: EventBus
     clock: Clock
     tokens: Tokens
+    sealer: Sealer
     passwords: Passwords
     commands: ChargerCommands
     dispatch: Dispatch

@@ -22,9 +22,9 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from domain.access import Access, access_of
+from domain.access import Access
+from domain.callers import Claims, access_by, claims_of
 from domain.errors import DomainError, UnauthenticatedError
-from domain.ports import AccessClaims
 from gql.context import Context, Ports
 from gql.errors import Code, EdgeError, body_of, edge_error, execution_errors, mask, request_errors
 from gql.limits import MAX_TOKENS, Meter, Operation, check_text, check_variables, operations_of
@@ -96,14 +96,14 @@ class Caller:
     """Who sends operations; nobody when not signed in. `claims` say until when."""
 
     access: Access
-    claims: AccessClaims | None
+    claims: Claims | None
     address: str
 
     @property
     def key(self) -> str:
         """Under which their points are counted."""
-        user_id = self.access.user_id
-        return str(user_id) if user_id is not None else self.address
+        actor = self.access.actor
+        return str(actor.id) if actor is not None else self.address
 
 
 class Engine:
@@ -119,20 +119,20 @@ class Engine:
     async def caller(self, token: str | None, *, address: str) -> Caller:
         """Who holds this token. EdgeError (UNAUTHENTICATED) when it is not valid, has expired, or its sign-in has ended."""
         now = self.ports.clock.now()
-        claims = self.claims(token)
+        claims = await self.claims(token)
         if claims is None:
             return Caller(Access.nobody(now), None, address)
-        access = await access_of(claims.user_id, now=now, sign_in_id=claims.session_id)
+        access = await access_by(claims, now=now)
         if access.actor is None:
             raise EdgeError("This sign-in has ended. Sign in again.", code=Code.UNAUTHENTICATED)
         return Caller(access, claims, address)
 
-    def claims(self, token: str | None) -> AccessClaims | None:
+    async def claims(self, token: str | None) -> Claims | None:
         """What the token says; None without one. EdgeError (UNAUTHENTICATED) when it is not valid or has expired."""
         if token is None:
             return None
         try:
-            return self.ports.tokens.verify(token, now=self.ports.clock.now())
+            return await claims_of(token, tokens=self.ports.tokens, now=self.ports.clock.now())
         except UnauthenticatedError as error:
             raise edge_error(error) from error
 

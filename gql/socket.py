@@ -286,13 +286,19 @@ class Connection:
         self._asked_init = True
         try:
             self._token = token_of(payload or {})
-            claims = self._engine.claims(self._token)
+        except EdgeError as error:
+            raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
+        self._start(self._arrive(), "socket entry")
+
+    async def _arrive(self) -> None:
+        try:
+            claims = await self._engine.claims(self._token)
         except EdgeError as error:
             raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
         if claims is None:
-            self._start(self._enter(None), "socket entry")
+            await self._enter(None)
         else:
-            self._start(self._watch_rights(events.user_channel(claims.user_id)), "socket rights")
+            await self._watch_rights(claims.channel)
 
     async def _enter(self, token: str | None) -> None:
         try:
@@ -324,7 +330,7 @@ class Connection:
             case events.SignInEnded() if self._claims_of(event.sign_in_id):
                 self._end_all(AccessEndedError())
                 raise ClosedError(CloseCode.FORBIDDEN, "This sign-in has ended. Sign in again.")
-            case events.PermissionChanged():
+            case events.PermissionChanged() | events.ProgramChanged():
                 await self._renew()
                 self._watch_validity()
 
@@ -332,13 +338,14 @@ class Connection:
         return (
             self._caller is not None
             and self._caller.claims is not None
-            and self._caller.claims.session_id == sign_in_id
+            and self._caller.claims.sign_in_id == sign_in_id
         )
 
     async def _expire(self) -> None:
         clock = self._engine.ports.clock
-        if self._caller is not None and self._caller.claims is not None:
-            await clock.sleep((self._caller.claims.expires_at - clock.now()).total_seconds())
+        expires_at = self._caller.claims.expires_at if self._caller and self._caller.claims else None
+        if expires_at is not None:
+            await clock.sleep((expires_at - clock.now()).total_seconds())
             raise ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
 
     def _watch_validity(self) -> None:
@@ -349,9 +356,9 @@ class Connection:
     async def _keep_rights(self) -> None:
         """Rights begin and end by the clock, too."""
         clock = self._engine.ports.clock
-        while self._caller is not None and self._caller.access.user_id is not None:
+        while self._caller is not None and self._caller.access.actor is not None:
             now = clock.now()
-            at = await next_change_of(self._caller.access.user_id, now=now)
+            at = await next_change_of(self._caller.access, now=now)
             wait_s = _LONGEST_TRUST_S if at is None else min(_LONGEST_TRUST_S, (at - now).total_seconds())
             await clock.sleep(max(0.0, wait_s))
             await self._renew()

@@ -5,22 +5,36 @@ No semicolon in a docstring of a model: migrations make table comments of them, 
 
 from domain.models.alerts import Alert
 from domain.models.audit import AuditEntry, IdempotencyKey
+from domain.models.authorization import (
+    AuthorizationAttempt,
+    AuthorizationRequest,
+    ExternalAuthentication,
+    LocalList,
+    SessionEvent,
+)
 from domain.models.balancing import BalancingDecision, Offer
-from domain.models.cards import ChargeCard
+from domain.models.cards import CardBlock, CardEnrollment, ChargeCard
 from domain.models.chargers import Charger, ChargerStatus, Station
 from domain.models.commands import Command
 from domain.models.exports import Export
+from domain.models.groups import GroupMember, UserGroup
 from domain.models.installations import Circuit, Installation
 from domain.models.leases import Lease
 from domain.models.outbox import OutboxMessage
-from domain.models.people import SignIn, User
+from domain.models.people import MailedSecret, OpenIdLink, SignIn, User
 from domain.models.permissions import Permission
+from domain.models.service_accounts import ApiToken, ExternalUser, ServiceAccount, ServiceAccountInstallation
 from domain.models.sessions import ChargeSession, EnergyInterval, Sample
 
 __all__ = [
     "Alert",
+    "ApiToken",
     "AuditEntry",
+    "AuthorizationAttempt",
+    "AuthorizationRequest",
     "BalancingDecision",
+    "CardBlock",
+    "CardEnrollment",
     "ChargeCard",
     "ChargeSession",
     "Charger",
@@ -29,14 +43,24 @@ __all__ = [
     "Command",
     "EnergyInterval",
     "Export",
+    "ExternalAuthentication",
+    "ExternalUser",
+    "GroupMember",
     "IdempotencyKey",
     "Installation",
     "Lease",
+    "LocalList",
+    "MailedSecret",
     "Offer",
+    "OpenIdLink",
     "OutboxMessage",
     "Permission",
     "Sample",
+    "ServiceAccount",
+    "ServiceAccountInstallation",
+    "SessionEvent",
     "SignIn",
     "Station",
     "User",
+    "UserGroup",
 ]

@@ -27,7 +27,11 @@ class AuditEntry(Model):
 
 
 class IdempotencyKey(Model):
-    """The answer to a mutation that named a key, kept for 24 h, `input_hash` tells another input under the same key."""
+    """The answer to a mutation that named a key, kept for 24 h, `input_hash` tells another input under the same key.
+
+    `user_id` is the person or the service account. `result_json` is the answer itself where it is not a thing that can be
+    read again.
+    """
 
     id = fields.BigIntField(primary_key=True)
     user_id = fields.UUIDField()
@@ -36,6 +40,7 @@ class IdempotencyKey(Model):
     input_hash = fields.CharField(max_length=64)
     result_type = fields.CharField(max_length=32, null=True)
     result_id = fields.UUIDField(null=True)
+    result_json = fields.TextField(null=True)
     created_at = fields.DatetimeField(db_index=True)
 
     class Meta:

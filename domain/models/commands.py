@@ -14,7 +14,8 @@ from domain.roles import CommandAction, CommandState
 class Command(Model):
     """A command with its deadline, by which it is final.
 
-    Of a START, `id_token` is what the session that follows is known by, and the target and departure become the session's.
+    Of a START or AUTHORIZE, `id_token` is what the session that follows is known by, and the target, departure and external id
+    become the session's. `requested_by_id` is a person or a service account.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -31,6 +32,7 @@ class Command(Model):
     id_token = fields.CharField(max_length=36, null=True)
     energy_target_wh = fields.BigIntField(null=True)
     departure_at = fields.DatetimeField(null=True)
+    external_session_id = fields.CharField(max_length=200, null=True)
     requested_at = fields.DatetimeField()
     deadline = fields.DatetimeField()
     finished_at = fields.DatetimeField(null=True)

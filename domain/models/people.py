@@ -1,4 +1,4 @@
-"""Accounts of people, and where they are signed in."""
+"""Accounts of people, how they prove who they are, and where they are signed in."""
 
 from uuid import UUID
 
@@ -6,10 +6,15 @@ from tortoise import fields
 from tortoise.models import Model
 
 from domain.ids import new_id
+from domain.roles import MailedSecretKind
 
 
 class User(Model):
-    """A person. `email` is stored in lower case, None for people known from imported history or an external system only."""
+    """A person. `email` is stored in lower case, None for people known from imported history or an external system only.
+
+    `totp_secret` is sealed, and asked for once `totp_confirmed_at` is set. `totp_last_step` is the newest code's step, so that
+    no code is taken twice.
+    """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
     name = fields.CharField(max_length=200)
@@ -17,6 +22,10 @@ class User(Model):
     password_hash = fields.CharField(max_length=255, null=True)
     is_administrator = fields.BooleanField(default=False)
     is_active = fields.BooleanField(default=True)
+    email_verified_at = fields.DatetimeField(null=True)
+    totp_secret = fields.CharField(max_length=255, null=True)
+    totp_confirmed_at = fields.DatetimeField(null=True)
+    totp_last_step = fields.BigIntField(null=True)
     import_key = fields.CharField(max_length=200, null=True, unique=True)
     created_at = fields.DatetimeField()
     erased_at = fields.DatetimeField(null=True)
@@ -41,3 +50,39 @@ class SignIn(Model):
 
     class Meta:
         table = "sign_ins"
+
+
+class OpenIdLink(Model):
+    """Who a person is at an outside OpenID Connect provider."""
+
+    id = fields.BigIntField(primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "domain.User", related_name="open_id_links", on_delete=fields.OnDelete.CASCADE, db_index=True
+    )
+    user_id: UUID
+    issuer = fields.CharField(max_length=300)
+    subject = fields.CharField(max_length=255)
+    linked_at = fields.DatetimeField()
+
+    class Meta:
+        table = "open_id_links"
+        unique_together = (("issuer", "subject"),)
+
+
+class MailedSecret(Model):
+    """A secret that was sent by mail to prove that its reader has the address, good once. Only its digest is kept."""
+
+    id = fields.UUIDField(primary_key=True, default=new_id)
+    kind = fields.CharEnumField(MailedSecretKind, max_length=16)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "domain.User", related_name="mailed_secrets", on_delete=fields.OnDelete.CASCADE, db_index=True
+    )
+    user_id: UUID
+    email = fields.CharField(max_length=320)
+    digest = fields.CharField(max_length=64, unique=True)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "mailed_secrets"

@@ -30,7 +30,7 @@ async def coverage(access: Access, question: UsageQuestion, period: Period, now:
     added = "c.created_at"
     if question.installation_ids is None:
         # Who asks about themselves learns nothing of other people's sessions, nor when the charger was added.
-        arguments.append(access.signed_in().user_id)
+        arguments.append(access.person())
         newest, added = f"{newest} AND s.user_id = ${len(arguments)}", "NULL"
     statement = f"""
         SELECT silent.id, silent.since FROM (
@@ -50,7 +50,7 @@ def _where(question: UsageQuestion, arguments: list[object], access: Access) -> 
     if question.installation_ids is not None:
         parts.append(sql.any_of("c.installation_id", question.installation_ids, arguments))
     else:
-        arguments.append(access.signed_in().user_id)
+        arguments.append(access.person())
         own = f"SELECT 1 FROM charge_sessions o WHERE o.charger_id = c.id AND o.user_id = ${len(arguments)}"  # noqa: S608
         parts.append(f"EXISTS ({own})")
     if question.where.charger_ids is not None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from domain import sql
-from domain.access import CONTROLLERS, Access, StatusView
+from domain.access import OBSERVERS, Access, StatusView
 from domain.allocation_texts import reason
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import BindingLimit, Phase
@@ -106,7 +106,7 @@ async def explanations(access: Access, charger_ids: Sequence[UUID]) -> Mapping[U
 
 def _explanation(access: Access, row: sql.Row) -> ExplanationRow | None:
     charger_id, installation_id = sql.uuid_of(row["id"]), sql.uuid_of(row["installation_id"])
-    if access.require(access.roles_at_charger(charger_id, installation_id), CONTROLLERS):
+    if access.require(access.roles_at_charger(charger_id, installation_id), OBSERVERS):
         return ExplanationRow(
             text=row["reason"] or "",
             binding_limit=BindingLimit(row["binding_limit"]) if row["binding_limit"] else None,

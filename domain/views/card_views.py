@@ -37,10 +37,10 @@ async def cards_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, Car
 
 async def own_cards(access: Access) -> Sequence[CardRow]:
     """The cards of this person, oldest first."""
-    if access.actor is None:
+    if access.user_id is None:
         return ()
     statement = f"SELECT {_COLUMNS} FROM charge_cards k WHERE k.user_id = $1 ORDER BY k.created_at, k.id"  # noqa: S608
-    return [_row(access, found) for found in await sql.rows(statement, access.actor.user_id)]
+    return [_row(access, found) for found in await sql.rows(statement, access.user_id)]
 
 
 def _row(access: Access, row: Mapping[str, Any]) -> CardRow:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain import sql
-from domain.access import Access
+from domain.access import CHARGERS, Access
 from domain.filters import ANYTHING, Columns, Condition, Every, Expression, check_size, sql_of
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import PhaseRotation, Role
@@ -85,9 +85,8 @@ def _seen(access: Access, arguments: list[object]) -> str:
 
 def _may_charge(access: Access, arguments: list[object]) -> str:
     """Where a charge would be accepted now: enabled, active, and either open to all or with a right to it (domain.md §3)."""
-    chargers = {Role.USER, Role.OWNER}
-    sites = sorted(key for key, roles in access.installations.items() if chargers & roles)
-    single = sorted(key for key, grant in access.chargers.items() if grant.is_here and chargers & grant.roles)
+    sites = sorted(key for key, roles in access.installations.items() if CHARGERS & roles)
+    single = sorted(key for key, grant in access.chargers.items() if grant.is_here and CHARGERS & grant.roles)
     allowed = f"{sql.any_of('c.installation_id', sites, arguments)} OR {sql.any_of('c.id', single, arguments)}"
     is_required = "COALESCE(c.authentication_required, i.authentication_required)"
     return f"c.is_enabled AND i.is_active AND (NOT {is_required} OR {allowed})"
@@ -160,7 +159,7 @@ def _row(access: Access, row: Mapping[str, Any]) -> ChargerRow:
         min_current_a=row["min_current_a"],
         max_current_a=row["max_current_a"],
         is_enabled=bool(row["is_enabled"]),
-        viewer_roles=sorted(access.roles_at_charger(identity, site)),
+        viewer_roles=access.shown_roles(access.roles_at_charger(identity, site)),
         identity=row["identity"],
         evse=row["evse"],
         serial_number=row["serial_number"],

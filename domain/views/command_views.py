@@ -43,7 +43,7 @@ _COLUMNS = "m.id, m.charger_id, m.installation_id, m.session_id, m.action, m.sta
 def _visible(access: Access, arguments: list[object]) -> str:
     if access.actor is None:
         return "1 = 0"
-    arguments.append(access.actor.user_id)
+    arguments.append(access.actor.id)
     own = f"m.requested_by_id = ${len(arguments)}"
     controlled = access.charger_details_condition("c", arguments)
     # A command follows its own installation: a charger that was moved takes none of its old ones along.
@@ -65,7 +65,7 @@ async def commands_page(
     """One page of commands, newest first: of a charger, or (None) those that the person asked for."""
     if access.actor is None:
         return empty_page()
-    arguments: list[object] = [access.actor.user_id if charger_id is None else charger_id]
+    arguments: list[object] = [access.actor.id if charger_id is None else charger_id]
     parts = ["m.requested_by_id = $1" if charger_id is None else f"m.charger_id = $1 AND {_visible(access, arguments)}"]
     if is_final is not None:
         states = [state for state in CommandState if state.is_final is is_final]

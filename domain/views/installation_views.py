@@ -128,7 +128,7 @@ def _key(order: InstallationOrder) -> SortKey:
 
 def _row(access: Access, row: Mapping[str, Any]) -> InstallationRow:
     identity = sql.uuid_of(row["id"])
-    name, zone, roles = row["name"], row["time_zone"], sorted(access.roles_at(identity))
+    name, zone, roles = row["name"], row["time_zone"], access.shown_roles(access.roles_at(identity))
     if not row["is_detailed"]:
         return InstallationRow(id=identity, name=name, time_zone=zone, viewer_roles=roles)
     breaker = PhaseAmps(*(row[f"breaker_l{line}"] for line in (1, 2, 3)))

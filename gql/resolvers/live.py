@@ -21,7 +21,6 @@ from domain.live_status import (
     visible_status,
     visible_statuses,
 )
-from domain.roles import Role
 from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.command_views import commands_by_ids
 from domain.views.installation_views import InstallationRow, installations_by_ids
@@ -83,7 +82,7 @@ class StatusSource:
 
     def visibility(self, field_paths: frozenset[str]) -> object:
         """Owners of the installation see the same; everybody else only what they themselves do."""
-        if Role.OWNER in self.access.roles_at(self._installation_id) and field_paths <= SHARED_FIELDS:
+        if self.access.reads_sessions_of(self._installation_id) and field_paths <= SHARED_FIELDS:
             return "owner"
         return _eyes(self.access)
 
@@ -300,9 +299,9 @@ def access_changed(context: Context) -> Source:
 
 
 def _eyes(access: Access) -> object:
-    """Equal for the same person with the same rights."""
+    """Equal for the same caller with the same rights."""
     return (
-        access.user_id,
+        access.actor and access.actor.id,
         access.is_administrator,
         frozenset(access.installations.items()),
         frozenset(access.chargers.items()),

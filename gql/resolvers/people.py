@@ -14,15 +14,16 @@ from gql.context import Context
 
 @dataclass(frozen=True, slots=True)
 class ViewerRow:
-    """The person who asks."""
+    """The person or the service account that asks."""
 
-    user_id: UUID
+    user_id: UUID | None
+    service_account_id: UUID | None = None
 
 
 def viewer(context: Context) -> ViewerRow | None:
     """Who is asking; None when nobody is signed in."""
-    user_id = context.access.user_id
-    return None if user_id is None else ViewerRow(user_id)
+    actor = context.access.actor
+    return None if actor is None else ViewerRow(actor.user_id, actor.service_account_id)
 
 
 async def permissions_of_viewer(

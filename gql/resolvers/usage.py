@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.pages import Page, PageRequest, page_of_list
-from domain.roles import ReportBasis, Role, UsageDimension
+from domain.roles import ReportBasis, UsageDimension
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageOrder, UsageQuestion, UsageRow, UsageSummary, ordered
 from domain.views.installation_views import InstallationRow
@@ -60,7 +60,7 @@ async def summary(context: Context, asked: UsageQuestion) -> UsageSummary:
 
 async def summary_of_installation(context: Context, row: InstallationRow, asked: UsageQuestion) -> UsageSummary | None:
     """The summary, for an owner of the installation; None for others."""
-    if Role.OWNER not in context.access.installations.get(row.id, frozenset()):
+    if not context.access.reads_sessions_of(row.id):
         return None
     return await usage_summary(context.access, asked)
 

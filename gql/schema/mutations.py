@@ -10,7 +10,7 @@ import strawberry
 from strawberry.types.base import has_object_definition
 from strawberry.types.info import Info
 
-from domain.access import access_of
+from domain.access import renewed
 from domain.errors import DomainError, NotFoundError, UnauthenticatedError
 from domain.idempotency import Outcome, input_hash, once
 from gql.context import Context
@@ -163,10 +163,10 @@ async def _answer(
         returned.append(await resolver(context, **_arguments(given)))
         return await success.outcome(returned[0])
 
-    key, user_id = getattr(given, KEY, None), context.access.user_id
-    if isinstance(key, str) and user_id is not None:
+    key, actor = getattr(given, KEY, None), context.access.actor
+    if isinstance(key, str) and actor is not None:
         digest = input_hash(orjson.dumps(_content(given), option=orjson.OPT_SORT_KEYS, default=str))
-        outcome = (await once(user_id, info.field_name, key, digest, do, clock=context.ports.clock)).outcome
+        outcome = (await once(actor.id, info.field_name, key, digest, do, clock=context.ports.clock)).outcome
     else:
         outcome = await do()
     await _renew(context)
@@ -175,10 +175,8 @@ async def _answer(
 
 async def _renew(context: Context) -> None:
     """The context's access is that after the mutation: who makes a thing may see it."""
-    actor = context.access.actor
-    if actor is not None:
-        now = context.ports.clock.now()
-        context.access = await access_of(actor.user_id, now=now, sign_in_id=actor.sign_in_id)
+    if context.access.actor is not None:
+        context.access = await renewed(context.access, now=context.ports.clock.now())
     context.loaders = Loaders(context.access)
 
 

@@ -144,7 +144,7 @@ def _signed_in(_given: Any, returned: SignedIn) -> SignInSuccess:
         access_token=returned.access_token,
         refresh_token=returned.refresh_token,
         expires_at=returned.expires_at,
-        viewer=people.ViewerRow(returned.access.signed_in().user_id),
+        viewer=people.ViewerRow(returned.access.person()),
     )
 
 

@@ -74,7 +74,7 @@ def forged() -> dict[str, str]:
         "words": "not a token",
         "other key": SignedTokens("o" * 64).issue(WHO, SIGN_IN, now=NOW).token,
         "the setting itself as key": jwt.encode(claims, KEY, algorithm="HS256"),
-        "no algorithm": jwt.encode(claims, None, algorithm="none"),
+        "no algorithm": jwt.encode(claims, "", algorithm="none"),
         "no signature": f"{head}.{body}.",
         "cut": genuine[:-2],
     }

@@ -38,7 +38,7 @@ async def _create(viewer: Access, bus: RecordingBus, *, is_open_to_all: bool = F
         bus=bus,
         is_open_to_all=is_open_to_all,
     )
-    renewed = await access(viewer.signed_in().user_id)
+    renewed = await access(viewer.person())
     return (await installations_by_ids(renewed, [made]))[made]
 
 

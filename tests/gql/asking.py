@@ -18,7 +18,7 @@ from gql.ids import global_id
 from gql.limits import Meter
 from gql.schema.public import public_schema
 from tests.factories import NOW
-from tests.fakes import HandClock, NothingSent, PlainPasswords, RecordingBus
+from tests.fakes import HandClock, NothingSent, OpenSeals, PlainPasswords, RecordingBus
 
 TOKENS = SignedTokens("a secret for tests")
 
@@ -47,6 +47,7 @@ class Api:
             bus=self.bus,
             clock=clock,
             tokens=TOKENS,
+            sealer=OpenSeals(),
             passwords=PlainPasswords(),
             commands=commands,
             dispatch=self.dispatch,

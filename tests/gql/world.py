@@ -25,7 +25,7 @@ from gql.ids import global_id
 from gql.protocol import PROTOCOL
 from gql.socket import WRITE_NOW
 from tests.factories import NOW
-from tests.fakes import NothingSent, PlainPasswords
+from tests.fakes import NothingSent, OpenSeals, PlainPasswords
 
 PUBLIC_URL = "http://lade.example:8080"
 SECRET = "a secret key of thirty-two letters and more"
@@ -82,6 +82,7 @@ class World:
             bus=self.bus,
             clock=self.clock,
             tokens=self.tokens,
+            sealer=OpenSeals(),
             passwords=PlainPasswords(),
             commands=NoChargers(),
             dispatch=NothingSent(),
