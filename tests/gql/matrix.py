@@ -1,6 +1,7 @@
 """Who may ask and do what: one row for every root field and every mutation. A new one without a row fails a test.
 
-People are those of `tests.factories.PEOPLE`, and `not signed in`. Adding a field: add its row here, from domain.md §2.
+People are those of `tests.factories.PEOPLE`, and `not signed in`; programs hold one scope each at the site. Adding a field: add its row
+here, from domain.md §2 and §4.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +11,7 @@ from uuid import uuid4
 
 from domain.ids import new_id
 from domain.models import ChargerStatus, Export
-from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, SessionState
+from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionState
 from gql.ids import global_id
 from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_session
 from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id
@@ -18,13 +19,25 @@ from tests.gql.asking import charger_id, circuit_id, installation_id, permission
 NOT_SIGNED_IN = "not signed in"
 EVERYONE = (*PEOPLE, NOT_SIGNED_IN)
 
+
+def programs(*scopes: Scope) -> frozenset[str]:
+    """The programs that hold one of these scopes at the site."""
+    return frozenset(f"program {scope}" for scope in scopes)
+
+
+ALL_PROGRAMS = programs(*Scope)
 ADMINISTRATOR = frozenset({"ADMINISTRATOR"})
 INSTALLERS = ADMINISTRATOR | {"SERVICE"}
 OWNER = frozenset({"OWNER of installation"})
-CONTROLLERS = INSTALLERS | OWNER
+MANAGERS = INSTALLERS | OWNER
+CONTROLLERS = MANAGERS | programs(Scope.CONTROL_CHARGING)
+CURRENT_SETTERS = MANAGERS | programs(Scope.SET_AVAILABLE_CURRENT)
 CHARGER_OWNERS = OWNER | {"OWNER of charger"}
-SEE_SITE = frozenset(PEOPLE) - {"stranger"}
-SEE_CIRCUITS = CONTROLLERS
+SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
+SITE_RULERS = OWNER | ADMINISTRATOR
+SEE_SITE = (frozenset(PEOPLE) - {"stranger"}) | ALL_PROGRAMS
+SEE_CIRCUITS = MANAGERS | programs(Scope.READ_STATUS, Scope.SET_AVAILABLE_CURRENT)
+SIGNED_IN = frozenset(PEOPLE) | ALL_PROGRAMS
 
 Input = Callable[[Town], Awaitable[Mapping[str, Any]]]
 
@@ -167,31 +180,31 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "refreshSignIn": MutationRow(
         _refresh, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"
     ),
-    "signOut": MutationRow(_sign_out, frozenset(PEOPLE), is_audited=False),
-    "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=frozenset(PEOPLE)),
-    "updateInstallation": MutationRow(_update_installation, CONTROLLERS),
-    "setAvailableCurrent": MutationRow(_set_available_current, CONTROLLERS),
-    "clearAvailableCurrent": MutationRow(_clear_available_current, CONTROLLERS),
+    "signOut": MutationRow(_sign_out, frozenset(PEOPLE), seen=SIGNED_IN, is_audited=False),
+    "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=SIGNED_IN),
+    "updateInstallation": MutationRow(_update_installation, MANAGERS),
+    "setAvailableCurrent": MutationRow(_set_available_current, CURRENT_SETTERS),
+    "clearAvailableCurrent": MutationRow(_clear_available_current, CURRENT_SETTERS),
     "createCircuit": MutationRow(_create_circuit, INSTALLERS),
     "updateCircuit": MutationRow(_update_circuit, INSTALLERS, seen=SEE_CIRCUITS),
     "removeCircuit": MutationRow(_remove_circuit, INSTALLERS, seen=SEE_CIRCUITS),
     "addCharger": MutationRow(_add_charger, INSTALLERS, seen=SEE_CIRCUITS),
-    "updateCharger": MutationRow(_update_charger, CONTROLLERS | CHARGER_OWNERS),
+    "updateCharger": MutationRow(_update_charger, MANAGERS | CHARGER_OWNERS),
     "rotateChargerPassword": MutationRow(_rotate, INSTALLERS),
     "moveCharger": MutationRow(_move, INSTALLERS),
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
     "grantPermission": MutationRow(_grant, CHARGER_OWNERS | ADMINISTRATOR),
     "revokePermission": MutationRow(_revoke, CHARGER_OWNERS | ADMINISTRATOR, seen=CHARGER_OWNERS | ADMINISTRATOR),
-    "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE)),
+    "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE), seen=SIGNED_IN),
     "startCharging": MutationRow(_command, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
     "pauseCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "resumeCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "stopCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "restartCharger": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "unlockConnector": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
-    "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS),
-    "createExport": MutationRow(_create_export, OWNER, seen=OWNER, is_audited=False),
-    "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER, is_audited=False),
+    "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS | SESSION_READERS),
+    "createExport": MutationRow(_create_export, OWNER, seen=OWNER | ALL_PROGRAMS, is_audited=False),
+    "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER | ALL_PROGRAMS, is_audited=False),
 }
 """Every mutation, with an input that would change something."""
 
