@@ -39,7 +39,7 @@ def postgres() -> Iterator[PostgresServer]:
 def postgres_databases(postgres: PostgresServer) -> PostgresDatabases:
     """Migrated, empty databases in it."""
     databases = PostgresDatabases(postgres)
-    _in_own_loop(databases.prepare())
+    in_own_loop(databases.prepare())
     return databases
 
 
@@ -47,7 +47,7 @@ def postgres_databases(postgres: PostgresServer) -> PostgresDatabases:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty database file."""
     path = tmp_path_factory.mktemp("template") / "lade.sqlite3"
-    _in_own_loop(migrate(Database(sqlite_file=path)))
+    in_own_loop(migrate(Database(sqlite_file=path)))
     return path
 
 
@@ -99,7 +99,7 @@ async def bus(redis_url: str) -> AsyncIterator[RedisBus]:
         yield connected
 
 
-def _in_own_loop(work: Coroutine[None, None, object]) -> None:
+def in_own_loop(work: Coroutine[None, None, object]) -> None:
     """Runs it to its end in a thread of its own, away from the loop of the test that happens to be first."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()

@@ -11,8 +11,8 @@ from uuid import UUID
 from domain import events
 from domain.access import Access
 from domain.clock import Clock
-from domain.errors import NotFoundError, UnauthenticatedError
-from domain.events import ChargerStatusChanged, Event, InstallationChanged, PermissionChanged
+from domain.errors import NotFoundError
+from domain.events import ChargerStatusChanged, Event, InstallationChanged, PermissionChanged, ProgramChanged
 from domain.exports import UNFINISHED, exports_by_ids
 from domain.live_status import (
     followed_charger,
@@ -21,6 +21,7 @@ from domain.live_status import (
     visible_status,
     visible_statuses,
 )
+from domain.roles import Actor
 from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.command_views import commands_by_ids
 from domain.views.installation_views import InstallationRow, installations_by_ids
@@ -227,18 +228,19 @@ class RowSource:
 
 
 class AccessSource:
-    """Changes of what one person may do."""
+    """Changes of what one person or program may do."""
 
-    def __init__(self, access: Access, user_id: UUID, clock: Clock) -> None:
+    def __init__(self, access: Access, actor: Actor, clock: Clock) -> None:
         self.access = access
-        self.channel = events.user_channel(user_id)
+        is_person = actor.user_id is not None
+        self.channel = events.user_channel(actor.id) if is_person else events.program_channel(actor.id)
         self.is_over = False
-        self._user_id = user_id
+        self._actor = actor
         self._clock = clock
 
     def visibility(self, _field_paths: frozenset[str]) -> object:
-        """The person themselves, whatever they may do by now."""
-        return self._user_id
+        """The person or the program themselves, whatever they may do by now."""
+        return self._actor
 
     async def open(self) -> None:
         """Nothing is there to be read."""
@@ -250,8 +252,11 @@ class AccessSource:
 
     async def take(self, event: Event) -> Sequence[Live]:
         """A change of a permission, told as it is."""
-        if isinstance(event, PermissionChanged):
-            return (Live(AccessEventRow(self._clock.now(), (event.installation_id,))),)
+        match event:
+            case PermissionChanged():
+                return (Live(AccessEventRow(self._clock.now(), (event.installation_id,))),)
+            case ProgramChanged():
+                return (Live(AccessEventRow(self._clock.now(), tuple(sorted(self.access.installations)))),)
         return ()
 
     async def refresh(self) -> Sequence[Live]:
@@ -293,9 +298,7 @@ async def export_changed(context: Context, export_id: UUID) -> Source:
 
 def access_changed(context: Context) -> Source:
     """Changes of what the viewer may do. UnauthenticatedError when nobody is signed in."""
-    if context.access.user_id is None:
-        raise UnauthenticatedError
-    return AccessSource(context.access, context.access.user_id, context.ports.clock)
+    return AccessSource(context.access, context.access.signed_in(), context.ports.clock)
 
 
 def _eyes(access: Access) -> object:

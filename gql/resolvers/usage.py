@@ -58,6 +58,11 @@ async def summary(context: Context, asked: UsageQuestion) -> UsageSummary:
     return await usage_summary(context.access, asked)
 
 
+async def summary_of_viewer(context: Context, asked: UsageQuestion) -> UsageSummary | None:
+    """The summary of the person's own charges; None for programs, which have none."""
+    return None if context.access.user_id is None else await usage_summary(context.access, asked)
+
+
 async def summary_of_installation(context: Context, row: InstallationRow, asked: UsageQuestion) -> UsageSummary | None:
     """The summary, for an owner of the installation; None for others."""
     if not context.access.reads_sessions_of(row.id):

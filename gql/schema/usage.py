@@ -273,7 +273,7 @@ async def _of_viewer(
 ) -> Any:
     del root
     asked = resolvers.question(period.to_domain(), group_by, basis, _filter(where), installation_ids=None)
-    return await resolvers.summary(info.context, asked)
+    return await resolvers.summary_of_viewer(info.context, asked)
 
 
 async def _usage_summary(info: Info[Context, Any], input: UsageSummaryInput) -> Any:
@@ -291,7 +291,11 @@ def usage_of_installation() -> Any:
 
 def usage_of_viewer() -> Any:
     """The field of the viewer."""
-    return resolved(_of_viewer, UsageSummary | None, description="The viewer's own sessions, on every charger.")
+    return resolved(
+        _of_viewer,
+        UsageSummary | None,
+        description="The viewer's own sessions, on every charger. Null for service accounts.",
+    )
 
 
 @strawberry.type

@@ -18,6 +18,13 @@ from tests.gql.asking import charger_id, circuit_id, installation_id, permission
 
 NOT_SIGNED_IN = "not signed in"
 EVERYONE = (*PEOPLE, NOT_SIGNED_IN)
+ELSEWHERE = "every role elsewhere"
+FORMER = "former OWNER"
+"""Whose grants ended yesterday."""
+PROGRAM_ELSEWHERE = "program elsewhere"
+PROGRAMS = tuple(f"program {scope}" for scope in Scope)
+CALLERS = (NOT_SIGNED_IN, *PEOPLE, ELSEWHERE, FORMER, *PROGRAMS, PROGRAM_ELSEWHERE)
+"""The columns of the access matrix."""
 
 
 def programs(*scopes: Scope) -> frozenset[str]:
@@ -25,7 +32,7 @@ def programs(*scopes: Scope) -> frozenset[str]:
     return frozenset(f"program {scope}" for scope in scopes)
 
 
-ALL_PROGRAMS = programs(*Scope)
+ALL_PROGRAMS = frozenset(PROGRAMS)
 ADMINISTRATOR = frozenset({"ADMINISTRATOR"})
 INSTALLERS = ADMINISTRATOR | {"SERVICE"}
 OWNER = frozenset({"OWNER of installation"})
@@ -33,7 +40,10 @@ MANAGERS = INSTALLERS | OWNER
 CONTROLLERS = MANAGERS | programs(Scope.CONTROL_CHARGING)
 CURRENT_SETTERS = MANAGERS | programs(Scope.SET_AVAILABLE_CURRENT)
 CHARGER_OWNERS = OWNER | {"OWNER of charger"}
+DRIVER = frozenset({"USER of charger"})
+"""Whose charges there are."""
 SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
+SEE_SESSION = DRIVER | CHARGER_OWNERS | SESSION_READERS
 SITE_RULERS = OWNER | ADMINISTRATOR
 SEE_SITE = (frozenset(PEOPLE) - {"stranger"}) | ALL_PROGRAMS
 SEE_CIRCUITS = MANAGERS | programs(Scope.READ_STATUS, Scope.SET_AVAILABLE_CURRENT)
@@ -51,6 +61,8 @@ class MutationRow:
     seen: frozenset[str] = field(default=SEE_SITE)
     needs_sign_in: bool = True
     is_audited: bool = True
+    is_for_people: bool = False
+    """Programs are told NOT_ALLOWED whatever they can see."""
     refused_code: str | None = None
     """What everyone gets who comes with this input, where it is not about rights."""
 
@@ -180,8 +192,8 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "refreshSignIn": MutationRow(
         _refresh, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"
     ),
-    "signOut": MutationRow(_sign_out, frozenset(PEOPLE), seen=SIGNED_IN, is_audited=False),
-    "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=SIGNED_IN),
+    "signOut": MutationRow(_sign_out, frozenset(PEOPLE), is_audited=False, is_for_people=True),
+    "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=frozenset(PEOPLE), is_for_people=True),
     "updateInstallation": MutationRow(_update_installation, MANAGERS),
     "setAvailableCurrent": MutationRow(_set_available_current, CURRENT_SETTERS),
     "clearAvailableCurrent": MutationRow(_clear_available_current, CURRENT_SETTERS),
@@ -194,8 +206,12 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "moveCharger": MutationRow(_move, INSTALLERS),
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
     "grantPermission": MutationRow(_grant, CHARGER_OWNERS | ADMINISTRATOR),
-    "revokePermission": MutationRow(_revoke, CHARGER_OWNERS | ADMINISTRATOR, seen=CHARGER_OWNERS | ADMINISTRATOR),
-    "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE), seen=SIGNED_IN),
+    "revokePermission": MutationRow(
+        _revoke,
+        CHARGER_OWNERS | ADMINISTRATOR,
+        seen=CHARGER_OWNERS | ADMINISTRATOR | programs(Scope.MANAGE_PERMISSIONS),
+    ),
+    "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE), is_for_people=True),
     "startCharging": MutationRow(_command, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
     "pauseCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "resumeCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
@@ -203,8 +219,8 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "restartCharger": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "unlockConnector": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS | SESSION_READERS),
-    "createExport": MutationRow(_create_export, OWNER, seen=OWNER | ALL_PROGRAMS, is_audited=False),
-    "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER | ALL_PROGRAMS, is_audited=False),
+    "createExport": MutationRow(_create_export, OWNER, seen=OWNER, is_audited=False, is_for_people=True),
+    "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER, is_audited=False, is_for_people=True),
 }
 """Every mutation, with an input that would change something."""
 
@@ -223,13 +239,17 @@ class QueryRow:
 def _sites(_town: Town, person: str) -> list[str]:
     if person == "ADMINISTRATOR":
         return ["Elsewhere", "Fjordveien garage"]
+    if person in (ELSEWHERE, PROGRAM_ELSEWHERE):
+        return ["Elsewhere"]
     return ["Fjordveien garage"] if person in SEE_SITE else []
 
 
 def _chargers(_town: Town, person: str) -> list[str]:
     if person == "ADMINISTRATOR":
         return ["Hidden", "Space 1", "Space 2"]
-    whole = person in {"USER of installation", "OWNER of installation", "SERVICE"}
+    if person in (ELSEWHERE, PROGRAM_ELSEWHERE):
+        return ["Hidden"]
+    whole = person in {"USER of installation", "OWNER of installation", "SERVICE", *PROGRAMS}
     return ["Space 1", "Space 2"] if whole else ["Space 1"] if person in SEE_SITE else []
 
 
@@ -237,12 +257,20 @@ def _page(names: list[str]) -> dict[str, Any]:
     return {"totalCount": len(names), "nodes": [{"name": name} for name in names]}
 
 
+def _sessions(count: int) -> dict[str, Any]:
+    return {"totalCount": count, "nodes": [{"chargerName": "Space 1"}] * count}
+
+
+def _user(person: str) -> dict[str, str] | None:
+    return None if person in (*PROGRAMS, PROGRAM_ELSEWHERE) else {"name": person}
+
+
 _PAGE = "(first: 10) { totalCount nodes { name } }"
 
 QUERIES: Mapping[str, QueryRow] = {
     "viewer": QueryRow(
         "viewer { user { name } }",
-        lambda _town, person: None if person == NOT_SIGNED_IN else {"user": {"name": person}},
+        lambda _town, person: None if person == NOT_SIGNED_IN else {"user": _user(person)},
     ),
     "installations": QueryRow(f"installations{_PAGE}", lambda town, person: _page(_sites(town, person))),
     "chargers": QueryRow(f"chargers{_PAGE}", lambda town, person: _page(_chargers(town, person))),
@@ -254,18 +282,18 @@ QUERIES: Mapping[str, QueryRow] = {
         "nodes(ids: [$id, $hidden]) { ... on Charger { name } }",
         lambda _town, person: [
             {"name": "Space 1"} if person in SEE_SITE else None,
-            {"name": "Hidden"} if person == "ADMINISTRATOR" else None,
+            {"name": "Hidden"} if person in ("ADMINISTRATOR", ELSEWHERE, PROGRAM_ELSEWHERE) else None,
         ],
     ),
     "sessions": QueryRow(
         "sessions(first: 10) { totalCount nodes { chargerName } }",
-        lambda _town, _person: {"totalCount": 0, "nodes": []},
+        lambda _town, person: _sessions(3 if person in SEE_SESSION else 0),
     ),
     "usageSummary": QueryRow(
         'usageSummary(input: { installationIds: [$site], period: { from: "2026-03-01", to: "2026-04-01" } }) '
         "{ total { sessionCount } }",
-        lambda _town, person: {"total": {"sessionCount": 0}} if person in OWNER else None,
-        refused=frozenset(EVERYONE) - OWNER,
+        lambda _town, person: {"total": {"sessionCount": 1}} if person in SESSION_READERS else None,
+        refused=frozenset(CALLERS) - SESSION_READERS,
     ),
     "rateLimit": QueryRow("rateLimit { limit }", lambda _town, _person: {"limit": 100_000}),
 }
