@@ -261,6 +261,34 @@ class Access:
             return "1 = 1"
         return sql.any_of(f"{alias}.installation_id", self._installations_with(GRANTERS), arguments)
 
+    def ruled_condition(self, column: str, arguments: list[object]) -> str:
+        """A condition that holds where the column names an installation that this person rules; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        return sql.any_of(column, self._installations_with(SITE_RULERS), arguments)
+
+    def service_accounts_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `service_accounts`: a program's own, and those at installations that this person rules; appends to
+        `arguments`.
+        """
+        if self.is_administrator:
+            return "1 = 1"
+        if self.service_account_id is not None:
+            arguments.append(self.service_account_id)
+            return f"{alias}.id = ${len(arguments)}"
+        ruled = self.ruled_condition("seen_a.installation_id", arguments)
+        places = f"SELECT 1 FROM service_account_installations seen_a WHERE seen_a.account_id = {alias}.id AND {ruled}"  # noqa: S608
+        return f"EXISTS ({places})"
+
+    def service_places_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `service_account_installations`: a program's own, and those at installations that this person rules;
+        appends to `arguments`.
+        """
+        if self.service_account_id is not None:
+            arguments.append(self.service_account_id)
+            return f"{alias}.account_id = ${len(arguments)}"
+        return self.ruled_condition(f"{alias}.installation_id", arguments)
+
     def users_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `users`: oneself, and those whose permissions or sessions one sees; appends to `arguments`."""
         contacts = self.user_contacts_condition(alias, arguments)

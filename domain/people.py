@@ -45,11 +45,15 @@ class PersonKey:
 
 @dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A person as one other person may see them: `email` is None for those who know them from a session only."""
+    """A person as a caller may see them: `email` is None for those who know them from a session only.
+
+    `external_id` is the id by which the program that asks knows them, None for people.
+    """
 
     id: UUID
     name: str
     email: str | None
+    external_id: str | None = None
 
 
 async def sign_in(email: str, password: str, *, passwords: Passwords, tokens: Tokens, clock: Clock) -> SignedIn:
@@ -191,9 +195,20 @@ async def people_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, Pe
     visible = access.users_condition("u", arguments)
     known = access.user_contacts_condition("u", arguments)
     statement = (
-        f"SELECT u.id, u.name, CASE WHEN {known} THEN u.email END AS email FROM users u WHERE {wanted} AND {visible}"  # noqa: S608
+        f"SELECT u.id, u.name, CASE WHEN {known} THEN u.email END AS email, {_external_id(access, arguments)} AS external_id"  # noqa: S608
+        f" FROM users u WHERE {wanted} AND {visible}"
     )
     found = [
-        PersonRow(sql.uuid_of(row["id"]), row["name"], row["email"]) for row in await sql.rows(statement, *arguments)
+        PersonRow(sql.uuid_of(row["id"]), row["name"], row["email"], row["external_id"])
+        for row in await sql.rows(statement, *arguments)
     ]
     return {person.id: person for person in found}
+
+
+def _external_id(access: Access, arguments: list[object]) -> str:
+    """The id of `users u` for the program that asks: the first, where it gave one person several."""
+    if access.service_account_id is None:
+        return "NULL"
+    arguments.append(access.service_account_id)
+    known = f"SELECT x.external_id FROM external_users x WHERE x.user_id = u.id AND x.account_id = ${len(arguments)}"  # noqa: S608
+    return f"({known} ORDER BY x.id LIMIT 1)"

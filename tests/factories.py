@@ -1,26 +1,31 @@
 """Rows for tests, each with as little said as the test cares about."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from domain.access import Access, access_of
+from domain.access import Access, access_of, access_of_program
 from domain.ids import new_id
 from domain.models import (
+    ApiToken,
     ChargeCard,
     Charger,
     ChargerStatus,
     ChargeSession,
     Circuit,
+    ExternalUser,
     Installation,
     Offer,
     Permission,
+    ServiceAccount,
+    ServiceAccountInstallation,
     Station,
     User,
 )
-from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role, SessionState
+from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role, Scope, SessionState
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=365)
@@ -216,6 +221,42 @@ async def a_session(
 async def access(user_id: UUID, *, now: datetime = NOW) -> Access:
     """What that person holds at `now`, by a sign-in that is not looked at."""
     return await access_of(user_id, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A service account and one token of it, whose secret is `secret` under `SignedTokens` of any key."""
+
+    id: UUID
+    token_id: UUID
+    secret: str
+
+    async def access(self, *, now: datetime = NOW) -> Access:
+        """What it holds at `now` by that token."""
+        return await access_of_program(self.id, self.token_id, now=now)
+
+    async def knows(self, user_id: UUID, external_id: str) -> None:
+        """It has an id of its own for that person."""
+        await ExternalUser.create(account_id=self.id, external_id=external_id, user_id=user_id, created_at=LONG_AGO)
+
+
+async def a_program(*sites: Site, scopes: Sequence[Scope] = tuple(Scope), name: str = "Access system") -> Program:
+    """A service account with these scopes at these sites, and a token with all of them."""
+    number = next(_numbers)
+    account = await ServiceAccount.create(id=new_id(), name=name, scopes=",".join(scopes), created_at=LONG_AGO)
+    for site in sites:
+        await ServiceAccountInstallation.create(account_id=account.id, installation_id=site.id)
+    prefix = f"lade_{number:08}"
+    secret = f"{prefix}_{new_id().hex}"
+    token = await ApiToken.create(
+        id=new_id(),
+        account_id=account.id,
+        name="Production",
+        prefix=prefix,
+        digest=hashlib.sha256(secret.encode()).hexdigest(),
+        created_at=LONG_AGO,
+    )
+    return Program(account.id, token.id, secret)
 
 
 PEOPLE = (

@@ -30,6 +30,7 @@ SHOWN: tuple[type[Enum], ...] = (
     roles.ReportBasis,
     roles.ReportKind,
     roles.Role,
+    roles.Scope,
     roles.SessionFlag,
     roles.SessionState,
     roles.Severity,

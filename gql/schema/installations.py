@@ -13,9 +13,11 @@ from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType
 from domain.views.circuit_views import CircuitRow
 from domain.views.installation_views import InstallationOrder as DomainOrder
 from domain.views.installation_views import InstallationRow, installations_by_ids
+from domain.views.service_account_views import ServiceAccountRow
 from gql.context import Context
 from gql.resolvers import installations as resolvers
 from gql.resolvers.balancing import decisions_of
+from gql.resolvers.service_accounts import accounts_of
 from gql.resolvers.sessions import sessions_of_installation
 from gql.schema.chargers import ChargerOrder, ChargerWhere
 from gql.schema.connections import Connection, UncountedConnection
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
     from gql.schema.permissions import Permission
+    from gql.schema.service_accounts import ServiceAccount
 
 
 @strawberry.type(description="Where a site is.")
@@ -49,6 +52,10 @@ class Address:
 
 async def _circuits(root: Any, info: Info[Context, Any]) -> list[CircuitRow]:
     return list(await resolvers.circuits_of(info.context, root))
+
+
+async def _service_accounts(root: Any, info: Info[Context, Any]) -> list[ServiceAccountRow]:
+    return list(await accounts_of(info.context, root))
 
 
 @strawberry.type(
@@ -100,6 +107,11 @@ class Installation(Node):
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
         further={"where": PermissionWhere | None},
         description="Grants here and on the chargers here: all for owners and administrators, else the viewer's own.",
+    )
+    service_accounts = resolved(
+        _service_accounts,
+        list[Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")]],
+        description="Programs with scopes here, at most 100, by name. For OWNER and ADMINISTRATOR; empty for all others.",
     )
     decisions = connection(
         decisions_of,

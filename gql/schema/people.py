@@ -7,6 +7,7 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain.people import PersonRow, SignedIn, people_by_ids
+from domain.views.service_account_views import service_accounts_by_ids
 from gql.context import Context
 from gql.resolvers import cards, people
 from gql.resolvers import commands as command_resolvers
@@ -32,6 +33,7 @@ from gql.schema.usage import usage_of_viewer
 if TYPE_CHECKING:
     from gql.schema.cards import ChargeCard
     from gql.schema.permissions import Permission
+    from gql.schema.service_accounts import ServiceAccount
 
 
 @strawberry.type(description="A person. Visible to themselves, and to whoever may see their permissions or sessions.")
@@ -40,6 +42,9 @@ class User(Node):
 
     name: str
     email: str | None = strawberry.field(description="Null for those who know the person from a session only.")
+    external_id: str | None = strawberry.field(
+        description="The id by which the service account that asks knows the person; null for everyone else."
+    )
 
 
 async def _charge_cards(root: Any, info: Info[Context, Any]) -> Any:
@@ -47,12 +52,15 @@ async def _charge_cards(root: Any, info: Info[Context, Any]) -> Any:
     return await cards.cards_of_viewer(info.context)
 
 
-@strawberry.type(description="Who is asking.")
+@strawberry.type(description="Who is asking: one of user and serviceAccount is set.")
 class Viewer:
     """Read from ViewerRow."""
 
     user: Annotated["User", strawberry.lazy("gql.schema.people")] | None = related(
         people_by_ids, lambda viewer: viewer.user_id
+    )
+    service_account: Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")] | None = related(
+        service_accounts_by_ids, lambda viewer: viewer.service_account_id
     )
     permissions = connection(
         people.permissions_of_viewer,

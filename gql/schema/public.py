@@ -34,6 +34,7 @@ from gql.schema import (
     people,
     permissions,
     root,
+    service_accounts,
     sessions,
     usage,
 )
@@ -50,6 +51,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *chargers.NODES,
     *permissions.NODES,
     *cards.NODES,
+    *service_accounts.NODES,
     *balancing.NODES,
     *sessions.NODES,
     *commands.NODES,
@@ -73,6 +75,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     people.PeopleMutations,
     permissions.PermissionMutations,
     cards.CardMutations,
+    service_accounts.ServiceAccountMutations,
     installations.InstallationMutations,
     circuits.CircuitMutations,
     chargers.ChargerMutations,

@@ -83,7 +83,7 @@ async def a_city(*, is_empty: bool = False) -> City:
     people[FORMER] = await _former_owner(town)
     programs = {name: await _a_program(name, town.site.id, scope) for name, scope in zip(PROGRAMS, Scope, strict=True)}
     programs[PROGRAM_ELSEWHERE] = await _a_program(PROGRAM_ELSEWHERE, town.other_site.id, *Scope)
-    nodes = {} if is_empty else await _contents(town)
+    nodes = {} if is_empty else {**await _contents(town), "service account": programs["program READ_STATUS"][0]}
     return City(town, people, programs, nodes)
 
 

@@ -24,6 +24,7 @@ from tests.gql.matrix import (
     SEE_SESSION,
     SEE_SITE,
     SESSION_READERS,
+    SITE_RULERS,
     programs,
 )
 
@@ -34,6 +35,8 @@ SEE_CURRENTS = SEE_SESSION | MANAGERS | programs(Scope.READ_STATUS)
 GRANTERS = CHARGER_OWNERS | ADMINISTRATOR | programs(Scope.MANAGE_PERMISSIONS)
 SEE_GRANT = DRIVER | GRANTERS
 SEE_CARD = SEE_SESSION | ADMINISTRATOR | programs(Scope.MANAGE_CARDS)
+SEE_ACCOUNT = SITE_RULERS | programs(Scope.READ_STATUS)
+"""The account is that program's own."""
 SEE_COMMAND = DRIVER | SEE_CHARGER_DETAILS
 EVERYBODY = frozenset(CALLERS) - {NOT_SIGNED_IN}
 PERSONS = EVERYBODY - frozenset(PROGRAMS) - {PROGRAM_ELSEWHERE}
@@ -50,6 +53,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "permission": ("Permission", SEE_GRANT),
     "command": ("Command", SEE_COMMAND),
     "decision": ("BalancingDecision", SEE_CIRCUITS),
+    "service account": ("ServiceAccount", SEE_ACCOUNT),
 }
 """(type, who sees it) of the things that fields are asked of."""
 
@@ -135,6 +139,7 @@ FIELDS: Mapping[str, FieldRow] = {
         f"target: permissions{_PAGE}",
         (frozenset(PEOPLE) - {"stranger"}) | programs(Scope.MANAGE_PERMISSIONS),
     ),
+    "Installation.serviceAccounts": FieldRow("installation", f"target: serviceAccounts {_ID}", SITE_RULERS),
     "Installation.decisions": FieldRow("installation", f"target: decisions{_UNCOUNTED}", SEE_CIRCUITS),
     "Permission.subject": FieldRow("permission", "target: subject { __typename }", SEE_GRANT),
     "Permission.object": FieldRow("permission", "target: object { __typename }", SEE_GRANT),
@@ -160,6 +165,9 @@ FIELDS: Mapping[str, FieldRow] = {
         SESSION_READERS,
     ),
     "UsageSummary.rows": FieldRow("installation", _usage("target: rows(first: 5) { nodes { key } }"), SESSION_READERS),
+    "ServiceAccount.installations": FieldRow("service account", f"target: installations {_ID}", SEE_ACCOUNT),
+    "ServiceAccount.apiTokens": FieldRow("service account", f"target: apiTokens {_ID}", SEE_ACCOUNT),
+    "Viewer.serviceAccount": FieldRow("viewer", f"target: serviceAccount {_ID}", EVERYBODY - PERSONS),
     "Viewer.user": FieldRow("viewer", f"target: user {_ID}", PERSONS),
     "Viewer.permissions": FieldRow(
         "viewer", f"target: permissions{_PAGE}", frozenset(PEOPLE) - {"stranger", "ADMINISTRATOR"} | {ELSEWHERE}

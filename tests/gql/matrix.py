@@ -13,7 +13,7 @@ from domain.ids import new_id
 from domain.models import ChargerStatus, Export
 from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_session
+from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_program, a_session
 from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id
 
 NOT_SIGNED_IN = "not signed in"
@@ -136,6 +136,18 @@ async def _revoke(town: Town) -> Mapping[str, Any]:
     return {"permissionId": permission_id(invited)}
 
 
+async def _create_account(town: Town) -> Mapping[str, Any]:
+    return {"name": "Access", "installationIds": [installation_id(town.site.id)], "scopes": ["READ_STATUS"]}
+
+
+async def _create_token(town: Town) -> Mapping[str, Any]:
+    return {"serviceAccountId": global_id("ServiceAccount", (await a_program(town.site)).id), "name": "Production"}
+
+
+async def _revoke_token(town: Town) -> Mapping[str, Any]:
+    return {"apiTokenId": global_id("ApiToken", (await a_program(town.site)).token_id)}
+
+
 async def _register_card(_town: Town) -> Mapping[str, Any]:
     return {"number": uuid4().hex[:16]}
 
@@ -212,6 +224,9 @@ MUTATIONS: Mapping[str, MutationRow] = {
         seen=CHARGER_OWNERS | ADMINISTRATOR | programs(Scope.MANAGE_PERMISSIONS),
     ),
     "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE), is_for_people=True),
+    "createServiceAccount": MutationRow(_create_account, SITE_RULERS),
+    "createApiToken": MutationRow(_create_token, SITE_RULERS, seen=SITE_RULERS),
+    "revokeApiToken": MutationRow(_revoke_token, SITE_RULERS, seen=SITE_RULERS),
     "startCharging": MutationRow(_command, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
     "pauseCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "resumeCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
