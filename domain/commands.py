@@ -13,7 +13,6 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import CHARGERS, CONTROLLERS, STARTERS, Access
-from domain.checks import normal_email
 from domain.errors import (
     ChargerOfflineError,
     ChargerStateError,
@@ -26,7 +25,7 @@ from domain.errors import (
 from domain.events import CommandChanged, InstallationChanged
 from domain.ids import new_id
 from domain.models import ChargeSession, Command
-from domain.people import PersonKey
+from domain.people import PersonKey, found_person
 from domain.ports import EventBus
 from domain.roles import CommandAction, CommandState, OperatingMode, Role, SessionState
 
@@ -281,13 +280,7 @@ def _require_online(access: Access, place: _Place) -> None:
 
 async def _other_person(access: Access, place: _Place, person: PersonKey) -> UUID:
     """The person for whom an owner starts: one whom the owner knows and who may charge there."""
-    arguments: list[object] = [person.user_id if person.user_id is not None else normal_email(person.email or "")]
-    column = "id" if person.user_id is not None else "email"
-    visible = access.user_contacts_condition("u", arguments)
-    row = await sql.row(f"SELECT u.id FROM users u WHERE u.{column} = $1 AND u.is_active AND {visible}", *arguments)  # noqa: S608
-    if row is None:
-        raise NotFoundError(path=("person",))
-    found = sql.uuid_of(row["id"])
+    found = await found_person(access, person)
     if found == access.user_id:
         access.manage_charger(place.charger_id, place.installation_id, CHARGERS, path=("chargerId",))
         return found
@@ -298,7 +291,9 @@ async def _other_person(access: Access, place: _Place, person: PersonKey) -> UUI
 
 
 _MAY_CHARGE = f"""
-SELECT 1 AS found FROM permissions WHERE user_id = $1 AND installation_id = $2 AND (charger_id IS NULL OR charger_id = $3)
+SELECT 1 AS found FROM permissions
+WHERE (user_id = $1 OR group_id IN (SELECT m.group_id FROM group_members m WHERE m.user_id = $1))
+    AND installation_id = $2 AND (charger_id IS NULL OR charger_id = $3)
     AND role IN ('{Role.USER}', '{Role.OWNER}') AND revoked_at IS NULL AND valid_from <= $4
     AND (valid_to IS NULL OR valid_to > $4)
 """  # noqa: S608  enums' values

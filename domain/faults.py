@@ -221,7 +221,8 @@ _SUBJECTS = {
 }
 
 _OWNERS = """
-SELECT DISTINCT u.id, u.name, u.email FROM permissions p JOIN users u ON u.id = p.user_id
+SELECT DISTINCT u.id, u.name, u.email FROM permissions p LEFT JOIN group_members m ON m.group_id = p.group_id
+JOIN users u ON u.id = COALESCE(p.user_id, m.user_id)
 WHERE p.role = $1 AND p.installation_id = $2 AND (p.charger_id IS NULL OR p.charger_id = $3) AND p.revoked_at IS NULL
   AND p.valid_from <= $4 AND (p.valid_to IS NULL OR p.valid_to > $4) AND u.is_active AND u.email IS NOT NULL
 ORDER BY u.email

@@ -12,7 +12,7 @@ from domain import audit, sql
 from domain.access import Access, access_of
 from domain.checks import Problems, normal_email
 from domain.clock import Clock
-from domain.errors import ConflictError, ErrorCode, ValidationError, invalid
+from domain.errors import ConflictError, ErrorCode, NotFoundError, Path, ValidationError, invalid
 from domain.events import SignInEnded
 from domain.ids import new_id
 from domain.models import SignIn, User
@@ -37,10 +37,11 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class PersonKey:
-    """A person by one of their names."""
+    """A person by one of their names; `external_id` is that by which the program that asks knows them."""
 
     user_id: UUID | None = None
     email: str | None = None
+    external_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,40 @@ def check_password(problems: Problems, path: str, password: str, *, email: str) 
 
 
 _MIN_DIFFERENT = 4
+
+
+async def found_person(
+    access: Access, key: PersonKey, *, path: Path = ("person",), with_inactive: bool = False
+) -> UUID:
+    """The person of that name, when their address is for this caller to know: themselves, and those whom they decide about.
+
+    NotFoundError, the same for people who are there and people who are not, so that nobody finds out who has an account.
+    """
+    arguments: list[object] = []
+    visible = access.user_contacts_condition("u", arguments)
+    named = _named(access, key, arguments)
+    active = "" if with_inactive else " AND u.is_active"
+    statement = f"SELECT u.id FROM users u WHERE {named} AND u.erased_at IS NULL{active} AND {visible}"  # noqa: S608
+    row = await sql.row(statement, *arguments)
+    if row is None:
+        raise NotFoundError(path=path)
+    return sql.uuid_of(row["id"])
+
+
+def _named(access: Access, key: PersonKey, arguments: list[object]) -> str:
+    """A condition on `users u`; appends to `arguments`."""
+    if key.user_id is not None:
+        arguments.append(key.user_id)
+        return f"u.id = ${len(arguments)}"
+    if key.email is not None:
+        arguments.append(normal_email(key.email))
+        return f"u.email = ${len(arguments)}"
+    if key.external_id is None or access.service_account_id is None:
+        return "1 = 0"
+    arguments.extend((access.service_account_id, key.external_id))
+    last = len(arguments)
+    known = f"SELECT x.user_id FROM external_users x WHERE x.account_id = ${last - 1} AND x.external_id = ${last}"  # noqa: S608
+    return f"u.id IN ({known})"
 
 
 async def people_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, PersonRow]:

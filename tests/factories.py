@@ -17,6 +17,7 @@ from domain.models import (
     ChargeSession,
     Circuit,
     ExternalUser,
+    GroupMember,
     Installation,
     Offer,
     Permission,
@@ -24,6 +25,7 @@ from domain.models import (
     ServiceAccountInstallation,
     Station,
     User,
+    UserGroup,
 )
 from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role, Scope, SessionState
 
@@ -147,6 +149,7 @@ async def a_grant(
     *,
     user_id: UUID | None = None,
     email: str | None = None,
+    group_id: UUID | None = None,
     charger_id: UUID | None = None,
     valid_from: datetime = LONG_AGO,
     valid_to: datetime | None = None,
@@ -158,6 +161,7 @@ async def a_grant(
         id=new_id(),
         user_id=user_id,
         email=email,
+        group_id=group_id,
         installation_id=site.id,
         charger_id=charger_id,
         role=role,
@@ -168,6 +172,14 @@ async def a_grant(
         invitation_expires_at=None if email is None else NOW + timedelta(days=30),
         external_id=external_id,
     )
+    return row.id
+
+
+async def a_group(site: Site, *members: UUID, name: str = "First floor") -> UUID:
+    """A group of people at the site, which holds nothing yet."""
+    row = await UserGroup.create(id=new_id(), installation_id=site.id, name=name, created_at=LONG_AGO)
+    for member in members:
+        await GroupMember.create(group_id=row.id, user_id=member, added_at=LONG_AGO)
     return row.id
 
 

@@ -54,17 +54,24 @@ class Command(Node):
     detail: str | None = strawberry.field(description="The charger's own word for it, or why nothing came of it.")
 
 
-@strawberry.input(one_of=True, description="A person, by id or by e-mail address.")
+@strawberry.input(
+    one_of=True,
+    description="One person, by id, e-mail address or the external id by which the asking service account knows them; one whom the "
+    "viewer may not know of is NotFoundError.",
+)
 class PersonInput:
     """Becomes a PersonKey."""
 
     user_id: strawberry.ID | None = strawberry.UNSET
     email: str | None = strawberry.UNSET
+    external_user_id: str | None = strawberry.UNSET
 
     def to_domain(self) -> PersonKey:
         """The same as the domain knows it."""
         return PersonKey(
-            user_id=ids.optional_uuid_of(self.user_id or None, "User", at="person"), email=self.email or None
+            user_id=ids.optional_uuid_of(self.user_id or None, "User", at="person"),
+            email=self.email or None,
+            external_id=self.external_user_id or None,
         )
 
 

@@ -35,7 +35,7 @@ from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Com
 from domain.pages import PageRequest
 from domain.people import PersonKey
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, Restart, StartCharging, StopCharging, Unlock
-from domain.roles import CommandAction, CommandState, OperatingMode, SessionState
+from domain.roles import CommandAction, CommandState, OperatingMode, Role, Scope, SessionState
 from domain.views.command_views import commands_by_ids, commands_page
 from tests import factories
 from tests.factories import NOW, Town
@@ -312,6 +312,26 @@ async def test_owners_start_for_others_who_may_charge_there(town: Town, desk: De
     site_owner = await town.access("OWNER of installation")
     with pytest.raises(NotAllowedError):
         await desk.start(site_owner, town.charger_id, person=PersonKey(user_id=town.people["SERVICE"]))
+
+
+async def test_members_of_a_group_that_may_charge_can_be_started_for(town: Town, desk: Desk) -> None:
+    """As long as they are in it; a program names them by its own id for them."""
+    owner, member = await town.access("OWNER of installation"), await factories.a_person("Member")
+    group = await factories.a_group(town.site, member)
+    program = await factories.a_program(town.site, scopes=[Scope.CONTROL_CHARGING])
+    await program.knows(member, "tenant 7")
+    with pytest.raises(NotAllowedError):
+        await desk.start(owner, town.charger_id, person=PersonKey(user_id=member))
+    await factories.a_grant(Role.USER, town.site, group_id=group, charger_id=town.charger_id)
+    for asker, person in (
+        (owner, PersonKey(user_id=member)),
+        (await program.access(), PersonKey(external_id="tenant 7")),
+    ):
+        command = await Command.get(id=await desk.start(asker, town.charger_id, person=person))
+        assert command.for_user_id == member
+    assert (
+        await _outcome(desk.start(owner, town.charger_id, person=PersonKey(external_id="tenant 7"))) == "NotFoundError"
+    )
 
 
 async def test_wrong_deadlines_and_targets_are_refused(town: Town, desk: Desk) -> None:

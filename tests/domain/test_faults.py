@@ -10,12 +10,12 @@ from app.database import Database
 from domain.events import AlertChanged, ChargerStatusChanged
 from domain.faults import KINDS, check_silence, fault_of
 from domain.lifecycle import connected, disconnected
-from domain.models import Alert, OutboxMessage, Station
+from domain.models import Alert, OutboxMessage, Station, User
 from domain.observations import ConnectorStatus
 from domain.ports import Mail
 from domain.roles import AlertKind, AlertState, Role, Severity
 from tests.domain.rig import Rig, a_rig, at
-from tests.factories import a_grant, a_person
+from tests.factories import a_grant, a_group, a_person
 
 
 @pytest.fixture
@@ -142,3 +142,13 @@ async def test_mails_go_to_owners_only(rig: Rig) -> None:
     await a_grant(Role.OWNER, rig.site, user_id=charger_owner, charger_id=rig.charger_id)
     await rig.status(ConnectorStatus.FAULTED, at(0) + timedelta(seconds=1), error="GroundFailure")
     assert sorted(mail.to for mail in await mails()) == ["olga@example.com", "own@example.com"]
+
+
+async def test_owners_through_a_group_are_mailed_once(rig: Rig) -> None:
+    """As those who hold it themselves, and who holds it both ways gets one."""
+    member = await a_person("Member", email="member@example.com")
+    both = await User.get(email="olga@example.com")
+    group = await a_group(rig.site, member, both.id)
+    await a_grant(Role.OWNER, rig.site, group_id=group)
+    await rig.status(ConnectorStatus.FAULTED, at(0) + timedelta(seconds=1), error="GroundFailure")
+    assert sorted(mail.to for mail in await mails()) == ["member@example.com", "olga@example.com"]

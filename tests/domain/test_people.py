@@ -7,10 +7,21 @@ import pytest
 from app.auth import SignedTokens
 from domain import sql
 from domain.access import Access, access_of
-from domain.errors import ConflictError, ErrorCode, UnauthenticatedError, ValidationError
+from domain.errors import ConflictError, ErrorCode, NotFoundError, UnauthenticatedError, ValidationError
 from domain.events import SignInEnded
-from domain.people import REFRESH_LIFETIME, SignedIn, create_administrator, refresh_sign_in, sign_in, sign_out
-from tests.factories import NOW, a_person
+from domain.ids import new_id
+from domain.models import User
+from domain.people import (
+    REFRESH_LIFETIME,
+    PersonKey,
+    SignedIn,
+    create_administrator,
+    found_person,
+    refresh_sign_in,
+    sign_in,
+    sign_out,
+)
+from tests.factories import NOW, PEOPLE, a_person, a_program, a_town
 from tests.fakes import HandClock, PlainPasswords, RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -145,3 +156,49 @@ async def test_an_address_has_one_account() -> None:
     with pytest.raises(ConflictError) as caught:
         await create_administrator("Ada", "ADA@example.com", PASSWORD, passwords=PlainPasswords(), now=NOW)
     assert caught.value.code is ErrorCode.ALREADY_EXISTS
+
+
+async def test_a_person_is_found_by_who_may_know_of_them() -> None:
+    """By id or address alike; who is not to be known looks as if they were not there."""
+    town = await a_town()
+    driver = await User.get(id=town.people["USER of charger"])
+    keys = (PersonKey(user_id=driver.id), PersonKey(email=f" {str(driver.email).upper()}"))
+    for person in PEOPLE:
+        viewer = await town.access(person)
+        knows = person in ("USER of charger", "OWNER of charger", "OWNER of installation", "ADMINISTRATOR")
+        for key in keys:
+            if knows:
+                assert await found_person(viewer, key) == driver.id
+            else:
+                with pytest.raises(NotFoundError) as caught:
+                    await found_person(viewer, key)
+                assert caught.value.path == ("person",)
+        for key in (
+            PersonKey(user_id=new_id()),
+            PersonKey(email="nobody@example.com"),
+            PersonKey(),
+            PersonKey(email=""),
+        ):
+            with pytest.raises(NotFoundError):
+                await found_person(viewer, key)
+
+
+async def test_an_external_id_is_that_of_the_program_that_asks() -> None:
+    """Another program's, and one that a person names, is nobody's; so is that of somebody who was erased."""
+    town = await a_town()
+    stranger = town.people["stranger"]
+    mine, other = await a_program(town.site), await a_program(town.site)
+    await mine.knows(stranger, "tenant 7")
+    key = PersonKey(external_id="tenant 7")
+    assert await found_person(await mine.access(), key) == stranger
+    assert await found_person(await mine.access(), PersonKey(user_id=stranger)) == stranger
+    for viewer in (await other.access(), await town.access("ADMINISTRATOR"), await town.access("stranger")):
+        with pytest.raises(NotFoundError):
+            await found_person(viewer, key)
+    await User.filter(id=stranger).update(is_active=False)
+    with pytest.raises(NotFoundError):
+        await found_person(await mine.access(), key)
+    assert await found_person(await mine.access(), key, with_inactive=True) == stranger
+    await User.filter(id=stranger).update(erased_at=NOW)
+    with pytest.raises(NotFoundError):
+        await found_person(await mine.access(), key, with_inactive=True)
