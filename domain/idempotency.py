@@ -22,10 +22,11 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a request led to: the type and id of a thing, from which its answer is made again."""
+    """What a request led to: the type and id of a thing, from which its answer is made again, or the answer's content as JSON."""
 
     type_name: str
     identity: UUID | None
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ async def once(
     except DomainError:
         await IdempotencyKey.filter(id=claim).delete()
         raise
-    await IdempotencyKey.filter(id=claim).update(result_type=outcome.type_name, result_id=outcome.identity)
+    await IdempotencyKey.filter(id=claim).update(
+        result_type=outcome.type_name, result_id=outcome.identity, result_json=outcome.content
+    )
     return Once(outcome, is_repeated=False)
 
 
@@ -93,7 +96,7 @@ async def _earlier(actor_id: UUID, mutation: str, key: str, digest: str, clock: 
             message = "This idempotency key was used for another input; use a new key for each request."
             raise ConflictError(message, code=ErrorCode.KEY_REUSED, path=("idempotencyKey",))
         if row is not None and row.result_type is not None:
-            return Outcome(row.result_type, row.result_id)
+            return Outcome(row.result_type, row.result_id, row.result_json)
         if row is None or clock.monotonic() >= give_up_at:
             message = (
                 "The first request with this key has no outcome yet: look whether it was done, then use a new key."

@@ -35,6 +35,8 @@ from gql.context import Budget
 from gql.errors import Code, EdgeError
 
 MAX_BODY_BYTES: Final = 256 * 1024
+MAX_IMPORT_BODY_BYTES: Final = 2 * 1024 * 1024
+"""Of a request over HTTP with a valid token: a table of 1 MiB and what JSON makes of its quotes and line breaks."""
 MAX_TOKENS: Final = 2_000
 MAX_DEPTH: Final = 12
 MAX_ALIASES: Final = 30

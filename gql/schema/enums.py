@@ -21,6 +21,7 @@ SHOWN: tuple[type[Enum], ...] = (
     roles.DateQuality,
     roles.ExportFormat,
     roles.ExportState,
+    roles.ImportAction,
     roles.InstallationCategory,
     roles.IntervalQuality,
     roles.NetworkType,

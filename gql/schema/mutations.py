@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar, get_args
 
+import msgspec
 import orjson
 import strawberry
 from strawberry.types.base import has_object_definition
@@ -52,17 +53,24 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A success without a thing, made of the input and what the resolver returned (None when the request is repeated)."""
+    """A success without a thing, made of the input and what the resolver returned.
+
+    When the request is repeated that is None, or with `kept`, the class of what the resolver returns, what it was the first time:
+    it is kept as JSON for a day, so nothing secret may be in it.
+    """
 
     name: str
     make: Callable[[Any, Any], object]
+    kept: type | None = None
 
-    async def outcome(self, _returned: Any) -> Outcome:
+    async def outcome(self, returned: Any) -> Outcome:
         """What is remembered under an idempotency key."""
-        return Outcome(self.name, None)
+        return Outcome(self.name, None, None if self.kept is None else msgspec.json.encode(returned).decode())
 
-    async def answer(self, _context: Context, _outcome: Outcome, given: Any, returned: Any) -> object:
+    async def answer(self, _context: Context, outcome: Outcome, given: Any, returned: Any) -> object:
         """The success."""
+        if returned is None and self.kept is not None and outcome.content is not None:
+            returned = msgspec.json.decode(outcome.content, type=self.kept)
         return self.make(given, returned)
 
 

@@ -99,6 +99,22 @@ async def test_a_body_that_is_too_large_is_not_read(world: World) -> None:
         assert response.json()["errors"][0]["message"] == "The request is larger than 256 KiB: send less at once."
 
 
+async def test_who_shows_a_valid_token_may_send_a_table(world: World, town: Town) -> None:
+    """Up to 2 MiB, in variables; the text of the operation stays small."""
+    token = await world.token(town.people["SERVICE"])
+    query = "query ($name: String) { installations(first: 1, where: {name: {eq: $name}}) { totalCount } }"
+    long = "x" * (2 * MAX_BODY_BYTES)
+    response = await world.http(token=token, json={"query": query, "variables": {"name": long}})
+    assert response.json() == {"data": {"installations": {"totalCount": 0}}}
+    for other, status in ((None, 413), ("x.y.z", 401)):
+        response = await world.http(token=other, json={"query": query, "variables": {"name": long}})
+        assert response.status_code == status
+    response = await world.http(token=token, json={"query": query, "variables": {"name": long * 8}})
+    assert response.json()["errors"][0]["message"] == "The request is larger than 2048 KiB: send less at once."
+    response = await world.http(token=token, json={"query": f"{query} #{long}", "variables": {}})
+    assert "put long values into variables" in response.json()["errors"][0]["message"]
+
+
 async def test_an_ended_sign_in_is_told_as_such(world: World, town: Town) -> None:
     """A token outlives its sign-in by its signature only."""
     token = await world.token(town.people["SERVICE"])
