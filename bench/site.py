@@ -14,7 +14,7 @@ from domain.chargers import add_charger
 from domain.ids import new_id
 from domain.installations import Address, create_installation
 from domain.people import create_account, create_administrator, sign_in
-from domain.permissions import Grant, Subject, grant_permission
+from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import InstallationCategory, NetworkType, Role, SessionState, StopReason
 
 CHARGERS = 24
@@ -82,7 +82,7 @@ async def _administrator(house: House) -> Access:
 async def _person(house: House, granter: Access, name: str, role: Role, installation_id: UUID) -> str:
     email = f"{name}@example.com"
     user_id = await create_account(name, email, _PASSWORD, passwords=house.passwords, now=granter.now)
-    grant = Grant(subject=Subject(user_id=user_id), object_id=installation_id, role=role)
+    grant = Grant(subject=SubjectKey(user_id=user_id), object_id=installation_id, role=role)
     await grant_permission(granter, grant, bus=house.bus)
     signed_in = await sign_in(email, _PASSWORD, passwords=house.passwords, tokens=house.tokens, clock=house.clock)
     return signed_in.access_token

@@ -228,9 +228,10 @@ class Access:
             return "1 = 1"
         if self.actor is None:
             return "1 = 0"
-        return f"({self._own_permissions(alias, arguments)} OR {self.granting_condition(alias, arguments)})"
+        return f"({self.own_permissions_condition(alias, arguments)} OR {self.granting_condition(alias, arguments)})"
 
-    def _own_permissions(self, alias: str, arguments: list[object]) -> str:
+    def own_permissions_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `permissions`: what the person who asks holds, also through groups; appends to `arguments`."""
         mine = f"SELECT own_m.group_id FROM group_members own_m WHERE {self._own('own_m.user_id', arguments)}"  # noqa: S608
         return f"({self._own(f'{alias}.user_id', arguments)} OR {alias}.group_id IN ({mine}))"
 
@@ -247,13 +248,18 @@ class Access:
         return f"({' OR '.join(parts)})"
 
     def groups_condition(self, alias: str, arguments: list[object]) -> str:
-        """A condition on rows of `user_groups`: one's own, and those at installations where one may grant; appends to `arguments`."""
+        """A condition on rows of `user_groups`: one's own, those at installations where one may grant, and those that hold something
+        on a charger where one may; appends to `arguments`.
+        """
         if self.is_administrator:
             return "1 = 1"
         if self.actor is None:
             return "1 = 0"
         mine = f"SELECT own_m.group_id FROM group_members own_m WHERE {self._own('own_m.user_id', arguments)}"  # noqa: S608
-        return f"({alias}.id IN ({mine}) OR {self.managed_groups_condition(alias, arguments)})"
+        managed = self.managed_groups_condition(alias, arguments)
+        granting = self.granting_condition("seen_h", arguments)
+        holding = f"SELECT 1 FROM permissions seen_h WHERE seen_h.group_id = {alias}.id AND {granting}"  # noqa: S608
+        return f"({alias}.id IN ({mine}) OR {managed} OR EXISTS ({holding}))"
 
     def managed_groups_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `user_groups`: those whose members this caller sees and changes; appends to `arguments`."""

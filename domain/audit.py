@@ -1,7 +1,8 @@
 """The audit log: who changed what, written in the transaction of the change, so that neither exists without the other."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from uuid import UUID
@@ -19,6 +20,21 @@ OPERATOR = "operator"
 """The actor of what is done at the machine itself."""
 
 
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One change."""
+
+    action: str
+    object_type: str
+    object_id: UUID
+    installation_id: UUID | None = None
+    before: State | None = None
+    after: State | None = None
+
+
 async def record(
     access: Access,
     action: str,
@@ -30,21 +46,41 @@ async def record(
     after: State | None = None,
 ) -> None:
     """The change is in the log under the actor's present name, with those fields only in which before and after differ."""
-    actor = access.signed_in()
-    table = "users" if actor.user_id is not None else "service_accounts"
-    named = await sql.row(f"SELECT name FROM {table} WHERE id = $1", actor.id)  # noqa: S608  one of two names
-    kept_before, kept_after = _differing(before, after)
-    await AuditEntry.create(
-        id=new_id(),
-        installation_id=installation_id,
-        at=access.now,
-        actor_id=actor.id,
-        actor=named["name"] if named else str(actor.id),
+    entry = Entry(
         action=action,
         object_type=object_type,
         object_id=object_id,
-        state_before=kept_before,
-        state_after=kept_after,
+        installation_id=installation_id,
+        before=before,
+        after=after,
+    )
+    await record_all(access, [entry])
+
+
+async def record_all(access: Access, entries: Sequence[Entry]) -> None:
+    """As `record`, for many changes at once."""
+    if not entries:
+        return
+    actor = access.signed_in()
+    table = "users" if actor.user_id is not None else "service_accounts"
+    named = await sql.row(f"SELECT name FROM {table} WHERE id = $1", actor.id)  # noqa: S608  one of two names
+    name = named["name"] if named else str(actor.id)
+    await AuditEntry.bulk_create((_row(access, name, entry) for entry in entries), batch_size=_BATCH)
+
+
+def _row(access: Access, name: str, entry: Entry) -> AuditEntry:
+    before, after = _differing(entry.before, entry.after)
+    return AuditEntry(
+        id=new_id(),
+        installation_id=entry.installation_id,
+        at=access.now,
+        actor_id=access.signed_in().id,
+        actor=name,
+        action=entry.action,
+        object_type=entry.object_type,
+        object_id=entry.object_id,
+        state_before=before,
+        state_after=after,
     )
 
 

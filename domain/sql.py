@@ -120,6 +120,11 @@ def for_update() -> str:
     return "" if is_sqlite() else " FOR UPDATE"
 
 
+def for_change() -> str:
+    """As `for_update`, but rows that refer to the selected ones may be made meanwhile: for rows that much refers to, such as people."""
+    return "" if is_sqlite() else " FOR NO KEY UPDATE"
+
+
 def uuid_of(value: Any) -> UUID:
     """An id as it came from a row."""
     return value if isinstance(value, UUID) else _read_uuid(str(value))

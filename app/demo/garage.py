@@ -22,7 +22,7 @@ from domain.history.history_links import link
 from domain.history.history_mapping import Rejection, mapping_of
 from domain.installations import Address, create_installation
 from domain.people import PersonKey, create_account, create_administrator
-from domain.permissions import Grant, Subject, grant_permission
+from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role
 from domain.units import PhaseAmps
 
@@ -224,12 +224,12 @@ async def _rights(
 ) -> None:
     """Every resident may charge and has a card; the owner owns, the installer services."""
     for person, role in ((OWNER, Role.OWNER), (INSTALLER, Role.SERVICE)):
-        grant = Grant(subject=Subject(user_id=people[person]), object_id=installation_id, role=role)
+        grant = Grant(subject=SubjectKey(user_id=people[person]), object_id=installation_id, role=role)
         await grant_permission(access, grant, bus=bus)
     residents = await sql.rows("SELECT id, import_key FROM users WHERE import_key IS NOT NULL")
     by_key = {row["import_key"]: sql.uuid_of(row["id"]) for row in residents}
     for space in spaces:
         user_id = by_key[f"{SOURCE}:{space.identity}"]
-        grant = Grant(subject=Subject(user_id=user_id), object_id=installation_id, role=Role.USER)
+        grant = Grant(subject=SubjectKey(user_id=user_id), object_id=installation_id, role=Role.USER)
         await grant_permission(access, grant, bus=bus)
         await register_charge_card(access, number=space.card, name="Blue tag", person=PersonKey(user_id=user_id))

@@ -30,8 +30,9 @@ class PermissionRow:
 
     id: UUID
     user_id: UUID | None
+    group_id: UUID | None
     invitation: InvitationRow | None
-    """Set where `user_id` is None."""
+    """Set where neither a person nor a group holds it."""
     installation_id: UUID
     charger_id: UUID | None
     role: Role
@@ -49,17 +50,25 @@ def _seen(access: Access, arguments: list[object]) -> str:
     now = f"${len(arguments)}"
     visible = f"{access.permissions_condition('p', arguments)} AND {_object_seen(access, arguments)}"
     granting = access.granting_condition("p", arguments)
+    own = access.own_permissions_condition("p", arguments)
     is_valid = f"p.revoked_at IS NULL AND p.valid_from <= {now} AND (p.valid_to IS NULL OR p.valid_to > {now})"
     return (
-        "SELECT p.id, p.user_id, p.email, p.installation_id, p.charger_id, p.role, p.valid_from, p.valid_to, p.granted_at,"  # noqa: S608
+        "SELECT p.id, p.user_id, p.group_id, p.email, p.installation_id, p.charger_id, p.role, p.valid_from, p.valid_to, p.granted_at,"  # noqa: S608
         " p.revoked_at, p.invitation_expires_at, p.is_granting,"
-        " CASE WHEN p.is_granting THEN g.name END AS granted_by, CASE WHEN p.is_granting THEN r.name END AS revoked_by,"
+        f" CASE WHEN p.is_granting THEN {_named('p.granted_by_id')} END AS granted_by,"
+        f" CASE WHEN p.is_granting THEN {_named('p.revoked_by_id')} END AS revoked_by,"
         " CASE WHEN p.is_granting THEN p.external_id END AS external_id,"
-        f" {sql.folded('COALESCE(u.name, p.email)')} AS sort_name, ({is_valid}) AS is_valid"
-        f" FROM (SELECT p.*, ({granting}) AS is_granting FROM permissions p WHERE {visible}) p"
-        " LEFT JOIN users u ON u.id = p.user_id LEFT JOIN users g ON g.id = p.granted_by_id"
-        " LEFT JOIN users r ON r.id = p.revoked_by_id"
+        f" {sql.folded('COALESCE(u.name, g.name, p.email)')} AS sort_name, ({is_valid}) AS is_valid,"
+        f" p.is_own FROM (SELECT p.*, ({granting}) AS is_granting, ({own}) AS is_own FROM permissions p WHERE {visible}) p"
+        " LEFT JOIN users u ON u.id = p.user_id LEFT JOIN user_groups g ON g.id = p.group_id"
     )
+
+
+def _named(column: str) -> str:
+    """The name of the person or program of that id."""
+    person = f"SELECT by_u.name FROM users by_u WHERE by_u.id = {column}"  # noqa: S608
+    program = f"SELECT by_a.name FROM service_accounts by_a WHERE by_a.id = {column}"  # noqa: S608
+    return f"COALESCE(({person}), ({program}))"
 
 
 def _object_seen(access: Access, arguments: list[object]) -> str:
@@ -112,6 +121,7 @@ COLUMNS: Columns = {
     "externalId": Expression("p.external_id", is_text=True),
     "userId": Expression("p.user_id"),
     "isValid": Expression("p.is_valid"),
+    "isOwn": Expression("p.is_own"),
     "installationId": Expression("p.installation_id"),
     "chargerId": Expression("p.charger_id"),
 }
@@ -120,11 +130,13 @@ COLUMNS: Columns = {
 
 def _row(row: Mapping[str, Any]) -> PermissionRow:
     identity, user_id = sql.uuid_of(row["id"]), sql.optional_uuid_of(row["user_id"])
+    group_id = sql.optional_uuid_of(row["group_id"])
     granted_at = sql.instant_of(row["granted_at"])
     return PermissionRow(
         id=identity,
         user_id=user_id,
-        invitation=None if user_id is not None else _invitation(identity, row, granted_at),
+        group_id=group_id,
+        invitation=_invitation(identity, row, granted_at) if user_id is None and group_id is None else None,
         installation_id=sql.uuid_of(row["installation_id"]),
         charger_id=sql.optional_uuid_of(row["charger_id"]),
         role=Role(row["role"]),

@@ -29,8 +29,8 @@ def viewer(context: Context) -> ViewerRow | None:
 async def permissions_of_viewer(
     context: Context, _row: Any, request: PageRequest, *, where: Condition | None = None
 ) -> Page[PermissionRow]:
-    """What the person who asks holds."""
-    own = Term("userId", Comparison.EQUALS, context.access.user_id)
+    """What the person who asks holds, also through groups."""
+    own = Term("isOwn", Comparison.EQUALS, value=True)
     return await permissions_page(context.access, request, where=where or ANYTHING, within=own)
 
 

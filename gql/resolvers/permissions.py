@@ -6,17 +6,20 @@ from uuid import UUID
 from domain import permissions
 from domain.errors import invalid
 from domain.people import PersonRow, people_by_ids
-from domain.permissions import Grant, Subject
+from domain.permissions import Grant, SubjectKey
 from domain.roles import Role, Unset
 from domain.views.charger_views import ChargerRow, chargers_by_ids
+from domain.views.group_views import GroupRow, groups_by_ids
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from domain.views.permission_views import InvitationRow, PermissionRow
 from gql import ids
 from gql.context import Context
 
 
-async def subject_of(context: Context, row: PermissionRow) -> PersonRow | InvitationRow | None:
+async def subject_of(context: Context, row: PermissionRow) -> PersonRow | GroupRow | InvitationRow | None:
     """Who holds it, or is invited to."""
+    if row.group_id is not None:
+        return await context.load(groups_by_ids, row.group_id)
     return row.invitation or await context.load(people_by_ids, row.user_id)
 
 
@@ -30,7 +33,7 @@ async def object_of(context: Context, row: PermissionRow) -> InstallationRow | C
 async def grant_permission(
     context: Context,
     *,
-    subject: Subject,
+    subject: SubjectKey,
     object_id: str,
     role: Role,
     valid_from: datetime | Unset | None,

@@ -11,12 +11,14 @@ from domain import installations as domain_installations
 from domain.filters import Condition
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
 from domain.views.circuit_views import CircuitRow
+from domain.views.group_views import GroupRow
 from domain.views.installation_views import InstallationOrder as DomainOrder
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from domain.views.service_account_views import ServiceAccountRow
 from gql.context import Context
 from gql.resolvers import installations as resolvers
 from gql.resolvers.balancing import decisions_of
+from gql.resolvers.groups import groups_of
 from gql.resolvers.service_accounts import accounts_of
 from gql.resolvers.sessions import sessions_of_installation
 from gql.schema.chargers import ChargerOrder, ChargerWhere
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from gql.schema.balancing import BalancingDecision
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
+    from gql.schema.groups import UserGroup
     from gql.schema.permissions import Permission
     from gql.schema.service_accounts import ServiceAccount
 
@@ -52,6 +55,10 @@ class Address:
 
 async def _circuits(root: Any, info: Info[Context, Any]) -> list[CircuitRow]:
     return list(await resolvers.circuits_of(info.context, root))
+
+
+async def _user_groups(root: Any, info: Info[Context, Any]) -> list[GroupRow]:
+    return list(await groups_of(info.context, root))
 
 
 async def _service_accounts(root: Any, info: Info[Context, Any]) -> list[ServiceAccountRow]:
@@ -107,6 +114,11 @@ class Installation(Node):
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
         further={"where": PermissionWhere | None},
         description="Grants here and on the chargers here: all for owners and administrators, else the viewer's own.",
+    )
+    user_groups = resolved(
+        _user_groups,
+        list[Annotated["UserGroup", strawberry.lazy("gql.schema.groups")]],
+        description="By name, at most 100: all for who decides about permissions here, else those that the viewer is in.",
     )
     service_accounts = resolved(
         _service_accounts,

@@ -65,7 +65,7 @@ class Viewer:
     permissions = connection(
         people.permissions_of_viewer,
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
-        description="What the viewer holds.",
+        description="What the viewer holds, also through groups.",
     )
     sessions = connection(
         session_resolvers.sessions_of_viewer,

@@ -7,7 +7,7 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain.filters import Condition
-from domain.permissions import Subject
+from domain.permissions import SubjectKey
 from domain.roles import Role
 from domain.views.permission_views import InvitationRow, PermissionRow, permissions_by_ids
 from gql import ids
@@ -16,6 +16,7 @@ from gql.resolvers import permissions as resolvers
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
 from gql.schema.fields import resolved
 from gql.schema.filters import IDFilter, StringFilter, any_of, every, exactly, id_terms, terms
+from gql.schema.groups import UserGroup
 from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
 from gql.schema.people import User
@@ -37,7 +38,7 @@ class Invitation(Node):
 
 
 PermissionSubject = Annotated[
-    User | Invitation, strawberry.union("PermissionSubject", description="Who holds a permission.")
+    User | UserGroup | Invitation, strawberry.union("PermissionSubject", description="Who holds a permission.")
 ]
 PermissionObject = Annotated[
     Annotated["Installation", strawberry.lazy("gql.schema.installations")]
@@ -55,7 +56,7 @@ async def _object(root: Any, info: Info[Context, Any]) -> object:
 
 
 @strawberry.type(
-    description="A role that a person holds on an installation (and so on its chargers) or on one charger. Seen by its holder, "
+    description="A role that a person or group holds on an installation (and so on its chargers) or on one charger. Seen by its holder, "
     "and by owners of what it is on."
 )
 class Permission(Node):
@@ -95,20 +96,26 @@ class PermissionWhere:
 
 
 @strawberry.input(
-    description="One of the two. Name a person whom you can see, or anyone by e-mail address: they are invited.",
+    description="One of these. A person or group that you can see, anyone by e-mail address: they are invited; for service accounts "
+    "a person by their own id for them.",
     one_of=True,
 )
 class SubjectInput:
-    """Becomes a Subject."""
+    """Becomes a SubjectKey."""
 
     user_id: strawberry.ID | None = strawberry.UNSET
     email: str | None = strawberry.UNSET
+    group_id: strawberry.ID | None = strawberry.UNSET
+    external_user_id: str | None = strawberry.UNSET
 
-    def to_domain(self) -> Subject:
+    def to_domain(self) -> SubjectKey:
         """The same as the domain knows it."""
-        if self.user_id:
-            return Subject(user_id=ids.uuid_of(self.user_id, "User", at=("subject", "userId")))
-        return Subject(email=self.email or None)
+        return SubjectKey(
+            user_id=ids.optional_uuid_of(self.user_id or None, "User", at=("subject", "userId")),
+            email=self.email or None,
+            group_id=ids.optional_uuid_of(self.group_id or None, "UserGroup", at=("subject", "groupId")),
+            external_user_id=self.external_user_id or None,
+        )
 
 
 @strawberry.input(
@@ -160,7 +167,8 @@ class PermissionMutations:
         _PERMISSION,
         description="Gives a role. The same subject, object and role again: validity and externalId are replaced. OWNER of a charger "
         "gives USER and OWNER on it; OWNER of an installation USER, OWNER and SERVICE, never SERVICE to themselves; "
-        "ADMINISTRATOR all. SERVICE names the first owner.",
+        "ADMINISTRATOR all. SERVICE names the first owner. Programs with MANAGE_PERMISSIONS give USER anywhere there, and OWNER of "
+        "single chargers. An externalId names one grant of its giver.",
     )
     revoke_permission = mutation(
         resolvers.revoke_permission,

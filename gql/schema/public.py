@@ -29,6 +29,7 @@ from gql.schema import (
     commands,
     enums,
     exports,
+    groups,
     installations,
     live,
     people,
@@ -50,6 +51,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *circuits.NODES,
     *chargers.NODES,
     *permissions.NODES,
+    *groups.NODES,
     *cards.NODES,
     *service_accounts.NODES,
     *balancing.NODES,
@@ -74,6 +76,7 @@ QUERIES: Final[tuple[type, ...]] = (
 MUTATIONS: Final[tuple[type, ...]] = (
     people.PeopleMutations,
     permissions.PermissionMutations,
+    groups.GroupMutations,
     cards.CardMutations,
     service_accounts.ServiceAccountMutations,
     installations.InstallationMutations,

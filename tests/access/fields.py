@@ -15,6 +15,8 @@ from tests.gql.matrix import (
     CHARGER_OWNERS,
     DRIVER,
     ELSEWHERE,
+    GRANTERS,
+    GROUP_MANAGERS,
     MANAGERS,
     NOT_SIGNED_IN,
     OWNER,
@@ -32,8 +34,8 @@ CHARGER_OWNER = frozenset({"OWNER of charger"})
 DETAILED = MANAGERS | {"USER of installation"} | programs(Scope.READ_STATUS, Scope.SET_AVAILABLE_CURRENT)
 SEE_CHARGER_DETAILS = SEE_CIRCUITS | CHARGER_OWNER
 SEE_CURRENTS = SEE_SESSION | MANAGERS | programs(Scope.READ_STATUS)
-GRANTERS = CHARGER_OWNERS | ADMINISTRATOR | programs(Scope.MANAGE_PERMISSIONS)
 SEE_GRANT = DRIVER | GRANTERS
+SEE_GROUP = GROUP_MANAGERS | {"USER of installation"}
 SEE_CARD = SEE_SESSION | ADMINISTRATOR | programs(Scope.MANAGE_CARDS)
 SEE_ACCOUNT = SITE_RULERS | programs(Scope.READ_STATUS)
 """The account is that program's own."""
@@ -53,6 +55,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "permission": ("Permission", SEE_GRANT),
     "command": ("Command", SEE_COMMAND),
     "decision": ("BalancingDecision", SEE_CIRCUITS),
+    "group": ("UserGroup", SEE_GROUP),
     "service account": ("ServiceAccount", SEE_ACCOUNT),
 }
 """(type, who sees it) of the things that fields are asked of."""
@@ -139,6 +142,7 @@ FIELDS: Mapping[str, FieldRow] = {
         f"target: permissions{_PAGE}",
         (frozenset(PEOPLE) - {"stranger"}) | programs(Scope.MANAGE_PERMISSIONS),
     ),
+    "Installation.userGroups": FieldRow("installation", f"target: userGroups {_ID}", SEE_GROUP),
     "Installation.serviceAccounts": FieldRow("installation", f"target: serviceAccounts {_ID}", SITE_RULERS),
     "Installation.decisions": FieldRow("installation", f"target: decisions{_UNCOUNTED}", SEE_CIRCUITS),
     "Permission.subject": FieldRow("permission", "target: subject { __typename }", SEE_GRANT),
@@ -167,6 +171,8 @@ FIELDS: Mapping[str, FieldRow] = {
     "UsageSummary.rows": FieldRow("installation", _usage("target: rows(first: 5) { nodes { key } }"), SESSION_READERS),
     "ServiceAccount.installations": FieldRow("service account", f"target: installations {_ID}", SEE_ACCOUNT),
     "ServiceAccount.apiTokens": FieldRow("service account", f"target: apiTokens {_ID}", SEE_ACCOUNT),
+    "UserGroup.installation": FieldRow("group", f"target: installation {_ID}", SEE_GROUP),
+    "UserGroup.members": FieldRow("group", f"target: members{_PAGE}", GROUP_MANAGERS),
     "Viewer.serviceAccount": FieldRow("viewer", f"target: serviceAccount {_ID}", EVERYBODY - PERSONS),
     "Viewer.user": FieldRow("viewer", f"target: user {_ID}", PERSONS),
     "Viewer.permissions": FieldRow(

@@ -1,6 +1,7 @@
 """Who gives whom which role where, and takes it away: the table of domain.md §2, and its traps."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,13 +17,14 @@ from domain.errors import (
     UnauthenticatedError,
     ValidationError,
 )
-from domain.events import PermissionChanged
+from domain.events import LocalListOutdated, PermissionChanged
 from domain.ids import new_id
-from domain.models import Permission
-from domain.permissions import Grant, Subject, grant_permission, revoke_permission
-from domain.roles import Role
+from domain.models import AuditEntry, Permission
+from domain.permissions import Grant, SubjectKey, grant_permission, revoke_permission
+from domain.roles import Role, Scope
 from domain.views.installation_views import installations_by_ids
-from tests.factories import NOW, PEOPLE, Town, a_grant, a_person, a_site, a_town, access
+from domain.views.permission_views import permissions_by_ids
+from tests.factories import NOW, PEOPLE, Town, a_grant, a_person, a_program, a_site, a_town, access
 from tests.fakes import RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -38,7 +40,7 @@ AT_INSTALLATION: dict[str, set[Role]] = {
     "ADMINISTRATOR": {U, O, S},
 }
 AT_CHARGER: dict[str, set[Role]] = {**AT_INSTALLATION, "OWNER of charger": {U, O}}
-SUBJECT = Subject(email="new@example.com")
+SUBJECT = SubjectKey(email="new@example.com")
 
 
 async def _give(town: Town, person: str, grant: Grant, bus: RecordingBus | None = None) -> UUID:
@@ -80,11 +82,14 @@ async def test_a_grant_takes_effect_at_once_and_is_told() -> None:
     bus = RecordingBus()
     newcomer = town.people["USER of charger"]
     made = await _give(
-        town, "OWNER of installation", Grant(subject=Subject(newcomer), object_id=town.site.id, role=U), bus
+        town, "OWNER of installation", Grant(subject=SubjectKey(newcomer), object_id=town.site.id, role=U), bus
     )
     row = (await installations_by_ids(await access(newcomer), [town.site.id]))[town.site.id]
     assert row.viewer_roles == [U]
-    assert bus.published == [PermissionChanged(user_id=newcomer, installation_id=town.site.id)]
+    assert bus.published == [
+        PermissionChanged(user_id=newcomer, installation_id=town.site.id),
+        LocalListOutdated(installation_id=town.site.id),
+    ]
     entry = await sql.row("SELECT actor, action, object_id, state_before, state_after FROM audit_entries")
     assert entry is not None
     assert (entry["actor"], entry["action"]) == ("OWNER of installation", "permission.grant")
@@ -96,7 +101,7 @@ async def test_a_grant_takes_effect_at_once_and_is_told() -> None:
 async def test_the_same_grant_again_replaces_its_time_and_external_id() -> None:
     """One row, one id; without a beginning it goes on from when it began."""
     town = await a_town()
-    subject = Subject(town.people["USER of charger"])
+    subject = SubjectKey(town.people["USER of charger"])
     first = await _give(town, "OWNER of installation", Grant(subject=subject, object_id=town.site.id, role=U))
     end = NOW + timedelta(days=30)
     again = Grant(subject=subject, object_id=town.site.id, role=U, valid_to=end, external_id="flat 4")
@@ -113,7 +118,7 @@ async def test_an_address_stays_an_invitation_whether_or_not_it_has_an_account()
     for email in ("Known@Example.com", "unknown@example.com"):
         bus = RecordingBus()
         made = await _give(
-            town, "OWNER of installation", Grant(subject=Subject(email=email), object_id=town.site.id, role=U), bus
+            town, "OWNER of installation", Grant(subject=SubjectKey(email=email), object_id=town.site.id, role=U), bus
         )
         assert bus.published == []
         rows.append(await Permission.get(id=made))
@@ -127,7 +132,7 @@ async def test_no_owner_gives_service_to_themselves(subject: str) -> None:
     town = await a_town()
     me = await a_person("Owner", email="owner@example.com")
     await a_grant(O, town.site, user_id=me)
-    named = Subject(user_id=me) if subject == "own id" else Subject(email=" OWNER@example.com")
+    named = SubjectKey(user_id=me) if subject == "own id" else SubjectKey(email=" OWNER@example.com")
     for place in (town.site.id, town.charger_id):
         with pytest.raises(NotAllowedError) as caught:
             await grant_permission(await access(me), Grant(subject=named, object_id=place, role=S), bus=RecordingBus())
@@ -138,11 +143,13 @@ async def test_a_person_whom_one_cannot_see_cannot_be_named() -> None:
     """A stranger's id and one that never was give the same NOT_FOUND; administrators know everybody."""
     town = await a_town()
     for user_id in (town.people["stranger"], new_id()):
-        grant = Grant(subject=Subject(user_id), object_id=town.site.id, role=U)
+        grant = Grant(subject=SubjectKey(user_id), object_id=town.site.id, role=U)
         with pytest.raises(NotFoundError) as caught:
             await _give(town, "OWNER of installation", grant)
         assert caught.value.path == ("subject", "userId")
-    await _give(town, "ADMINISTRATOR", Grant(subject=Subject(town.people["stranger"]), object_id=town.site.id, role=U))
+    await _give(
+        town, "ADMINISTRATOR", Grant(subject=SubjectKey(town.people["stranger"]), object_id=town.site.id, role=U)
+    )
 
 
 @pytest.mark.parametrize("person", ["OWNER of installation", "ADMINISTRATOR"])
@@ -152,8 +159,8 @@ async def test_the_last_owner_can_be_removed_by_an_administrator_only(person: st
     me = town.people["OWNER of installation"]
     mine = (await Permission.get(user_id=me)).id
     soon = NOW + timedelta(days=1)
-    ends = Grant(subject=Subject(me), object_id=town.site.id, role=O, valid_to=soon)
-    begins = Grant(subject=Subject(me), object_id=town.site.id, role=O, valid_from=soon)
+    ends = Grant(subject=SubjectKey(me), object_id=town.site.id, role=O, valid_to=soon)
+    begins = Grant(subject=SubjectKey(me), object_id=town.site.id, role=O, valid_from=soon)
     if person == "ADMINISTRATOR":
         await _give(town, person, ends)
         await revoke_permission(await town.access(person), permission_id=mine, bus=RecordingBus())
@@ -181,7 +188,8 @@ async def test_an_owner_leaves_once_there_is_another() -> None:
     bus = RecordingBus()
     await revoke_permission(viewer, permission_id=mine, bus=bus)
     assert bus.published == [
-        PermissionChanged(user_id=town.people["OWNER of installation"], installation_id=town.site.id)
+        PermissionChanged(user_id=town.people["OWNER of installation"], installation_id=town.site.id),
+        LocalListOutdated(installation_id=town.site.id),
     ]
     assert (await town.access("OWNER of installation")).installations == {}
 
@@ -221,7 +229,7 @@ async def test_whoever_made_a_site_names_its_owner() -> None:
     installer = town.people["SERVICE"]
     await a_grant(S, site, user_id=installer)
     viewer = await access(installer)
-    owner = Grant(subject=Subject(email="owner@example.com"), object_id=site.id, role=O)
+    owner = Grant(subject=SubjectKey(email="owner@example.com"), object_id=site.id, role=O)
     await grant_permission(viewer, owner, bus=RecordingBus())
     with pytest.raises(NotAllowedError):
         await grant_permission(viewer, Grant(subject=SUBJECT, object_id=site.id, role=U), bus=RecordingBus())
@@ -237,7 +245,7 @@ async def test_nobody_gives_longer_than_they_hold() -> None:
     june = NOW + timedelta(days=100)
     await a_grant(O, town.site, user_id=tenant, charger_id=town.charger_id, valid_to=june)
     viewer = await access(tenant)
-    for subject in (SUBJECT, Subject(tenant)):
+    for subject in (SUBJECT, SubjectKey(tenant)):
         for end in (None, june + timedelta(seconds=1)):
             grant = Grant(subject=subject, object_id=town.charger_id, role=O, valid_to=end)
             with pytest.raises(ValidationError) as caught:
@@ -252,7 +260,7 @@ async def test_a_charger_owner_cannot_reach_back_before_their_time() -> None:
     town = await a_town()
     me = town.people["OWNER of charger"]
     earlier = NOW - timedelta(days=4000)
-    for subject in (Subject(me), SUBJECT):
+    for subject in (SubjectKey(me), SUBJECT):
         with pytest.raises(ValidationError) as caught:
             await _give(
                 town,
@@ -261,7 +269,9 @@ async def test_a_charger_owner_cannot_reach_back_before_their_time() -> None:
             )
         assert caught.value.path == ("validFrom",)
     await _give(
-        town, "OWNER of installation", Grant(subject=Subject(me), object_id=town.charger_id, role=O, valid_from=earlier)
+        town,
+        "OWNER of installation",
+        Grant(subject=SubjectKey(me), object_id=town.charger_id, role=O, valid_from=earlier),
     )
 
 
@@ -270,9 +280,12 @@ async def test_a_grant_that_makes_no_sense_is_refused() -> None:
     town = await a_town()
     cases = [
         (Grant(subject=SUBJECT, object_id=town.site.id, role=Role.ADMINISTRATOR), ("role",)),
-        (Grant(subject=Subject(), object_id=town.site.id, role=U), ("subject",)),
-        (Grant(subject=Subject(town.people["SERVICE"], "a@example.com"), object_id=town.site.id, role=U), ("subject",)),
-        (Grant(subject=Subject(email="nobody"), object_id=town.site.id, role=U), ("subject", "email")),
+        (Grant(subject=SubjectKey(), object_id=town.site.id, role=U), ("subject",)),
+        (
+            Grant(subject=SubjectKey(town.people["SERVICE"], "a@example.com"), object_id=town.site.id, role=U),
+            ("subject",),
+        ),
+        (Grant(subject=SubjectKey(email="nobody"), object_id=town.site.id, role=U), ("subject", "email")),
         (Grant(subject=SUBJECT, object_id=town.site.id, role=U, valid_to=NOW), ("validTo",)),
         (Grant(subject=SUBJECT, object_id=town.site.id, role=U, external_id=" "), ("externalId",)),
     ]
@@ -315,3 +328,132 @@ async def test_a_hidden_permission_is_absent(person: str) -> None:
         with pytest.raises(NotFoundError):
             await revoke_permission(await town.access(person), permission_id=permission_id, bus=RecordingBus())
     assert (await Permission.get(id=hidden)).revoked_at is None
+
+
+@pytest.mark.parametrize("is_charger", [False, True])
+async def test_what_programs_give(is_charger: bool) -> None:
+    """USER anywhere at their sites and OWNER of single chargers, by MANAGE_PERMISSIONS; no other scope gives anything."""
+    town = await a_town()
+    place = town.charger_id if is_charger else town.site.id
+    manager = await (await a_program(town.site, scopes=[Scope.MANAGE_PERMISSIONS])).access()
+    others = await (
+        await a_program(town.site, scopes=[one for one in Scope if one is not Scope.MANAGE_PERMISSIONS])
+    ).access()
+    elsewhere = await (await a_program(town.other_site)).access()
+    for role in (U, O, S):
+        grant = Grant(subject=SUBJECT, object_id=place, role=role)
+        with pytest.raises(NotAllowedError):
+            await grant_permission(others, grant, bus=RecordingBus())
+        with pytest.raises(NotFoundError):
+            await grant_permission(elsewhere, grant, bus=RecordingBus())
+        if role is U or (role is O and is_charger):
+            made = await grant_permission(manager, grant, bus=RecordingBus())
+            row = await Permission.get(id=made)
+            assert row.granted_by_id == manager.service_account_id
+            assert await revoke_permission(manager, permission_id=made, bus=RecordingBus()) == made
+            assert (await Permission.get(id=made)).revoked_by_id == manager.service_account_id
+        else:
+            present = await a_grant(
+                role, town.site, email="old@example.com", charger_id=town.charger_id if is_charger else None
+            )
+            with pytest.raises(NotAllowedError):
+                await grant_permission(manager, grant, bus=RecordingBus())
+            with pytest.raises(NotAllowedError):
+                await revoke_permission(manager, permission_id=present, bus=RecordingBus())
+
+
+async def test_a_program_keeps_its_grants_in_step_by_its_own_ids() -> None:
+    """The same again changes nothing, another time replaces the old, another subject or place is refused; nobody else has its ids."""
+    town, bus = await a_town(), RecordingBus()
+    tenant = town.people["stranger"]
+    program, other = await a_program(town.site, town.other_site), await a_program(town.site)
+    await program.knows(tenant, "tenant 7")
+    mine = await program.access()
+    subject = SubjectKey(external_user_id="tenant 7")
+    grant = Grant(subject=subject, object_id=town.charger_id, role=U, external_id="contract 1")
+    made = await grant_permission(mine, grant, bus=bus)
+    assert (await access(tenant)).chargers[town.charger_id].roles == {U}
+    entries = await AuditEntry.all().count()
+    assert await grant_permission(mine, grant, bus=bus) == made
+    assert await AuditEntry.all().count() == entries
+    assert bus.published == [
+        PermissionChanged(user_id=tenant, installation_id=town.site.id),
+        LocalListOutdated(installation_id=town.site.id),
+    ]
+    end = NOW + timedelta(days=3)
+    assert await grant_permission(mine, replace(grant, valid_to=end), bus=bus) == made
+    assert (await Permission.get(id=made)).valid_to == end
+    for further in (
+        replace(grant, subject=SUBJECT),
+        replace(grant, object_id=town.site.id),
+        replace(grant, object_id=town.other_site.id),
+    ):
+        with pytest.raises(ConflictError) as caught:
+            await grant_permission(mine, further, bus=bus)
+        assert (caught.value.code, caught.value.path) == (ErrorCode.ALREADY_EXISTS, ("externalId",))
+    for viewer in (await other.access(), await town.access("OWNER of installation")):
+        with pytest.raises(NotFoundError):
+            await grant_permission(viewer, grant, bus=bus)
+        with pytest.raises(NotFoundError):
+            await revoke_permission(viewer, external_id="contract 1", bus=bus)
+    assert await revoke_permission(mine, external_id="contract 1", bus=bus) == made
+    again = await grant_permission(mine, grant, bus=bus)
+    assert again != made, "what is revoked stays so"
+
+
+async def test_the_same_external_id_at_two_sites_at_once_is_given_once() -> None:
+    """Its giver waits for themselves, wherever they give."""
+    town = await a_town()
+    mine = await (await a_program(town.site, town.other_site)).access()
+    results = await asyncio.gather(
+        *(
+            grant_permission(mine, Grant(subject=SUBJECT, object_id=place, role=U, external_id="x"), bus=RecordingBus())
+            for place in (town.site.id, town.other_site.id)
+        ),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results if isinstance(result, Exception)] == [ConflictError]
+    assert await Permission.filter(external_id="x").count() == 1
+
+
+async def test_an_external_id_belongs_to_who_gave_it_last() -> None:
+    """A program that gives anew what an owner gave takes it over; an owner who changes its time leaves the program's id."""
+    town, bus = await a_town(), RecordingBus()
+    program = await (await a_program(town.site)).access()
+    owner = await town.access("OWNER of installation")
+    grant = Grant(subject=SUBJECT, object_id=town.site.id, role=U)
+    made = await grant_permission(owner, replace(grant, external_id="flat 4"), bus=bus)
+    assert await grant_permission(program, replace(grant, external_id="contract 1"), bus=bus) == made
+    with pytest.raises(NotFoundError):
+        await revoke_permission(owner, external_id="flat 4", bus=bus)
+    await grant_permission(owner, replace(grant, valid_to=NOW + timedelta(days=1)), bus=bus)
+    row = await Permission.get(id=made)
+    assert (row.external_id, row.granted_by_id) == ("contract 1", program.service_account_id)
+    assert await revoke_permission(program, external_id="contract 1", bus=bus) == made
+
+
+async def test_who_accepted_an_invitation_is_found_by_its_address_again() -> None:
+    """The same grant by address is theirs, not a second invitation."""
+    town = await a_town()
+    person = await a_person(email="kari@example.com")
+    grant = Grant(subject=SubjectKey(email="Kari@example.com"), object_id=town.site.id, role=U)
+    made = await _give(town, "OWNER of installation", grant)
+    await Permission.filter(id=made).update(user_id=person, email=None)
+    end = NOW + timedelta(days=1)
+    assert await _give(town, "OWNER of installation", replace(grant, valid_to=end)) == made
+    row = await Permission.get(id=made)
+    assert (row.user_id, row.email, row.valid_to) == (person, None, end)
+
+
+async def test_who_gave_and_took_is_named_be_it_a_program() -> None:
+    """For those who could have done it themselves."""
+    town, bus = await a_town(), RecordingBus()
+    program = await (await a_program(town.site, name="Parking Ltd")).access()
+    driver = town.people["USER of charger"]
+    made = await grant_permission(program, Grant(subject=SubjectKey(driver), object_id=town.site.id, role=U), bus=bus)
+    await revoke_permission(program, permission_id=made, bus=bus)
+    owner = await town.access("OWNER of installation")
+    row = (await permissions_by_ids(owner, [made]))[made]
+    assert (row.granted_by, row.revoked_by) == ("Parking Ltd", "Parking Ltd")
+    own = (await permissions_by_ids(await access(driver), [made]))[made]
+    assert (own.granted_by, own.revoked_by) == (None, None)

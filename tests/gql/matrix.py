@@ -13,8 +13,8 @@ from domain.ids import new_id
 from domain.models import ChargerStatus, Export
 from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_program, a_session
-from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id
+from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_group, a_program, a_session
+from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id, user_id
 
 NOT_SIGNED_IN = "not signed in"
 EVERYONE = (*PEOPLE, NOT_SIGNED_IN)
@@ -45,6 +45,10 @@ DRIVER = frozenset({"USER of charger"})
 SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
 SEE_SESSION = DRIVER | CHARGER_OWNERS | SESSION_READERS
 SITE_RULERS = OWNER | ADMINISTRATOR
+GROUP_MANAGERS = SITE_RULERS | programs(Scope.MANAGE_PERMISSIONS)
+GRANTERS = GROUP_MANAGERS | CHARGER_OWNERS
+MEMBER = frozenset({"SERVICE"})
+"""Who is in the group at the site, which holds nothing."""
 SEE_SITE = (frozenset(PEOPLE) - {"stranger"}) | ALL_PROGRAMS
 SEE_CIRCUITS = MANAGERS | programs(Scope.READ_STATUS, Scope.SET_AVAILABLE_CURRENT)
 SIGNED_IN = frozenset(PEOPLE) | ALL_PROGRAMS
@@ -136,6 +140,21 @@ async def _revoke(town: Town) -> Mapping[str, Any]:
     return {"permissionId": permission_id(invited)}
 
 
+async def _create_group(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "name": "Second floor"}
+
+
+async def _add_member(town: Town) -> Mapping[str, Any]:
+    group = await a_group(town.site, *(town.people[name] for name in MEMBER))
+    return {"groupId": global_id("UserGroup", group), "person": {"userId": user_id(town.people["USER of charger"])}}
+
+
+async def _remove_member(town: Town) -> Mapping[str, Any]:
+    person = town.people["USER of charger"]
+    group = await a_group(town.site, person, *(town.people[name] for name in MEMBER))
+    return {"groupId": global_id("UserGroup", group), "person": {"userId": user_id(person)}}
+
+
 async def _create_account(town: Town) -> Mapping[str, Any]:
     return {"name": "Access", "installationIds": [installation_id(town.site.id)], "scopes": ["READ_STATUS"]}
 
@@ -217,12 +236,11 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "rotateChargerPassword": MutationRow(_rotate, INSTALLERS),
     "moveCharger": MutationRow(_move, INSTALLERS),
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
-    "grantPermission": MutationRow(_grant, CHARGER_OWNERS | ADMINISTRATOR),
-    "revokePermission": MutationRow(
-        _revoke,
-        CHARGER_OWNERS | ADMINISTRATOR,
-        seen=CHARGER_OWNERS | ADMINISTRATOR | programs(Scope.MANAGE_PERMISSIONS),
-    ),
+    "grantPermission": MutationRow(_grant, GRANTERS),
+    "revokePermission": MutationRow(_revoke, GRANTERS, seen=GRANTERS),
+    "createUserGroup": MutationRow(_create_group, GROUP_MANAGERS),
+    "addGroupMember": MutationRow(_add_member, GROUP_MANAGERS, seen=GROUP_MANAGERS | MEMBER),
+    "removeGroupMember": MutationRow(_remove_member, GROUP_MANAGERS, seen=GROUP_MANAGERS | MEMBER | DRIVER),
     "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE), is_for_people=True),
     "createServiceAccount": MutationRow(_create_account, SITE_RULERS),
     "createApiToken": MutationRow(_create_token, SITE_RULERS, seen=SITE_RULERS),
