@@ -166,7 +166,8 @@ class PermissionBook:
         for start in range(0, len(external_ids), _CHUNK):
             some = external_ids[start : start + _CHUNK]
             for row in await Permission.filter(granted_by_id=giver.id, external_id__in=some, revoked_at=None):
-                self._named[str(row.external_id)] = self._present.get(_key(row), row)
+                known = self._present.get(_key(row))
+                self._named[str(row.external_id)] = known if known is not None and known.id == row.id else row
 
     def present(self, place: Place, role: Role, subject: Subject) -> Permission | None:
         """The grant of that role to them there, of those that were read."""
@@ -175,12 +176,13 @@ class PermissionBook:
 
     def named(self, external_id: str) -> Permission | None:
         """The grant that whoever asks gave that externalId, of those that were read."""
-        return self._named.get(external_id)
+        row = self._named.get(external_id)
+        return None if row is None or row.revoked_at is not None else row
 
     def grant(self, wanted: Wanted, *, invites_again: bool = True) -> Change:
         """The subject holds the role there in that time, once the book is closed; read it first.
 
-        Errors as `grant_permission`. `invites_again`: an address whose grant is there already is invited again though nothing differs.
+        Errors as `grant_permission`. `invites_again`: an address that is invited already is invited anew.
         """
         access, place, role = self.access, wanted.place, wanted.role
         self.require_may(place, role)
@@ -266,7 +268,7 @@ class PermissionBook:
 
     def _require_free(self, external_id: str | Unset | None, row: Permission) -> None:
         other = self.named(external_id) if isinstance(external_id, str) else None
-        if other is not None and other.id != row.id and other.revoked_at is None:
+        if other is not None and other.id != row.id:
             message = "Another permission that you gave has this externalId."
             raise ConflictError(message, code=ErrorCode.ALREADY_EXISTS, path=("externalId",))
 
@@ -286,8 +288,12 @@ class PermissionBook:
         if row.email is None:
             return
         is_over = row.invitation_expires_at is None or row.invitation_expires_at <= now
-        if invites_again or is_over or change.before != state_of(row):
+        if invites_again or is_over:
             row.invitation_expires_at, change.is_invited = now + INVITATION_LIFETIME, True
+
+    def forget(self) -> None:
+        """None of the changes is to be."""
+        self._changes.clear()
 
     async def close(self) -> None:
         """The changes are in the tables and in the audit log. ConflictError (LAST_OWNER) when they leave the site without an owner."""

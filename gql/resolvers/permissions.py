@@ -3,7 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from domain import permissions
+from domain import permission_imports, permissions
+from domain.csv_imports import ImportOutcome
 from domain.errors import invalid
 from domain.people import PersonRow, people_by_ids
 from domain.permissions import Grant, SubjectKey
@@ -66,3 +67,20 @@ async def revoke_permission(
         external_id=given,
         bus=context.ports.bus,
     )
+
+
+async def import_permissions(context: Context, *, installation_id: str, csv: str, dry_run: bool) -> ImportOutcome:
+    """What becomes of each line."""
+    return await permission_imports.import_permissions(
+        context.access,
+        ids.uuid_of(installation_id, "Installation", at="installationId"),
+        table=csv,
+        is_dry_run=dry_run,
+        charger_of=_charger_of,
+        bus=context.ports.bus,
+    )
+
+
+def _charger_of(text: str) -> UUID | None:
+    found = ids.parsed(text)
+    return found[1] if found is not None and found[0] == "Charger" else None

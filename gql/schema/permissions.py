@@ -17,6 +17,7 @@ from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, Val
 from gql.schema.fields import resolved
 from gql.schema.filters import IDFilter, StringFilter, any_of, every, exactly, id_terms, terms
 from gql.schema.groups import UserGroup
+from gql.schema.imports import IMPORTED, ImportInput, ImportResult
 from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
 from gql.schema.people import User
@@ -177,6 +178,17 @@ class PermissionMutations:
         _PERMISSION,
         description="Takes a role back; whoever may give it may. The last owner of an installation stays (LAST_OWNER). Who takes their "
         "own last right there no longer sees it: NotFoundError, and it is done.",
+    )
+    import_permissions = mutation(
+        resolvers.import_permissions,
+        ImportInput,
+        ImportResult,
+        IMPORTED,
+        description="Grants and revokes by a table with the columns email, externalUserId or group (one of them in a line), charger "
+        "(its name, identity or id; empty = the whole installation), role, validFrom, validTo, externalId and remove (yes: the "
+        "permission ends). A date alone is a whole local day: validTo 2026-12-31 holds to the end of that day. Each line follows the "
+        "rules of grantPermission and revokePermission. All or nothing: look at a dry run first. For OWNER of the installation, "
+        "ADMINISTRATOR, and programs with MANAGE_PERMISSIONS.",
     )
 
 

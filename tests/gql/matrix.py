@@ -140,6 +140,14 @@ async def _revoke(town: Town) -> Mapping[str, Any]:
     return {"permissionId": permission_id(invited)}
 
 
+async def _import_permissions(town: Town) -> Mapping[str, Any]:
+    return {
+        "installationId": installation_id(town.site.id),
+        "csv": "email,charger,role\nnew@example.com,Space 1,USER\n",
+        "dryRun": False,
+    }
+
+
 async def _create_group(town: Town) -> Mapping[str, Any]:
     return {"installationId": installation_id(town.site.id), "name": "Second floor"}
 
@@ -238,6 +246,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
     "grantPermission": MutationRow(_grant, GRANTERS),
     "revokePermission": MutationRow(_revoke, GRANTERS, seen=GRANTERS),
+    "importPermissions": MutationRow(_import_permissions, GROUP_MANAGERS),
     "createUserGroup": MutationRow(_create_group, GROUP_MANAGERS),
     "addGroupMember": MutationRow(_add_member, GROUP_MANAGERS, seen=GROUP_MANAGERS | MEMBER),
     "removeGroupMember": MutationRow(_remove_member, GROUP_MANAGERS, seen=GROUP_MANAGERS | MEMBER | DRIVER),
