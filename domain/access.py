@@ -43,6 +43,7 @@ STARTERS: frozenset[Right] = CHARGERS | {Scope.CONTROL_CHARGING}
 AUTHORIZERS: frozenset[Right] = frozenset({Scope.AUTHORIZE_CHARGING})
 """Who is asked about attempts to charge."""
 
+_INSTALLED: frozenset[Right] = frozenset({Role.SERVICE})
 _ELECTRICAL: frozenset[Right] = INSTALLERS | {Scope.READ_STATUS}
 _DETAILED: frozenset[Right] = OBSERVERS | {Role.USER}
 
@@ -221,14 +222,19 @@ class Access:
         return f"({' OR '.join(parts)})"
 
     def permissions_condition(self, alias: str, arguments: list[object]) -> str:
-        """A condition on rows of `permissions`: one's own, also through groups, and those that one could have granted; appends to
-        `arguments`.
+        """A condition on rows of `permissions`: one's own, also through groups, those that one could have granted, and invitations that
+        one sent as SERVICE of the site, whose owner one names; appends to `arguments`.
         """
         if self.is_administrator:
             return "1 = 1"
         if self.actor is None:
             return "1 = 0"
-        return f"({self.own_permissions_condition(alias, arguments)} OR {self.granting_condition(alias, arguments)})"
+        own, granting = self.own_permissions_condition(alias, arguments), self.granting_condition(alias, arguments)
+        installed = sql.any_of(f"{alias}.installation_id", self._installations_with(_INSTALLED), arguments)
+        sent = (
+            f"{alias}.user_id IS NULL AND {alias}.group_id IS NULL AND {self._own(f'{alias}.granted_by_id', arguments)}"
+        )
+        return f"({own} OR {granting} OR ({installed} AND {sent}))"
 
     def own_permissions_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `permissions`: what the person who asks holds, also through groups; appends to `arguments`."""

@@ -81,12 +81,17 @@ class _Owners:
 
 
 @dataclass(frozen=True, slots=True)
-class _Own:
+class Own:
     """What whoever asks is and holds here themselves: their address, their groups, their valid grants of OWNER."""
 
     email: str | None = None
     groups: frozenset[UUID] = frozenset()
     owned: tuple[Permission, ...] = ()
+
+    def end(self, charger_id: UUID | None = None) -> datetime | None:
+        """When the last of what they own there ends; None where something has no end, or nothing is owned."""
+        ends = [one.valid_to for one in self.owned if one.charger_id in (None, charger_id)]
+        return None if None in ends else max((end for end in ends if end is not None), default=None)
 
 
 _Key = tuple[UUID | None, Role, Subject]
@@ -103,7 +108,7 @@ class PermissionBook:
     is_trial: bool = False
     """Everything is done and judged, and then undone."""
     _before: _Owners = field(default_factory=lambda: _Owners(0, 0))
-    _own: _Own = field(default_factory=_Own)
+    _own: Own = field(default_factory=Own)
     _present: dict[_Key, Permission] = field(default_factory=dict)
     _named: dict[str, Permission] = field(default_factory=dict)
     _changes: list[Change] = field(default_factory=list)
@@ -115,7 +120,7 @@ class PermissionBook:
         await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", self.installation_id)  # noqa: S608
         self._before = await _owners(self.installation_id, self.access.now)
         if self.access.user_id is not None and not self.access.is_administrator:
-            self._own = await _own(self.access.user_id, self.installation_id, self.access.now)
+            self._own = await own_at(self.access.user_id, self.installation_id, self.access.now)
 
     async def read(self, wanted: Wanted) -> None:
         """What is there already for this subject, place and role, and under this externalId, is known."""
@@ -255,8 +260,7 @@ class PermissionBook:
         own = [one for one in self._own.owned if one.charger_id in (None, place.charger_id)]
         if not own:
             return
-        ends = [one.valid_to for one in own]
-        last = None if None in ends else max(end for end in ends if end is not None)
+        last = self._own.end(place.charger_id)
         if last is not None and (valid_to is None or valid_to > last):
             message = f"Your own right there ends at {last.isoformat()}: give one that ends no later."
             raise invalid(path or "validTo", message)
@@ -430,7 +434,8 @@ async def _owners(installation_id: UUID, now: datetime) -> _Owners:
     return _Owners(found["now"], found["lasting"]) if found else _Owners(0, 0)
 
 
-async def _own(user_id: UUID, installation_id: UUID, now: datetime) -> _Own:
+async def own_at(user_id: UUID, installation_id: UUID, now: datetime) -> Own:
+    """What that person is and holds there at `now`."""
     me = await sql.row("SELECT email FROM users WHERE id = $1", user_id)
     found = await sql.rows("SELECT group_id FROM group_members WHERE user_id = $1", user_id)
     groups = frozenset(sql.uuid_of(row["group_id"]) for row in found)
@@ -442,7 +447,7 @@ async def _own(user_id: UUID, installation_id: UUID, now: datetime) -> _Own:
         revoked_at=None,
         valid_from__lte=now,
     )
-    return _Own(None if me is None else me["email"], groups, tuple(owned))
+    return Own(None if me is None else me["email"], groups, tuple(owned))
 
 
 async def _members(group_ids: Iterable[UUID]) -> set[UUID]:

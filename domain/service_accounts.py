@@ -14,7 +14,8 @@ from domain.checks import Problems
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path
 from domain.events import ProgramChanged
 from domain.ids import new_id
-from domain.models import ApiToken, ServiceAccount, ServiceAccountInstallation
+from domain.models import ApiToken, ExternalUser, ServiceAccount, ServiceAccountInstallation
+from domain.permission_book import own_at
 from domain.ports import EventBus, Tokens
 from domain.roles import Scope
 
@@ -98,6 +99,9 @@ async def create_api_token(
     problems.raise_any()
     if expires_at is not None and expires_at <= access.now:
         problems.add("expiresAt", "This is over already; name an instant in the future.")
+    last = await _last_own(access, places)
+    if last is not None and (expires_at is None or expires_at > last):
+        problems.add("expiresAt", f"Your own right there ends at {last.isoformat()}: make one that ends no later.")
     problems.raise_any()
     secret, prefix = _secret(tokens)
     token = ApiToken(
@@ -145,6 +149,31 @@ async def revoke_api_token(access: Access, token_id: UUID, *, bus: EventBus) -> 
     return token.id
 
 
+async def remove_service_account(access: Access, account_id: UUID, *, bus: EventBus) -> None:
+    """The program has no more access to the installations that whoever asks rules; with none left its tokens are over, too.
+
+    Anyone who rules one of them may. What the program granted stays, as what an owner granted does.
+    """
+    access.signed_in()
+    path: Path = ("id",)
+    async with in_transaction():
+        await sql.rows(f"SELECT id FROM service_accounts WHERE id = $1{sql.for_update()}", account_id)  # noqa: S608
+        account, places = await _seen(access, account_id, path)
+        ruled = [place for place in places if access.require(access.roles_at(place), SITE_RULERS)]
+        if not places:
+            raise NotFoundError(path=path)
+        if not ruled:
+            raise NotAllowedError("This takes an owner of an installation of the service account.", path=path)
+        await ServiceAccountInstallation.filter(account_id=account_id, installation_id__in=ruled).delete()
+        if ruled == places:
+            over = {"revoked_at": access.now, "revoked_by_id": access.user_id}
+            await ApiToken.filter(account_id=account_id, revoked_at=None).update(**over)
+            await ExternalUser.filter(account_id=account_id).delete()
+        before = {"name": account.name, "scopes": account.scopes}
+        await _audit(access, "serviceAccount.remove", "ServiceAccount", account_id, ruled, before=before)
+    await bus.publish(ProgramChanged(service_account_id=account_id))
+
+
 async def _require_ruled(access: Access, places: Sequence[UUID]) -> None:
     path: Path = ("installationIds",)
     arguments: list[object] = []
@@ -158,17 +187,33 @@ async def _require_ruled(access: Access, places: Sequence[UUID]) -> None:
 
 
 async def _managed(access: Access, account_id: UUID, path: Path) -> tuple[ServiceAccount, list[UUID]]:
-    """The account, which whoever asks manages, and its installations: who rules one of many sees it, but changes nothing."""
+    """The account, which whoever asks manages, and its installations: who rules one of many sees it, but makes no tokens."""
+    account, places = await _seen(access, account_id, path)
+    is_ruled = bool(places) and all(access.require(access.roles_at(place), SITE_RULERS) for place in places)
+    if not (is_ruled or access.is_administrator):
+        message = "This takes an owner of every installation of the service account, or an administrator."
+        raise NotAllowedError(message, path=path)
+    return account, places
+
+
+async def _seen(access: Access, account_id: UUID, path: Path) -> tuple[ServiceAccount, list[UUID]]:
     arguments: list[object] = [account_id]
     visible = access.service_accounts_condition("a", arguments)
     if await sql.row(f"SELECT 1 AS found FROM service_accounts a WHERE a.id = $1 AND {visible}", *arguments) is None:  # noqa: S608
         raise NotFoundError(path=path)
     places = [row.installation_id for row in await ServiceAccountInstallation.filter(account_id=account_id)]
-    is_ruled = bool(places) and all(access.require(access.roles_at(place), SITE_RULERS) for place in places)
-    if not (is_ruled or access.is_administrator):
-        message = "This takes an owner of every installation of the service account, or an administrator."
-        raise NotAllowedError(message, path=path)
     return await ServiceAccount.get(id=account_id), sorted(places)
+
+
+async def _last_own(access: Access, places: Sequence[UUID]) -> datetime | None:
+    """When the first of these installations is no longer owned by the person who asks; None for never, and for administrators.
+
+    Nobody gives for longer than they hold, to a program no more than to a person.
+    """
+    if access.user_id is None or access.is_administrator:
+        return None
+    ends = [(await own_at(access.user_id, place, access.now)).end() for place in places]
+    return min((end for end in ends if end is not None), default=None)
 
 
 async def _in_use(account_id: UUID, now: datetime) -> int:
@@ -199,7 +244,7 @@ async def _audit(
     places: Sequence[UUID],
     *,
     before: audit.State | None = None,
-    after: audit.State,
+    after: audit.State | None = None,
 ) -> None:
     """In the log of every installation that it concerns; of an account that has none any more, in nobody's."""
     for place in places or (None,):

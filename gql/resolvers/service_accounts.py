@@ -69,3 +69,9 @@ async def revoke_api_token(context: Context, *, api_token_id: str) -> UUID:
     """The token, now over."""
     identity = ids.uuid_of(api_token_id, "ApiToken", at="apiTokenId")
     return await service_accounts.revoke_api_token(context.access, identity, bus=context.ports.bus)
+
+
+async def remove_service_account(context: Context, *, id: str) -> None:
+    """The program is gone from the viewer's installations."""
+    account = ids.uuid_of(id, "ServiceAccount", at="id")
+    await service_accounts.remove_service_account(context.access, account, bus=context.ports.bus)

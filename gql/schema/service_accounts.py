@@ -18,8 +18,9 @@ from gql.context import Context
 from gql.resolvers import service_accounts as resolvers
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
 from gql.schema.fields import resolved
-from gql.schema.mutations import Thing, mutation
+from gql.schema.mutations import REMOVED, Thing, mutation
 from gql.schema.nodes import Node, NodeKind
+from gql.schema.removal import RemoveInput, RemoveResult
 
 if TYPE_CHECKING:
     from gql.schema.installations import Installation
@@ -50,8 +51,8 @@ class ApiToken(Node):
 
 @strawberry.type(
     description="A program that comes by API tokens, with its scopes at its installations. Seen by OWNER of one of them, by "
-    "ADMINISTRATOR and by itself; changed by who is OWNER of all of them, and ADMINISTRATOR. It belongs to the installations, and "
-    "stays when who made it goes."
+    "ADMINISTRATOR and by itself; changed by who is OWNER of all of them, and ADMINISTRATOR; each OWNER can remove it from theirs. "
+    "It belongs to the installations, and stays when who made it goes."
 )
 class ServiceAccount(Node):
     """Read from ServiceAccountRow."""
@@ -155,6 +156,14 @@ class ServiceAccountMutations:
         ApiTokenResult,
         _TOKEN,
         description="Ends a token at once: requests with it are UNAUTHENTICATED, its WebSockets close with 4403.",
+    )
+    remove_service_account = mutation(
+        resolvers.remove_service_account,
+        RemoveInput,
+        RemoveResult,
+        REMOVED,
+        description="Ends a program's access to the installations of which the viewer is OWNER (ADMINISTRATOR: to all). With none left, "
+        "its tokens are over too. What it granted stays.",
     )
 
 

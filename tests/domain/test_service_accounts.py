@@ -20,7 +20,7 @@ from domain.errors import (
 )
 from domain.events import ProgramChanged
 from domain.ids import new_id
-from domain.models import ApiToken, AuditEntry, ServiceAccount
+from domain.models import ApiToken, AuditEntry, ExternalUser, Permission, ServiceAccount
 from domain.people import people_by_ids
 from domain.roles import Role, Scope
 from domain.service_accounts import (
@@ -29,6 +29,7 @@ from domain.service_accounts import (
     IssuedToken,
     create_api_token,
     create_service_account,
+    remove_service_account,
     revoke_api_token,
 )
 from domain.views.service_account_views import (
@@ -301,3 +302,46 @@ async def test_who_owns_two_sites_makes_one_program_for_both() -> None:
     account = await _an_account(await access(me), town.site, second, town.site, scopes=(Scope.MANAGE_CARDS,) * 2)
     row = (await service_accounts_by_ids(await access(me), [account]))[account]
     assert (sorted(row.installation_ids), row.scopes) == (sorted([town.site.id, second.id]), [Scope.MANAGE_CARDS])
+
+
+async def test_an_owner_cuts_a_program_off_from_their_own_site() -> None:
+    """Elsewhere it goes on; with its last site its tokens are over and the ids that it gave people are gone, what it granted stays."""
+    town, bus = await a_town(), RecordingBus()
+    program, driver = await a_program(town.site, town.other_site), town.people["USER of charger"]
+    await program.knows(driver, "tenant 7")
+    given = await a_grant(Role.USER, town.site, user_id=driver, granted_by_id=program.id)
+    with pytest.raises(NotAllowedError):
+        await remove_service_account(await program.access(), program.id, bus=bus)
+    for hidden in ("SERVICE", "OWNER of charger", "stranger"):
+        with pytest.raises(NotFoundError):
+            await remove_service_account(await town.access(hidden), program.id, bus=bus)
+    assert bus.published == []
+    owner = await town.access("OWNER of installation")
+    await remove_service_account(owner, program.id, bus=bus)
+    assert bus.published == [ProgramChanged(service_account_id=program.id)]
+    assert list((await program.access()).installations) == [town.other_site.id]
+    assert await service_accounts_by_ids(owner, [program.id]) == {}
+    with pytest.raises(NotFoundError):
+        await remove_service_account(owner, program.id, bus=bus)
+    entries = await AuditEntry.filter(action="serviceAccount.remove")
+    assert [entry.installation_id for entry in entries] == [town.site.id]
+    await remove_service_account(await town.access("ADMINISTRATOR"), program.id, bus=bus)
+    assert (await program.access()).actor is None
+    assert await ExternalUser.all().count() == 0
+    assert (await Permission.get(id=given)).revoked_at is None
+    assert (await ServiceAccount.get(id=program.id)).name == "Access system", "the log and the grants go on naming it"
+
+
+async def test_no_token_outlives_the_right_of_who_makes_it() -> None:
+    """An owner until June makes none that is good for longer; whoever owns for good, or an administrator, may."""
+    town = await a_town()
+    tenant, june = await a_person("Tenant"), NOW + timedelta(days=100)
+    await a_grant(Role.OWNER, town.site, user_id=tenant, valid_to=june)
+    program = await a_program(town.site)
+    for expires_at in (None, june + timedelta(seconds=1)):
+        with pytest.raises(ValidationError) as caught:
+            await create_api_token(await access(tenant), program.id, name="P", expires_at=expires_at, tokens=TOKENS)
+        assert caught.value.path == ("expiresAt",)
+    await create_api_token(await access(tenant), program.id, name="P", expires_at=june, tokens=TOKENS)
+    for person in RULERS:
+        await _a_token(await town.access(person), program.id)

@@ -175,6 +175,10 @@ async def _revoke_token(town: Town) -> Mapping[str, Any]:
     return {"apiTokenId": global_id("ApiToken", (await a_program(town.site)).token_id)}
 
 
+async def _remove_account(town: Town) -> Mapping[str, Any]:
+    return {"id": global_id("ServiceAccount", (await a_program(town.site)).id)}
+
+
 async def _register_card(_town: Town) -> Mapping[str, Any]:
     return {"number": uuid4().hex[:16]}
 
@@ -250,6 +254,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "createUserGroup": MutationRow(_create_group, GROUP_MANAGERS),
     "addGroupMember": MutationRow(_add_member, GROUP_MANAGERS, seen=GROUP_MANAGERS | MEMBER),
     "removeGroupMember": MutationRow(_remove_member, GROUP_MANAGERS, seen=GROUP_MANAGERS | MEMBER | DRIVER),
+    "removeServiceAccount": MutationRow(_remove_account, SITE_RULERS, seen=SITE_RULERS),
     "registerChargeCard": MutationRow(_register_card, frozenset(PEOPLE), is_for_people=True),
     "createServiceAccount": MutationRow(_create_account, SITE_RULERS),
     "createApiToken": MutationRow(_create_token, SITE_RULERS, seen=SITE_RULERS),
