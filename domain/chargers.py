@@ -286,9 +286,10 @@ async def _follow(charger_id: UUID, installation_id: UUID) -> None:
 
 
 async def _holders(charger_id: UUID) -> list[UUID]:
-    """People with a grant on just this charger, some perhaps over."""
+    """People with a grant on just this charger, by themselves or through a group, some perhaps over."""
     statement = (
-        "SELECT DISTINCT user_id FROM permissions WHERE charger_id = $1 AND user_id IS NOT NULL AND revoked_at IS NULL"
+        "SELECT DISTINCT u.id AS user_id FROM permissions p LEFT JOIN group_members m ON m.group_id = p.group_id"
+        " JOIN users u ON u.id = COALESCE(p.user_id, m.user_id) WHERE p.charger_id = $1 AND p.revoked_at IS NULL"
     )
     return [sql.uuid_of(found["user_id"]) for found in await sql.rows(statement, charger_id)]
 

@@ -229,11 +229,13 @@ _THINGS = {
         SELECT x.id, x.name FROM circuits x
         WHERE {x_installation_id} AND x.created_at < {end} AND (x.removed_at IS NULL OR x.removed_at > {start})""",
     UsageDimension.USER: """
-        SELECT DISTINCT u.id, u.name FROM permissions x JOIN users u ON u.id = x.user_id
+        SELECT DISTINCT u.id, u.name FROM permissions x LEFT JOIN group_members m ON m.group_id = x.group_id
+        JOIN users u ON u.id = COALESCE(x.user_id, m.user_id)
         WHERE {x_installation_id} AND x.valid_from < {end} AND (x.valid_to IS NULL OR x.valid_to > {start})
             AND (x.revoked_at IS NULL OR x.revoked_at > {start})""",
     UsageDimension.CHARGE_CARD: """
-        SELECT DISTINCT k.id, k.name FROM permissions x JOIN charge_cards k ON k.user_id = x.user_id
+        SELECT DISTINCT k.id, k.name FROM permissions x LEFT JOIN group_members m ON m.group_id = x.group_id
+        JOIN charge_cards k ON k.user_id = COALESCE(x.user_id, m.user_id)
         WHERE {x_installation_id} AND x.valid_from < {end} AND (x.valid_to IS NULL OR x.valid_to > {start})
             AND (x.revoked_at IS NULL OR x.revoked_at > {start})""",
 }

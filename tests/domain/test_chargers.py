@@ -34,7 +34,7 @@ from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Off
 from domain.roles import NetworkType, PhaseRotation, Role, SessionState
 from domain.stations import hash_charger_key
 from domain.views.charger_views import chargers_by_ids
-from tests.factories import PEOPLE, Town, a_charger, a_grant, a_person, a_session, a_site, a_town, access
+from tests.factories import PEOPLE, Town, a_charger, a_grant, a_group, a_person, a_session, a_site, a_town, access
 from tests.fakes import RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -274,6 +274,7 @@ async def test_sessions_and_grants_stay_when_a_charger_moves() -> None:
     there = await a_person("Owner there")
     await a_grant(Role.OWNER, town.other_site, user_id=there)
     await Offer.filter(charger_id=town.charger_id).update(fence=7)
+    await a_grant(Role.USER, town.site, group_id=await a_group(town.site, there), charger_id=town.charger_id)
     bus = RecordingBus()
     await move_charger(await town.access("ADMINISTRATOR"), town.charger_id, town.other_site.root_id, bus=bus)
     assert (await ChargeSession.get(id=session_id)).installation_id == town.site.id
@@ -291,6 +292,7 @@ async def test_sessions_and_grants_stay_when_a_charger_moves() -> None:
     for person in ("USER of charger", "OWNER of charger"):
         told = PermissionChanged(user_id=town.people[person], installation_id=town.site.id)
         assert told in bus.published
+    assert PermissionChanged(user_id=there, installation_id=town.site.id) in bus.published
 
 
 @pytest.mark.parametrize("person", [*PEOPLE, "not signed in"])

@@ -238,7 +238,7 @@ async def test_coverage_of_ones_own_charging_tells_nothing_of_others(town: Town)
 
 
 async def test_idle_things_appear_when_asked_for(town: Town) -> None:
-    """Every charger, and every month, with nothing in it."""
+    """Every charger, and every month, with nothing in it; people and cards that may charge through a group, too."""
     await _session(town, datetime(2026, 2, 3, 9, tzinfo=UTC), energy_wh=1_000)
     owner = await _owner(town)
     idle = await usage_summary(owner, _question(town.site, include_idle=True))
@@ -251,8 +251,13 @@ async def test_idle_things_appear_when_asked_for(town: Town) -> None:
         (("Space 2", "2026-01"), 0, 0),
         (("Space 2", "2026-02"), 0, 0),
     ]
+    member = await factories.a_person("Member")
+    await factories.a_card(member, name="Member's card")
+    await factories.a_grant(Role.USER, town.site, group_id=await factories.a_group(town.site, member))
     people = await usage_summary(owner, _question(town.site, include_idle=True, group_by=(UsageDimension.USER,)))
-    assert {row.labels for row in people.rows} >= {("SERVICE",), ("Not identified",)}
+    assert {row.labels for row in people.rows} >= {("SERVICE",), ("Member",), ("Not identified",)}
+    cards = await usage_summary(owner, _question(town.site, include_idle=True, group_by=(UsageDimension.CHARGE_CARD,)))
+    assert ("Member's card",) in {row.labels for row in cards.rows}
 
 
 async def test_idle_hours_of_many_years_are_too_many(town: Town) -> None:
