@@ -1,14 +1,25 @@
-"""Who may charge: the one decision behind Authorize, StartTransaction and remote start (domain.md §3, NATIVE)."""
+"""Who may charge: the one decision behind Authorize, StartTransaction and remote start (domain.md §3)."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import sql
 from domain.charging.live import Place, of_chargers, padded
-from domain.roles import AuthorizationDecision, CommandAction, CredentialType, Role, SessionState
+from domain.roles import (
+    AuthorizationDecision,
+    CommandAction,
+    CredentialType,
+    Decider,
+    ExternalMode,
+    Role,
+    SessionState,
+)
+
+SERVES_FOR = timedelta(seconds=60)
+"""How long a decision of an external system serves the same credential at the same station without being asked for again."""
 
 _SEPARATORS = re.compile(r"[\s:\-._]+")
 
@@ -30,17 +41,51 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision and why, in words for people. `person` is who the credential belongs to, also where they may not charge."""
+    """The decision and why, in words for people. `person` is who the credential belongs to, also where they may not charge.
 
-    decision: AuthorizationDecision
+    `decision` None: an external system is to be asked; `native` is what we would say without it.
+    """
+
+    decision: AuthorizationDecision | None
     reason: str
     credential: CredentialType
+    decided_by: Decider
     person: Person | None = None
+    native: AuthorizationDecision = AuthorizationDecision.INVALID
+    external_session_id: str | None = None
+    request_id: UUID | None = None
+    """The question to an external system that this comes from, or that is still open."""
 
     @property
     def is_accepted(self) -> bool:
         """Whether energy may flow."""
         return self.decision is AuthorizationDecision.ACCEPTED
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether energy flows only because nobody answered."""
+        return self.is_accepted and self.decided_by is Decider.FAIL_POLICY
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A question about a token that was put to an external system of a site, with its answer if there is one yet."""
+
+    request_id: UUID
+    installation_id: UUID
+    station_id: UUID | None
+    is_shadow: bool
+    decision: AuthorizationDecision | None
+    decided_by: Decider | None
+    reason: str | None
+    external_session_id: str | None
+    person: Person | None
+    requested_at: datetime
+    expires_at: datetime
+    serves_until: datetime | None
+    """At its station; None where there is no answer."""
+    cache_until: datetime | None
+    """At the whole site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +93,12 @@ class _Credential:
     kind: CredentialType
     person: Person
     is_blocked: bool
-    charger_id: UUID | None
+    blocked_at: frozenset[UUID] = frozenset()
+    """Installations that do not take it."""
+    charger_id: UUID | None = None
     """For which charger alone it was issued."""
+    is_pre_authorized: bool = False
+    external_session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +117,113 @@ class Credentials:
     grants: Mapping[UUID, Sequence[_Grant]]
     in_use: Mapping[str, Sequence[tuple[UUID, UUID | None]]]
     """Token → (installation, station) of the sessions that go on with it."""
+    standing: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
+    """Token → questions about it, newest first."""
 
-    def verdict(self, place: Place, id_token: str | None, *, now: datetime) -> Verdict:
-        """The decision for one token at one charger."""
+    def verdict(self, place: Place, id_token: str | None, *, now: datetime, is_replayed: bool = False) -> Verdict:
+        """The decision for one token at one charger. `is_replayed`: of a charge that began while it was offline, about which nobody is
+        asked any more.
+        """
         number = normalised_card_number(id_token or "")
         credential = self.known.get(number)
-        person = credential.person if credential else None
-        kind = credential.kind if credential else CredentialType.UNKNOWN
+        native = self._native(place, number, credential, now)
+        if place.external_mode is not ExternalMode.ENFORCE or not _is_to_be_asked(place, native, credential, number):
+            return native
+        external = self._external(place, number, native, now)
+        return native if is_replayed and external.decision is None else external
+
+    def is_comparable(self, place: Place, id_token: str | None, native: Verdict) -> bool:
+        """Whether an external system would decide about this, if it were to."""
+        number = normalised_card_number(id_token or "")
+        return _is_to_be_asked(place, native, self.known.get(number), number)
+
+    def open_shadow(self, place: Place, id_token: str | None, *, now: datetime) -> Standing | None:
+        """A question about the token that was put to the site's system, for comparison only, less than a minute ago."""
+        for one in self.standing.get(normalised_card_number(id_token or ""), ()):
+            if one.is_shadow and one.station_id == place.station_id and one.requested_at + SERVES_FOR > now:
+                return one
+        return None
+
+    def _native(self, place: Place, number: str, credential: _Credential | None, now: datetime) -> Verdict:
+        decided_by = Decider.NATIVE
+        if credential is not None and credential.is_pre_authorized and place.is_usable:
+            decided_by = Decider.PRE_AUTHORIZED
+        elif place.is_usable and not place.authentication_required:
+            decided_by = Decider.ANONYMOUS
         decision, reason = self._judged(place, number, credential, now)
-        return Verdict(decision, reason, kind, person)
+        return Verdict(
+            decision,
+            reason,
+            credential.kind if credential else CredentialType.UNKNOWN,
+            decided_by,
+            credential.person if credential else None,
+            native=decision,
+            external_session_id=credential.external_session_id if credential else None,
+        )
 
     def _judged(
         self, place: Place, number: str, credential: _Credential | None, now: datetime
     ) -> tuple[AuthorizationDecision, str]:
         if not place.is_usable:
             return AuthorizationDecision.BLOCKED, "This charger is out of use."
+        is_here = credential is not None and credential.charger_id in (None, place.charger_id)
+        if credential is not None and credential.is_pre_authorized and is_here:
+            return AuthorizationDecision.ACCEPTED, "Opened for this person."
         if not place.authentication_required:
             return AuthorizationDecision.ACCEPTED, "Nobody has to identify themselves here."
         if credential is None:
             return AuthorizationDecision.INVALID, "This card is not known here."
-        if credential.charger_id not in (None, place.charger_id):
+        if not is_here:
             return AuthorizationDecision.INVALID, "This start was asked for at another charger."
-        if credential.is_blocked:
+        if credential.is_blocked or place.installation_id in credential.blocked_at:
             return AuthorizationDecision.BLOCKED, "This card or account is blocked."
         decision, reason = self._permitted(place, credential.person.user_id, now)
-        if (
-            decision is AuthorizationDecision.ACCEPTED
-            and not place.allows_concurrent
-            and self._is_elsewhere(place, number)
-        ):
-            return AuthorizationDecision.CONCURRENT, "This card charges at another charger already."
+        if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
+            return AuthorizationDecision.CONCURRENT, _CONCURRENT
         return decision, reason
+
+    def _external(self, place: Place, number: str, native: Verdict, now: datetime) -> Verdict:
+        """What the site's system said about the token, or that it is to be asked."""
+        asked = [one for one in self.standing.get(number, ()) if one.installation_id == place.installation_id]
+        for one in asked:
+            is_fresh = one.serves_until is not None and now < one.serves_until and one.station_id == place.station_id
+            is_cached = one.cache_until is not None and now < one.cache_until
+            if one.is_shadow or one.decision is None or not (is_fresh or is_cached):
+                continue
+            decided_by = one.decided_by if is_fresh and one.decided_by is not None else Decider.CACHE
+            decision, reason = one.decision, one.reason or _SAID[one.decision]
+            if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
+                decision, reason = AuthorizationDecision.CONCURRENT, _CONCURRENT
+            return Verdict(
+                decision,
+                reason,
+                native.credential,
+                decided_by,
+                native.person or one.person,
+                native=native.native,
+                external_session_id=one.external_session_id,
+                request_id=one.request_id,
+            )
+        waiting = next(
+            (
+                one
+                for one in asked
+                if one.decision is None
+                and not one.is_shadow
+                and now < one.expires_at
+                and one.station_id == place.station_id
+            ),
+            None,
+        )
+        return Verdict(
+            None,
+            "The site's own system is being asked.",
+            native.credential,
+            Decider.SUBSCRIBER,
+            native.person,
+            native=native.native,
+            request_id=waiting.request_id if waiting else None,
+        )
 
     def _permitted(self, place: Place, user_id: UUID, now: datetime) -> tuple[AuthorizationDecision, str]:
         grants = [
@@ -113,18 +238,42 @@ class Credentials:
             return AuthorizationDecision.EXPIRED, "The permission to charge here has ended."
         return AuthorizationDecision.BLOCKED, "This person has no permission to charge here."
 
-    def _is_elsewhere(self, place: Place, number: str) -> bool:
-        return any(
+    def _is_concurrent(self, place: Place, number: str) -> bool:
+        return not place.allows_concurrent and any(
             installation_id == place.installation_id and station_id != place.station_id
             for installation_id, station_id in self.in_use.get(number, ())
         )
 
 
+_CONCURRENT = "This card charges at another charger already."
+_SAID = {
+    AuthorizationDecision.ACCEPTED: "The site's own system permits it.",
+    AuthorizationDecision.BLOCKED: "The site's own system has blocked this credential.",
+    AuthorizationDecision.EXPIRED: "The site's own system says that this credential has expired.",
+    AuthorizationDecision.INVALID: "The site's own system does not know this credential.",
+    AuthorizationDecision.CONCURRENT: "The site's own system says that this credential is in use already.",
+}
+"""Where a system gave no reason of its own."""
+
+
+def _is_to_be_asked(place: Place, native: Verdict, credential: _Credential | None, number: str) -> bool:
+    """Whether it is the external system's to decide: not what is out of use, open to all, opened for somebody, or blocked here."""
+    if not place.is_usable or native.decided_by is not Decider.NATIVE or not number:
+        return False
+    if credential is None:
+        return True
+    is_blocked = credential.is_blocked or place.installation_id in credential.blocked_at
+    return credential.charger_id in (None, place.charger_id) and not is_blocked
+
+
 NOTHING_KNOWN = Credentials({}, {}, {})
 
 
-async def credentials_for(tokens: Iterable[str | None]) -> Credentials:
-    """What is known about these tokens, for verdicts at any charger."""
+async def credentials_for(tokens: Iterable[str | None], *, now: datetime, are_asked: bool = True) -> Credentials:
+    """What is known about these tokens, for verdicts at any charger.
+
+    `are_asked` False: none of the chargers has an external system, so that questions to one need not be looked for.
+    """
     numbers = sorted({normalised_card_number(token) for token in tokens if token})
     if not numbers:
         return NOTHING_KNOWN
@@ -133,31 +282,38 @@ async def credentials_for(tokens: Iterable[str | None]) -> Credentials:
         known=known,
         grants=await _grants([one.person.user_id for one in known.values()]),
         in_use=await _in_use(numbers),
+        standing=await _standing(numbers, now) if are_asked else {},
     )
 
 
 async def decide(charger_id: UUID, id_token: str | None, *, now: datetime) -> Verdict:
     """The decision for one token at one charger, as a remote start asks for it; BLOCKED where there is no such charger."""
-    credentials = await credentials_for([id_token])
+    credentials = await credentials_for([id_token], now=now)
     for connector in await of_chargers([charger_id]):
         return credentials.verdict(connector.place, id_token, now=now)
-    return Verdict(AuthorizationDecision.BLOCKED, "There is no such charger.", CredentialType.UNKNOWN)
+    blocked = AuthorizationDecision.BLOCKED
+    return Verdict(blocked, "There is no such charger.", CredentialType.UNKNOWN, Decider.NATIVE, native=blocked)
 
 
 async def _cards(numbers: Sequence[str]) -> dict[str, _Credential]:
     arguments: list[object] = []
     wanted = sql.any_of("c.number", numbers, arguments)
     found = await sql.rows(
-        "SELECT c.id, c.number, c.name, c.is_blocked, u.id AS user_id, u.name AS user_name, u.is_active"  # noqa: S608
-        f" FROM charge_cards c JOIN users u ON u.id = c.user_id WHERE {wanted}",
+        "SELECT c.id, c.number, c.name, c.is_blocked, u.id AS user_id, u.name AS user_name, u.is_active, u.erased_at,"  # noqa: S608
+        " b.installation_id AS blocked_at FROM charge_cards c JOIN users u ON u.id = c.user_id"
+        f" LEFT JOIN card_blocks b ON b.card_id = c.id WHERE {wanted}",
         *arguments,
     )
+    blocks: dict[str, set[UUID]] = {}
+    for row in found:
+        if row["blocked_at"] is not None:
+            blocks.setdefault(row["number"], set()).add(sql.uuid_of(row["blocked_at"]))
     return {
         row["number"]: _Credential(
             kind=CredentialType.CARD,
             person=Person(sql.uuid_of(row["user_id"]), row["user_name"], sql.uuid_of(row["id"]), row["name"]),
-            is_blocked=bool(row["is_blocked"]) or not row["is_active"],
-            charger_id=None,
+            is_blocked=bool(row["is_blocked"]) or not row["is_active"] or row["erased_at"] is not None,
+            blocked_at=frozenset(blocks.get(row["number"], ())),
         )
         for row in found
     }
@@ -165,33 +321,40 @@ async def _cards(numbers: Sequence[str]) -> dict[str, _Credential]:
 
 async def _remote_starts(numbers: Sequence[str]) -> dict[str, _Credential]:
     """Tokens that our own commands made up: each belongs to the person of its command and works at its charger only."""
-    arguments: list[object] = [CommandAction.START]
+    arguments: list[object] = [CommandAction.START, CommandAction.AUTHORIZE]
     wanted = sql.any_of("m.id_token", numbers, arguments)
     found = await sql.rows(
-        "SELECT m.id_token, m.charger_id, u.id AS user_id, u.name AS user_name, u.is_active"  # noqa: S608
-        " FROM commands m JOIN users u ON u.id = COALESCE(m.for_user_id, m.requested_by_id)"
-        f" WHERE m.action = $1 AND {wanted}",
+        "SELECT m.id_token, m.charger_id, m.action, m.external_session_id, u.id AS user_id, u.name AS user_name,"  # noqa: S608
+        " u.is_active, u.erased_at FROM commands m JOIN users u ON u.id = COALESCE(m.for_user_id, m.requested_by_id)"
+        f" WHERE m.action IN ($1, $2) AND {wanted}",
         *arguments,
     )
     return {
         row["id_token"]: _Credential(
-            kind=CredentialType.APP,
+            kind=CredentialType.APP if row["action"] == CommandAction.START else CredentialType.REMOTE,
             person=Person(sql.uuid_of(row["user_id"]), row["user_name"]),
-            is_blocked=not row["is_active"],
+            is_blocked=not row["is_active"] or row["erased_at"] is not None,
             charger_id=sql.uuid_of(row["charger_id"]),
+            is_pre_authorized=row["action"] == CommandAction.AUTHORIZE,
+            external_session_id=row["external_session_id"],
         )
         for row in found
     }
 
 
 async def _grants(user_ids: Sequence[UUID]) -> dict[UUID, list[_Grant]]:
+    """What lets these people charge, by themselves or through a group."""
     if not user_ids:
         return {}
+    people = padded(user_ids)
     arguments: list[object] = [Role.USER, Role.OWNER]
-    wanted = sql.any_of("user_id", padded(user_ids), arguments)
+    direct = sql.any_of("p.user_id", people, arguments)
+    member = sql.any_of("m.user_id", people, arguments)
+    columns = "p.installation_id, p.charger_id, p.valid_from, p.valid_to FROM permissions p"
+    lasting = "p.role IN ($1, $2) AND p.revoked_at IS NULL"
     found = await sql.rows(
-        "SELECT user_id, installation_id, charger_id, valid_from, valid_to FROM permissions"  # noqa: S608
-        f" WHERE role IN ($1, $2) AND revoked_at IS NULL AND {wanted}",
+        f"SELECT p.user_id, {columns} WHERE {lasting} AND {direct} UNION ALL"
+        f" SELECT m.user_id, {columns} JOIN group_members m ON m.group_id = p.group_id WHERE {lasting} AND {member}",
         *arguments,
     )
     grants: dict[UUID, list[_Grant]] = {}
@@ -220,3 +383,45 @@ async def _in_use(numbers: Sequence[str]) -> dict[str, list[tuple[UUID, UUID | N
         place = (sql.uuid_of(row["installation_id"]), sql.optional_uuid_of(row["station_id"]))
         places.setdefault(row["id_token"], []).append(place)
     return places
+
+
+async def _standing(numbers: Sequence[str], now: datetime) -> dict[str, list[Standing]]:
+    """Questions about these tokens whose answers still serve, or are awaited. That of an app start serves as long as its command."""
+    arguments: list[object] = [now, now - SERVES_FOR, CredentialType.APP]
+    wanted = sql.any_of("r.token", numbers, arguments)
+    found = await sql.rows(
+        "SELECT r.id, r.token, r.installation_id, r.station_id, r.is_shadow, r.decision, r.decided_by, r.reason, r.requested_at,"  # noqa: S608
+        " r.decided_at, r.expires_at, r.cache_until, r.external_session_id, r.user_id, r.credential_type, u.name AS user_name,"
+        " (SELECT MAX(m.deadline) FROM commands m WHERE m.id_token = r.token) AS deadline"
+        f" FROM authorization_requests r LEFT JOIN users u ON u.id = r.user_id WHERE {wanted} AND (r.decided_at > $2"
+        " OR r.cache_until > $1 OR r.requested_at > $2 OR r.credential_type = $3) ORDER BY r.requested_at DESC, r.id DESC",
+        *arguments,
+    )
+    standing: dict[str, list[Standing]] = {}
+    for row in found:
+        standing.setdefault(row["token"], []).append(_one_standing(row))
+    return standing
+
+
+def _one_standing(row: sql.Row) -> Standing:
+    user_id = sql.optional_uuid_of(row["user_id"])
+    decided_at = sql.optional_instant_of(row["decided_at"])
+    serves_until = None if decided_at is None else decided_at + SERVES_FOR
+    deadline = sql.optional_instant_of(row["deadline"])
+    if serves_until is not None and deadline is not None:
+        serves_until = max(serves_until, deadline + SERVES_FOR)
+    return Standing(
+        request_id=sql.uuid_of(row["id"]),
+        installation_id=sql.uuid_of(row["installation_id"]),
+        station_id=sql.optional_uuid_of(row["station_id"]),
+        is_shadow=bool(row["is_shadow"]),
+        decision=AuthorizationDecision(row["decision"]) if row["decision"] else None,
+        decided_by=Decider(row["decided_by"]) if row["decided_by"] else None,
+        reason=row["reason"],
+        external_session_id=row["external_session_id"],
+        person=None if user_id is None else Person(user_id, row["user_name"]),
+        requested_at=sql.instant_of(row["requested_at"]),
+        expires_at=sql.instant_of(row["expires_at"]),
+        serves_until=serves_until,
+        cache_until=sql.optional_instant_of(row["cache_until"]),
+    )

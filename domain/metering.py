@@ -8,7 +8,7 @@ import structlog
 from tortoise.transactions import in_transaction
 
 from domain import faults, sql
-from domain.charging import session_machine, session_store
+from domain.charging import authorizing, session_machine, session_store
 from domain.charging.batch import Batch, Outcome, Report, load, load_stations, open_commands
 from domain.charging.live import Connector
 from domain.charging.session_rules import END_HOLD, Moment, moment_of
@@ -23,7 +23,7 @@ from domain.observations import (
     StatusReported,
     TokenPresented,
 )
-from domain.roles import AuthorizationDecision, CommandAction
+from domain.roles import CommandAction
 
 __all__ = ["BatchResult", "Outcome", "Report", "apply_batch", "settle"]
 
@@ -102,22 +102,10 @@ async def _outcome(batch: Batch, report: Report) -> Outcome:
         case StatusReported() as reported:
             return await _status(batch, report, reported)
         case TokenPresented() as presented:
-            return _presented(batch, report, presented)
+            return authorizing.presented(batch, report, presented)
         case Booted() as booted:
             return await _booted(batch, report, booted)
     return Outcome()
-
-
-def _presented(batch: Batch, report: Report, presented: TokenPresented) -> Outcome:
-    """The decision in force; where the message does not say for which connector, the most favourable one."""
-    connectors = batch.connectors.get(report.station_id, [])
-    here = [one for one in connectors if presented.evse in (None, one.place.evse)]
-    decisions = [
-        batch.credentials.verdict(one.place, presented.id_token, now=batch.now).decision for one in here or connectors
-    ]
-    if AuthorizationDecision.ACCEPTED in decisions:
-        return Outcome()
-    return Outcome(decision=decisions[0] if decisions else AuthorizationDecision.INVALID)
 
 
 async def _booted(batch: Batch, report: Report, booted: Booted) -> Outcome:

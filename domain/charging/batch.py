@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import faults, sql
-from domain.authorization import NOTHING_KNOWN, Credentials, credentials_for, normalised_card_number
-from domain.charging import live, session_store
+from domain.authorization import NOTHING_KNOWN, SERVES_FOR, Credentials, credentials_for, normalised_card_number
+from domain.charging import attempts, live, session_store
+from domain.charging.attempts import AttemptRecord, RequestRecord
 from domain.charging.energy_intervals import Part, intervals
 from domain.charging.live import Connector
 from domain.charging.session_rules import (
@@ -20,7 +21,7 @@ from domain.charging.session_rules import (
     stop_key,
 )
 from domain.charging.session_store import SampleRow, SessionRecord
-from domain.events import CommandChanged, Event, SessionChanged
+from domain.events import AuthorizationAsked, CommandChanged, Event, SessionChanged
 from domain.faults import OpenAlert
 from domain.observations import (
     AnyObservation,
@@ -31,7 +32,7 @@ from domain.observations import (
     StatusReported,
     TokenPresented,
 )
-from domain.roles import AuthorizationDecision, CommandAction, CommandState, SessionFlag
+from domain.roles import AuthorizationDecision, CommandAction, CommandState, ExternalMode, SessionFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,26 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """An external system is to be asked; `is_shadow`: only to compare, nobody waits for the answer."""
+
+    request_id: UUID
+    installation_id: UUID
+    expires_at: datetime
+    is_shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the charger is to be told. `refusal` says why nothing was stored; otherwise everything is durable."""
+    """What the charger is to be told. `refusal` says why nothing was stored; otherwise everything is durable.
+
+    With a `question` that is no shadow, `decision` holds until it is answered: a start goes on, a card waits.
+    """
 
     transaction_id: str | None = None
     decision: AuthorizationDecision = AuthorizationDecision.ACCEPTED
     refusal: str | None = None
+    question: Question | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +105,10 @@ class Batch:
     commands: list[OpenCommand] = field(default_factory=list)
     alerts: list[OpenAlert] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    """Recent ones and new ones, newest last."""
+    requests: list[RequestRecord] = field(default_factory=list)
+    """New ones."""
     events: list[Event] = field(default_factory=list)
     _by_charger: dict[UUID, Connector] = field(default_factory=dict)
     _sessions_at: dict[UUID, dict[UUID, SessionRecord]] = field(default_factory=dict)
@@ -97,6 +116,8 @@ class Batch:
     _new: set[UUID] = field(default_factory=set)
     _dirty: set[UUID] = field(default_factory=set)
     _finals: set[UUID] = field(default_factory=set)
+    _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
+    _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
 
     def all_connectors(self) -> Iterable[Connector]:
         """Every charger of the batch."""
@@ -149,6 +170,22 @@ class Batch:
             key=lambda one: one.started_at,
         )
 
+    def note(self, attempt: AttemptRecord) -> None:
+        """The attempt is new."""
+        self.attempts.append(attempt)
+        self._new_attempts[attempt.id] = attempt
+
+    def link(self, attempt: AttemptRecord, session_id: UUID) -> None:
+        """The attempt led to that session."""
+        attempt.session_id = session_id
+        if attempt.id not in self._new_attempts:
+            self._linked_attempts[attempt.id] = attempt
+
+    def ask(self, request: RequestRecord) -> None:
+        """The question is stored, and told to whoever answers such."""
+        self.requests.append(request)
+        self.events.append(AuthorizationAsked(request.installation_id, request.id))
+
     def next_transaction_id(self, station_id: UUID) -> str:
         """A number that this station never had."""
         station = self.stations[station_id]
@@ -187,6 +224,8 @@ class Batch:
         await session_store.insert(self.sessions[one] for one in sorted(self._new))
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
         await session_store.replace_intervals(parts)
+        await attempts.insert(self._new_attempts.values(), self.requests)
+        await attempts.link(self._linked_attempts.values())
         await self._write_stations()
         return [*self.events, *await live.write(self.all_connectors())]
 
@@ -313,11 +352,20 @@ async def _load_surroundings(batch: Batch, reports: Sequence[Report]) -> None:
     observations = [one.observation for one in reports]
     tokens = [one.id_token for one in observations if isinstance(one, SessionStarted | TokenPresented)]
     if tokens:
-        batch.credentials = await credentials_for(tokens)
+        await _load_credentials(batch, reports, tokens)
     moving = [one.station_id for one in reports if isinstance(one.observation, SessionStarted | SessionEnded | Booted)]
     batch.commands = await open_commands(_chargers(batch, moving))
     reporting = [one.station_id for one in reports if isinstance(one.observation, StatusReported)]
     batch.alerts = await faults.open_alerts(_chargers(batch, reporting))
+
+
+async def _load_credentials(batch: Batch, reports: Sequence[Report], tokens: Sequence[str | None]) -> None:
+    are_asked = any(one.place.external_mode is not ExternalMode.OFF for one in batch.all_connectors())
+    batch.credentials = await credentials_for(tokens, now=batch.now, are_asked=are_asked)
+    presenting = [one.station_id for one in reports if isinstance(one.observation, SessionStarted | TokenPresented)]
+    numbers = sorted({normalised_card_number(token) for token in tokens if token})
+    known = await attempts.recent(sorted(set(presenting)), numbers, since=batch.now - SERVES_FOR)
+    batch.attempts = known[::-1]
 
 
 def _chargers(batch: Batch, station_ids: Sequence[UUID]) -> list[UUID]:

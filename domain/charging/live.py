@@ -13,8 +13,10 @@ from domain import sql
 from domain.charging.modes import Lines, ModeFacts, operating_mode
 from domain.events import ChargerStatusChanged, StatusWarning
 from domain.observations import ConnectorStatus
-from domain.roles import AlertKind, AlertState, OperatingMode, PhaseRotation, Severity
+from domain.roles import AlertKind, AlertState, ExternalMode, OperatingMode, PhaseRotation, Severity
 
+DEFAULT_TIMEOUT_S = 5.0
+"""Within which an external system answers (domain.md §4)."""
 NO_CURRENT: Lines = (0.0, 0.0, 0.0)
 VOLTS_TO_NEUTRAL = 230.0
 PHASES = 3
@@ -39,6 +41,9 @@ class Place:
     """The charger is enabled and its installation active."""
     authentication_required: bool
     allows_concurrent: bool
+    external_mode: ExternalMode
+    """What the site's external system is for."""
+    external_timeout_s: float
 
     @property
     def rating_w(self) -> float:
@@ -126,6 +131,7 @@ _SELECT = """
 SELECT c.id AS charger_id, c.installation_id, c.station_id, c.circuit_id, c.evse, c.name AS charger_name,
   k.name AS circuit_name, i.name AS installation_name, i.time_zone, c.phase_rotation, c.max_current_a, c.is_enabled,
   i.is_active, c.authentication_required, i.authentication_required AS site_requires, i.allows_concurrent,
+  x.mode AS external_mode, x.timeout_s AS external_timeout_s,
   t.version, t.mode, t.is_online, t.connector_status, t.error_code, t.vendor_error_code, t.status_at, t.status_received_at, t.session_id,
   t.session_user_id, t.session_energy_wh, t.register_wh, t.power_w, t.current_l1, t.current_l2, t.current_l3,
   t.measured_at, t.allocated_a, t.allocated_phases, t.observed_at, t.received_at,
@@ -134,6 +140,7 @@ FROM charger_statuses t
 JOIN chargers c ON c.id = t.charger_id
 JOIN circuits k ON k.id = c.circuit_id
 JOIN installations i ON i.id = c.installation_id
+LEFT JOIN external_authentications x ON x.installation_id = i.id
 WHERE c.removed_at IS NULL AND """
 
 
@@ -182,6 +189,8 @@ def _connector(row: sql.Row) -> Connector:
         is_usable=bool(row["is_enabled"]) and bool(row["is_active"]),
         authentication_required=bool(row["site_requires"] if own is None else own),
         allows_concurrent=bool(row["allows_concurrent"]),
+        external_mode=ExternalMode(row["external_mode"] or ExternalMode.OFF),
+        external_timeout_s=float(row["external_timeout_s"] or DEFAULT_TIMEOUT_S),
     )
     return Connector(place, _live(row), version=int(row["version"]), is_paused=bool(row["is_paused"]))
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.authorization import Verdict, normalised_card_number
+from domain.charging import authorizing
 from domain.charging.batch import Batch, Outcome, Report
 from domain.charging.live import NO_CURRENT, Connector
 from domain.charging.modes import line_currents
@@ -24,9 +25,10 @@ from domain.charging.session_rules import (
 from domain.charging.session_store import SampleRow, SessionRecord
 from domain.ids import new_id
 from domain.observations import ConnectorStatus, Metered, Sample, SessionEnded, SessionStarted
-from domain.roles import CommandAction, SessionFlag, SessionState, StopReason
+from domain.roles import AuthorizationDecision, CommandAction, SessionFlag, SessionState, StopReason
 
 NO_CHARGER = "This station has no charger here: an installer adds it first."
+_STARTS = {CommandAction.START, CommandAction.AUTHORIZE}
 _PLUGGED = {
     ConnectorStatus.CHARGING,
     ConnectorStatus.SUSPENDED_EV,
@@ -41,11 +43,14 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
     if connector is None:
         return Outcome(refusal=NO_CHARGER)
     key = start_key(observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh)
-    verdict = batch.credentials.verdict(connector.place, observation.id_token, now=batch.now)
     known = batch.by_key(report.station_id, "start_key", key) or batch.by_key(
         report.station_id, "transaction_id", observation.transaction_id
     )
     moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    verdict = batch.credentials.verdict(
+        connector.place, observation.id_token, now=batch.now, is_replayed=moment.is_offline
+    )
+    question = None
     if known is None:
         known = _overtaken(batch, connector, observation, moment)
         if known is None:
@@ -54,9 +59,16 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
             batch.add(known)
         _begin(batch, known, observation, moment, verdict, key)
         await _confirm_start(batch, known)
+        attempt = authorizing.noted(
+            batch, connector.place, observation.id_token, verdict, at=moment.at if moment.is_offline else batch.now
+        )
+        authorizing.linked(batch, attempt, known.id)
+        if not moment.is_offline:
+            question = authorizing.asked(batch, connector.place, observation.id_token, verdict, attempt)
     _take_samples(batch, report, connector, known, observation.samples)
     _point(batch, connector)
-    return Outcome(known.transaction_id, verdict.decision)
+    # What is still being asked goes on until it is denied.
+    return Outcome(known.transaction_id, verdict.decision or AuthorizationDecision.ACCEPTED, question=question)
 
 
 def _new_session(batch: Batch, report: Report, connector: Connector, moment: Moment) -> SessionRecord:
@@ -97,6 +109,7 @@ def _new_session(batch: Batch, report: Report, connector: Connector, moment: Mom
         stop_reason=None,
         is_paused=False,
         priority=0,
+        external_id=None,
         created_at=batch.now,
     )
 
@@ -112,6 +125,9 @@ def _begin(
     session.device_started_at = moment.device_at
     session.meter_start_wh = observation.meter_start_wh
     session.authorized_at = moment.at if verdict.is_accepted else None
+    session.external_id = verdict.external_session_id
+    if verdict.is_degraded:
+        session.flags |= SessionFlag.AUTHORIZATION_DEGRADED
     if verdict.person is not None:
         session.user_id, session.user_name = verdict.person.user_id, verdict.person.user_name
         session.card_id, session.card_name = verdict.person.card_id, verdict.person.card_name
@@ -173,7 +189,7 @@ def await_ends_before(batch: Batch, connector: Connector, at: datetime) -> None:
 
 async def _confirm_start(batch: Batch, session: SessionRecord) -> None:
     for command in list(batch.commands):
-        if command.action is CommandAction.START and command.id_token and command.id_token == session.id_token:
+        if command.action in _STARTS and command.id_token and command.id_token == session.id_token:
             await batch.confirm(command, session.id)
 
 
@@ -384,7 +400,9 @@ def _finish(session: SessionRecord, observation: SessionEnded, moment: Moment) -
     session.started_at, session.ended_at = dates.started_at, dates.ended_at
     session.last_event_at = max(session.last_event_at or moment.at, moment.at)
     session.meter_stop_wh = observation.meter_stop_wh
-    session.stop_reason = observation.reason
+    # A stop that was asked for because the charge was denied is told by the charger as remote.
+    is_denied = session.stop_reason is StopReason.DEAUTHORIZED and observation.reason is StopReason.REMOTE
+    session.stop_reason = StopReason.DEAUTHORIZED if is_denied else observation.reason
     session.inferred_end_due_at = None
 
 

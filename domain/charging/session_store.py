@@ -53,6 +53,7 @@ class SessionRecord:
     stop_reason: StopReason | None
     is_paused: bool
     priority: int
+    external_id: str | None
     created_at: datetime
 
     @property

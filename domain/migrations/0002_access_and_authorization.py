@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                 ('external_session_id', fields.CharField(null=True, max_length=200)),
                 ('cache_until', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'authorization_requests', 'app': 'domain', 'indexes': [Index(fields=['installation_id', 'requested_at']), Index(fields=['installation_id', 'token', 'cache_until']), Index(fields=['decided_at', 'expires_at'])], 'pk_attr': 'id', 'table_description': 'A question to an external system, `token` is whole and normalised. The first answer is written, later ones find it there.'},
+            options={'table': 'authorization_requests', 'app': 'domain', 'indexes': [Index(fields=['installation_id', 'requested_at']), Index(fields=['token', 'requested_at']), Index(fields=['decided_at', 'expires_at'])], 'pk_attr': 'id', 'table_description': 'A question to an external system, `token` is whole and normalised. The first answer is written, later ones find it there.'},
             bases=['Model'],
         ),
         ops.CreateModel(

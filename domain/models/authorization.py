@@ -66,7 +66,7 @@ class AuthorizationRequest(Model):
         table = "authorization_requests"
         indexes = (
             Index(fields=("installation_id", "requested_at")),
-            Index(fields=("installation_id", "token", "cache_until")),
+            Index(fields=("token", "requested_at")),
             Index(fields=("decided_at", "expires_at")),
         )
 

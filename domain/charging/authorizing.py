@@ -1,0 +1,123 @@
+"""Attempts to charge in a batch: each is decided, noted with its reason, and put to the site's external system where that decides."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from domain.authorization import SERVES_FOR, Verdict, normalised_card_number
+from domain.charging.attempts import AttemptRecord, RequestRecord
+from domain.charging.batch import Batch, Outcome, Question, Report
+from domain.charging.live import Connector, Place
+from domain.ids import new_id
+from domain.observations import TokenPresented
+from domain.roles import AuthorizationDecision, ExternalMode
+
+REASON_LENGTH = 300
+
+
+def presented(batch: Batch, report: Report, observation: TokenPresented) -> Outcome:
+    """The decision in force; where the message does not say for which connector, the most favourable one."""
+    connectors = batch.connectors.get(report.station_id, [])
+    here = [one for one in connectors if observation.evse in (None, one.place.evse)] or connectors
+    if not here:
+        return Outcome(decision=AuthorizationDecision.INVALID)
+    token = observation.id_token
+    verdicts = [(one, batch.credentials.verdict(one.place, token, now=batch.now)) for one in here]
+    connector, verdict = min(verdicts, key=_favour)
+    attempt = noted(batch, connector.place, token, verdict, at=batch.now)
+    question = asked(batch, connector.place, token, verdict, attempt)
+    return Outcome(decision=verdict.decision or AuthorizationDecision.INVALID, question=question)
+
+
+def _favour(one: tuple[Connector, Verdict]) -> int:
+    """An acceptance before a question before a refusal."""
+    decision = one[1].decision
+    return 1 if decision is None else 0 if decision is AuthorizationDecision.ACCEPTED else 2
+
+
+def noted(batch: Batch, place: Place, id_token: str | None, verdict: Verdict, *, at: datetime) -> AttemptRecord:
+    """The attempt that this verdict is about: one of the last minute with the same outcome, or a new one."""
+    token = normalised_card_number(id_token or "") or None
+    for known in reversed(batch.attempts):
+        is_same = (
+            token is not None
+            and known.station_id == place.station_id
+            and known.token == token
+            and known.decision is verdict.decision
+            and known.request_id == verdict.request_id
+            and known.installation_id == place.installation_id
+            and abs(at - known.at) <= SERVES_FOR
+        )
+        if is_same:
+            return known
+    person = verdict.person
+    attempt = AttemptRecord(
+        id=new_id(),
+        installation_id=place.installation_id,
+        charger_id=place.charger_id,
+        station_id=place.station_id,
+        credential_type=verdict.credential,
+        token=token,
+        user_id=person.user_id if person else None,
+        card_id=person.card_id if person else None,
+        at=at,
+        decision=verdict.decision,
+        decided_by=None if verdict.decision is None else verdict.decided_by,
+        reason=verdict.reason[:REASON_LENGTH],
+        request_id=verdict.request_id,
+        session_id=None,
+        external_session_id=verdict.external_session_id,
+    )
+    batch.note(attempt)
+    return attempt
+
+
+def asked(
+    batch: Batch, place: Place, id_token: str | None, verdict: Verdict, attempt: AttemptRecord
+) -> Question | None:
+    """What is to be put to the site's external system: the decision, or only to compare what it would say."""
+    if verdict.decision is None:
+        if verdict.request_id is not None:
+            expires_at = batch.now + timedelta(seconds=place.external_timeout_s)
+            return Question(verdict.request_id, place.installation_id, expires_at)
+        request = _request(batch, place, id_token, verdict, is_shadow=False)
+        attempt.request_id = request.id
+        batch.ask(request)
+        return Question(request.id, place.installation_id, request.expires_at)
+    if not _is_compared(batch, place, id_token, verdict):
+        return None
+    request = _request(batch, place, id_token, verdict, is_shadow=True)
+    batch.ask(request)
+    return Question(request.id, place.installation_id, request.expires_at, is_shadow=True)
+
+
+def _is_compared(batch: Batch, place: Place, id_token: str | None, verdict: Verdict) -> bool:
+    return (
+        place.external_mode is ExternalMode.SHADOW
+        and bool(id_token)
+        and batch.credentials.is_comparable(place, id_token, verdict)
+        and batch.credentials.open_shadow(place, id_token, now=batch.now) is None
+    )
+
+
+def _request(batch: Batch, place: Place, id_token: str | None, verdict: Verdict, *, is_shadow: bool) -> RequestRecord:
+    person = verdict.person
+    return RequestRecord(
+        id=new_id(),
+        installation_id=place.installation_id,
+        charger_id=place.charger_id,
+        station_id=place.station_id,
+        credential_type=verdict.credential,
+        token=normalised_card_number(id_token or ""),
+        user_id=person.user_id if person else None,
+        card_id=person.card_id if person else None,
+        requested_at=batch.now,
+        expires_at=batch.now + timedelta(seconds=place.external_timeout_s),
+        is_shadow=is_shadow,
+        native_decision=verdict.native,
+    )
+
+
+def linked(batch: Batch, attempt: AttemptRecord, session_id: UUID) -> None:
+    """The attempt led to that session; of several sessions to the first."""
+    if attempt.session_id is None:
+        batch.link(attempt, session_id)
