@@ -15,6 +15,7 @@ from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
+from domain.authorizer import Asks, Authorizer, AuthorizerPorts
 from domain.command_dispatch import CommandDispatcher
 from domain.ids import new_id
 from domain.ports import ChargerCommands, EventBus
@@ -45,9 +46,9 @@ def compose(house: House) -> Composition:
     """The routes and services of the house's roles; nothing of it runs yet."""
     whole = Composition()
     whole.routes += health_routes(house)
-    commands = _devices(house, whole)
+    commands, asks = _devices(house, whole)
     if ServerRole.API in house.roles:
-        _api(house, whole, commands)
+        _api(house, whole, commands, asks)
     if ServerRole.BALANCER in house.roles:
         ports = BalancerPorts(commands=commands, bus=house.bus, clock=house.clock, show=_show(house.bus))
         whole.services.append(("balancer", Balancer(ports, holder=str(new_id())).run))
@@ -56,25 +57,39 @@ def compose(house: House) -> Composition:
     return whole
 
 
-def _devices(house: House, whole: Composition) -> ChargerCommands:
-    """Commands to any charger; with the role also the chargers themselves."""
+def _devices(house: House, whole: Composition) -> tuple[ChargerCommands, Asks]:
+    """Commands to any charger, and who asks external systems; with the role also the chargers themselves."""
     if ServerRole.DEVICES not in house.roles:
         router = commands_only(bus=house.bus)
         whole.services.append(("charger commands", router.run))
-        return router
+        authorizer = Authorizer(
+            AuthorizerPorts(
+                bus=house.bus, clock=house.clock, call_outs=house.call_outs, sealer=house.sealer, commands=router
+            )
+        )
+        if ServerRole.API in house.roles:
+            whole.services.append(("authorizations", authorizer.run))
+        return router, authorizer
     settings = house.settings
     options = DeviceOptions(meter_interval_s=settings.meter_interval_s, offline_after_s=settings.offline_after_s)
-    devices = DeviceService(secret=house.settings.secret_key, bus=house.bus, clock=house.clock, options=options)
+    devices = DeviceService(
+        secret=house.settings.secret_key,
+        bus=house.bus,
+        clock=house.clock,
+        call_outs=house.call_outs,
+        sealer=house.sealer,
+        options=options,
+    )
     watch_devices(house.metrics, devices)
     whole.routes += devices.routes()
     whole.services += devices.services()
     whole.closers.append(devices.close)
-    return devices.commands
+    return devices.commands, devices.authorizer
 
 
-def _api(house: House, whole: Composition, commands: ChargerCommands) -> None:
+def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks) -> None:
     settings = house.settings
-    dispatcher = CommandDispatcher(commands=commands, bus=house.bus, clock=house.clock)
+    dispatcher = CommandDispatcher(commands=commands, asks=asks, bus=house.bus, clock=house.clock)
     whole.services.append(("commands of people", dispatcher.run))
     links = ExportLinks(settings.secret_key, settings.public_url)
     edge = whole.edge = Edge(

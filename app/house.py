@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from app.auth import Argon2Passwords, FernetSealer, SignedTokens
+from app.call_outs import SignedCallOuts
 from app.database import database_of, migrate, opened
 from app.embedded import EmbeddedValkey
 from app.mail import mailer_of
@@ -15,7 +16,7 @@ from app.redis_bus import RedisBus
 from app.settings import ServerRole, Settings
 from app.supervisor import Supervisor
 from domain.clock import Clock, SystemClock
-from domain.ports import Mailer, Passwords, Sealer, Tokens
+from domain.ports import CallOuts, Mailer, Passwords, Sealer, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class House:
     passwords: Passwords
     tokens: Tokens
     sealer: Sealer
+    call_outs: CallOuts
     mailer: Mailer
 
 
@@ -57,6 +59,7 @@ async def open_house(
             supervisor.run("valkey", valkey.keep_alive)
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
+        call_outs = await stack.enter_async_context(SignedCallOuts(clock, allowed=settings.call_out_allow))
         metrics = new_registry()
         watch_bus(metrics, bus)
         watch_services(metrics, supervisor)
@@ -70,5 +73,6 @@ async def open_house(
             passwords=passwords,
             tokens=SignedTokens(settings.secret_key),
             sealer=FernetSealer(settings.secret_key),
+            call_outs=call_outs,
             mailer=mailer_of(settings, clock=clock),
         )

@@ -1,5 +1,6 @@
 """What an operator can set, where it is read, and what they are told when it cannot work."""
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_DATA_DIR = ".lade"
 DEFAULT_HOST = "127.0.0.1"
@@ -70,6 +73,8 @@ class Settings:
     """How often chargers are asked to send their readings while a car charges."""
     offline_after_s: int = DEFAULT_OFFLINE_AFTER_S
     """How long a charger is silent before an alert says that it is offline."""
+    call_out_allow: tuple[Network, ...] = ()
+    """Private networks that calls to external authentication systems may go to."""
     is_creation_open: bool = False
     """Whether everybody with an account may make installations, or administrators only."""
     log_format: LogFormat = LogFormat.AUTO
@@ -104,6 +109,7 @@ def load_settings(
         port=port,
         meter_interval_s=_seconds(env, "LADE_METER_INTERVAL_S", DEFAULT_METER_INTERVAL_S, least=1, most=900),
         offline_after_s=_seconds(env, "LADE_OFFLINE_AFTER_S", DEFAULT_OFFLINE_AFTER_S, least=60, most=86_400),
+        call_out_allow=_networks(env, "LADE_CALL_OUT_ALLOW"),
         is_creation_open=_yes(env, "LADE_OPEN_INSTALLATIONS"),
         log_format=_log_format(env),
         log_level=_log_level(env),
@@ -166,6 +172,15 @@ def _seconds(env: Mapping[str, str], name: str, default: int, *, least: int, mos
     if not value.isdecimal() or not least <= int(value) <= most:
         raise OperatorError(f"{name} is {value!r}: set it to a whole number of seconds from {least} to {most}.")
     return int(value)
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(one.strip()) for one in (env.get(name) or "").split(",") if one.strip())
+    except ValueError as error:
+        raise OperatorError(
+            f"{name} is no list of networks: {error}. Write for example 10.20.0.0/16,192.168.1.5/32"
+        ) from error
 
 
 def _yes(env: Mapping[str, str], name: str) -> bool:

@@ -12,7 +12,7 @@ from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call_result
 
 from app.house import House
-from bench.ocpp_servers import at_once
+from bench.ocpp_servers import asks, at_once
 from devices.link import Link, Settings, Surroundings
 from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL
 from domain.ids import new_id
@@ -69,7 +69,7 @@ async def ours_us(house: House, frames: Sequence[str]) -> float:
     """CPU of a message from its text to the text of its answer, in µs."""
     memory = _Memory(frames)
     link = Link(
-        memory, Surroundings(at_once(house), house.clock, Settings()), identity="bench", station_id=new_id(), epoch=1,
+        memory, Surroundings(at_once(house), house.clock, Settings(), asks(house)), identity="bench", station_id=new_id(), epoch=1,
         chargers={1: new_id()}, adapter=ADAPTERS[DEFAULT_SUBPROTOCOL],
     )  # fmt: skip
     begin = time.thread_time()

@@ -10,7 +10,8 @@ from devices.endpoint import Endpoint
 from devices.ingest import Ingestor
 from devices.link import Settings, Surroundings
 from devices.registry import Registry
-from devices.service import DeviceService
+from devices.service import DeviceService, commands_only
+from domain.authorizer import Authorizer, AuthorizerPorts
 from domain.charging.batch import Outcome, Report
 from domain.ids import new_id
 
@@ -32,15 +33,31 @@ def at_once(house: House) -> AtOnce:
     return AtOnce(bus=house.bus, clock=house.clock, on_away=lambda: None)
 
 
+def asks(house: House) -> Authorizer:
+    """Who would ask external systems, if a site had one."""
+    router = commands_only(bus=house.bus)
+    return Authorizer(
+        AuthorizerPorts(
+            bus=house.bus, clock=house.clock, call_outs=house.call_outs, sealer=house.sealer, commands=router
+        )
+    )
+
+
 def unstored_routes(house: House) -> list[BaseRoute]:
     """Chargers come in as they always do; what they say is forgotten."""
-    shared = Surroundings(at_once(house), house.clock, Settings())
+    shared = Surroundings(at_once(house), house.clock, Settings(), asks(house))
     return Endpoint(Registry(), shared, house.bus, str(new_id()), house.settings.secret_key).routes()
 
 
 def stored(house: House) -> DeviceService:
     """What `lade serve --roles devices` lets chargers in with."""
-    return DeviceService(secret=house.settings.secret_key, bus=house.bus, clock=house.clock)
+    return DeviceService(
+        secret=house.settings.secret_key,
+        bus=house.bus,
+        clock=house.clock,
+        call_outs=house.call_outs,
+        sealer=house.sealer,
+    )
 
 
 async def _echo(websocket: WebSocket) -> None:

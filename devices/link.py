@@ -5,7 +5,7 @@ import contextlib
 import operator
 from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -18,6 +18,7 @@ from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
+from domain.authorizer import Asks
 from domain.charging.batch import Outcome, Report
 from domain.charging.session_rules import Hearing
 from domain.clock import Clock
@@ -82,6 +83,8 @@ class Surroundings:
     ingestor: Ingestor
     clock: Clock
     settings: Settings
+    asks: Asks
+    """Where a site's external system decides."""
     counts: "Counter[str]" = field(default_factory=Counter)
 
 
@@ -277,10 +280,21 @@ class Link:
                 await self._refuse(begun.message_id, found.refusal)
                 return
             if number == 0:
-                outcome = found
+                outcome = await self._with_answer(received, found)
         await self._send(frames.encode_result(begun.message_id, self._answer_to(received, outcome)))
         if received.answer_kind is AnswerKind.BOOT:
             self.booted.set()
+
+    async def _with_answer(self, received: Received, outcome: Outcome) -> Outcome:
+        """The outcome once the site's external system was asked: a card waits for its answer, everything else goes on meanwhile."""
+        question = outcome.question
+        if question is None:
+            return outcome
+        if question.is_shadow or received.answer_kind is not AnswerKind.AUTHORIZE:
+            self._shared.asks.ask_soon(question)
+            return outcome
+        settled = await self._shared.asks.decided(question)
+        return replace(outcome, decision=settled.decision)
 
     async def _refuse(self, message_id: str, refusal: str) -> None:
         if refusal == STALE:

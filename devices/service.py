@@ -13,9 +13,10 @@ from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.registry import CommandRouter, Registry
 from domain import lifecycle, sql
+from domain.authorizer import Authorizer, AuthorizerPorts
 from domain.clock import Clock
 from domain.ids import new_id
-from domain.ports import ChargerCommands, EventBus
+from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer
 
 OFFLINE_AFTER_S = 900.0
 """Fifteen minutes of silence open an alert (domain.md §7)."""
@@ -42,6 +43,8 @@ class DeviceService:
         secret: str,
         bus: EventBus,
         clock: Clock,
+        call_outs: CallOuts,
+        sealer: Sealer,
         options: DeviceOptions | None = None,
         process: str | None = None,
     ) -> None:
@@ -51,12 +54,16 @@ class DeviceService:
         self._clock = clock
         self._registry = Registry()
         self._ingestor = Ingestor(bus=bus, clock=clock, on_away=self._registry.send_away)
+        self._router = CommandRouter(self.process, self._registry, bus)
+        self.authorizer = Authorizer(
+            AuthorizerPorts(bus=bus, clock=clock, call_outs=call_outs, sealer=sealer, commands=self._router)
+        )
         self._shared = Surroundings(
             self._ingestor,
             clock,
             Settings(heartbeat_interval_s=options.heartbeat_interval_s, meter_interval_s=options.meter_interval_s),
+            self.authorizer,
         )
-        self._router = CommandRouter(self.process, self._registry, bus)
         self._liveness = Liveness(
             self.process, self._registry, bus, clock, options.offline_after_s, options.check_every_s
         )
@@ -76,6 +83,7 @@ class DeviceService:
         return [
             ("ingest", self._ingestor.run),
             ("charger commands", self._router.run),
+            ("authorizations", self.authorizer.run),
             ("liveness", self._liveness.run),
         ]
 

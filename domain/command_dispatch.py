@@ -8,10 +8,13 @@ from uuid import UUID
 import structlog
 
 from domain import sql
+from domain.authorizer import Asks
+from domain.charging import authorizing
 from domain.clock import Clock
 from domain.errors import DomainError
 from domain.events import CommandChanged
 from domain.models import ChargeSession, Command
+from domain.observations import ConnectorStatus
 from domain.ports import (
     ChargerCommands,
     DeviceAnswer,
@@ -23,7 +26,7 @@ from domain.ports import (
     StopCharging,
     Unlock,
 )
-from domain.roles import CommandAction, CommandState
+from domain.roles import AuthorizationDecision, CommandAction, CommandState
 
 MOST_WAITING = 10_000
 MOST_AT_ONCE = 500
@@ -51,8 +54,9 @@ class _Sent:
 class CommandDispatcher:
     """Sends commands that were handed over with `send_soon` while `run` runs, each in a task of its own."""
 
-    def __init__(self, *, commands: ChargerCommands, bus: EventBus, clock: Clock) -> None:
+    def __init__(self, *, commands: ChargerCommands, asks: Asks, bus: EventBus, clock: Clock) -> None:
         self._commands = commands
+        self._asks = asks
         self._bus = bus
         self._clock = clock
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
@@ -85,11 +89,15 @@ class CommandDispatcher:
 
     async def carry_out(self, command_id: UUID) -> None:
         """The command is sent, by one process only, and its effect awaited until the deadline."""
+        command = await Command.get(id=command_id)
+        if command.action is CommandAction.AUTHORIZE and not await self._car_comes(command):
+            return
         claimed = await sql.execute(_CLAIM, command_id, self._clock.now())
         if claimed != 1:
             return
-        command = await Command.get(id=command_id)
         await self._publish(command_id, command.charger_id, CommandState.SENT)
+        if command.action is CommandAction.START and not await self._is_permitted(command):
+            return
         if command.action in (CommandAction.PAUSE, CommandAction.RESUME):
             await self._await_offer(command)
             return
@@ -102,6 +110,33 @@ class CommandDispatcher:
         timeout_s = max(1.0, (command.deadline - self._clock.now()).total_seconds())
         answer = await self._commands.send(command.charger_id, device_command, timeout_s=timeout_s)
         await self._take_answer(command, answer)
+
+    async def _car_comes(self, command: Command) -> bool:
+        """Whether a car is connected before the command's time is over; it waits QUEUED, so that another process can take it up."""
+        while self._clock.now() < command.deadline:
+            row = await sql.row(_CONNECTOR, command.id)
+            if row is None or row["state"] != CommandState.QUEUED:
+                return False
+            if row["connector_status"] == ConnectorStatus.PREPARING and row["session_id"] is None:
+                return True
+            await self._clock.sleep(EFFECT_POLL_S)
+        await self._finish(command, CommandState.TIMEOUT, "No car came in that time.")
+        return False
+
+    async def _is_permitted(self, command: Command) -> bool:
+        """Whether its person may charge there; else the command ends with the reason."""
+        found = await authorizing.requested(command.charger_id, command.id_token or "", now=self._clock.now())
+        await self._bus.publish(*found.events)
+        decision, reason = found.decision, found.reason
+        if found.question is not None and found.question.is_shadow:
+            self._asks.ask_soon(found.question)
+        elif found.question is not None:
+            settled = await self._asks.decided(found.question)
+            decision, reason = settled.decision, settled.reason
+        if decision is AuthorizationDecision.ACCEPTED:
+            return True
+        await self._finish(command, CommandState.REJECTED, reason or "Charging is not permitted here.")
+        return False
 
     async def _take_answer(self, command: Command, answer: DeviceAnswer) -> None:
         final = _FINAL_ANSWERS.get(answer.verdict)
@@ -167,7 +202,7 @@ class CommandDispatcher:
 async def _device_command(command: Command) -> DeviceCommand | None:
     """What goes to the charger; None when the charge to stop is not known to it."""
     match command.action:
-        case CommandAction.START:
+        case CommandAction.START | CommandAction.AUTHORIZE:
             return StartCharging(command.id_token or "")
         case CommandAction.RESTART:
             return Restart()
@@ -179,6 +214,10 @@ async def _device_command(command: Command) -> DeviceCommand | None:
     return None
 
 
+_CONNECTOR = """
+SELECT m.state, t.connector_status, t.session_id
+FROM commands m JOIN charger_statuses t ON t.charger_id = m.charger_id WHERE m.id = $1
+"""
 _UNSENT = f"SELECT id FROM commands WHERE state = '{CommandState.QUEUED}' AND deadline > $1 ORDER BY id"  # noqa: S608
 _CLAIM = f"""
 UPDATE commands SET state = '{CommandState.SENT}' WHERE id = $1 AND state = '{CommandState.QUEUED}' AND deadline > $2

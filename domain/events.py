@@ -180,6 +180,10 @@ def authorization_channel(installation_id: UUID) -> str:
     return f"authorization:{installation_id}"
 
 
+AUTHORIZATIONS_CHANNEL = "authorizations"
+"""Where decisions of all installations' external systems are published, for who waits for one."""
+
+
 def enrollment_channel(enrollment_id: UUID) -> str:
     """Where it is published what came of waiting for a card."""
     return f"enrollment:{enrollment_id}"
@@ -210,8 +214,10 @@ def channels(event: Event) -> tuple[str, ...]:
             return (user_channel(event.user_id),)
         case ProgramChanged():
             return (program_channel(event.service_account_id),)
-        case AuthorizationAsked() | AuthorizationDecided():
+        case AuthorizationAsked():
             return (authorization_channel(event.installation_id),)
+        case AuthorizationDecided():
+            return (AUTHORIZATIONS_CHANNEL, authorization_channel(event.installation_id))
         case CardEnrollmentChanged():
             return (enrollment_channel(event.enrollment_id),)
         case LocalListOutdated():

@@ -1,6 +1,6 @@
 """What the domain needs from outside: small interfaces, implemented in devices and app, faked in tests under the same contract test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,6 +125,21 @@ class Mailer(Protocol):
 
     async def send(self, mail: Mail) -> None:
         """The server has taken the mail. UnavailableError when it may be tried again, DomainError when it never will."""
+        ...
+
+
+class CallOuts(Protocol):
+    """Signed requests to systems of other companies (Standard Webhooks)."""
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        """The body of a 2xx answer. UnavailableError with the reason for everything else, at the latest after `timeout_s`.
+
+        `secrets` (`whsec_…`) each make a signature; `event_id` is the same at every attempt.
+        """
+        ...
+
+    async def check(self, url: str) -> None:
+        """Returns when the URL may be called. ValidationError (ADDRESS_REFUSED) when it is none, or leads where calls may not go."""
         ...
 
 

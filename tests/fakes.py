@@ -1,11 +1,15 @@
 """Ports in memory, for tests that are about something else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from domain.authorization_requests import Settled
+from domain.charging.batch import Question
+from domain.errors import UnavailableError
 from domain.events import Event
+from domain.roles import AuthorizationDecision, Decider
 
 
 class RecordingBus:
@@ -76,6 +80,31 @@ class OpenSeals:
 
     def open(self, sealed: str) -> str:
         return sealed.removeprefix("sealed:")
+
+
+class NoCallOuts:
+    """CallOuts to systems that are all away."""
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        raise UnavailableError("The call failed.")
+
+    async def check(self, url: str) -> None:
+        return None
+
+
+class NobodyAsked:
+    """An Asks that answers every question with the same decision, and remembers what it was asked."""
+
+    def __init__(self, decision: AuthorizationDecision = AuthorizationDecision.ACCEPTED) -> None:
+        self.decision = decision
+        self.asked: list[Question] = []
+
+    async def decided(self, question: Question) -> Settled:
+        self.asked.append(question)
+        return Settled(self.decision, "because", Decider.SUBSCRIBER)
+
+    def ask_soon(self, question: Question) -> None:
+        self.asked.append(question)
 
 
 class NothingSent:

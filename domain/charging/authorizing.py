@@ -1,17 +1,32 @@
 """Attempts to charge in a batch: each is decided, noted with its reason, and put to the site's external system where that decides."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.authorization import SERVES_FOR, Verdict, normalised_card_number
+from tortoise.transactions import in_transaction
+
+from domain.authorization import SERVES_FOR, Verdict, credentials_for, normalised_card_number
+from domain.charging import live
 from domain.charging.attempts import AttemptRecord, RequestRecord
 from domain.charging.batch import Batch, Outcome, Question, Report
 from domain.charging.live import Connector, Place
+from domain.events import Event
 from domain.ids import new_id
 from domain.observations import TokenPresented
 from domain.roles import AuthorizationDecision, ExternalMode
 
 REASON_LENGTH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The decision about a start from afar; None while `question` is open. `events` are published after the commit."""
+
+    decision: AuthorizationDecision | None
+    reason: str
+    question: Question | None = None
+    events: tuple[Event, ...] = ()
 
 
 def presented(batch: Batch, report: Report, observation: TokenPresented) -> Outcome:
@@ -115,6 +130,22 @@ def _request(batch: Batch, place: Place, id_token: str | None, verdict: Verdict,
         is_shadow=is_shadow,
         native_decision=verdict.native,
     )
+
+
+async def requested(charger_id: UUID, id_token: str, *, now: datetime) -> Requested:
+    """The decision about a start that a person asked for, before it goes to the charger; noted like every other."""
+    async with in_transaction():
+        batch = Batch(now)
+        connectors = await live.of_chargers([charger_id])
+        if not connectors:
+            return Requested(AuthorizationDecision.BLOCKED, "There is no such charger.")
+        place = connectors[0].place
+        batch.credentials = await credentials_for([id_token], now=now)
+        verdict = batch.credentials.verdict(place, id_token, now=now)
+        attempt = noted(batch, place, id_token, verdict, at=now)
+        question = asked(batch, place, id_token, verdict, attempt)
+        await batch.write_attempts()
+    return Requested(verdict.decision, verdict.reason, question, tuple(batch.events))
 
 
 def linked(batch: Batch, attempt: AttemptRecord, session_id: UUID) -> None:

@@ -224,10 +224,14 @@ class Batch:
         await session_store.insert(self.sessions[one] for one in sorted(self._new))
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
         await session_store.replace_intervals(parts)
-        await attempts.insert(self._new_attempts.values(), self.requests)
-        await attempts.link(self._linked_attempts.values())
+        await self.write_attempts()
         await self._write_stations()
         return [*self.events, *await live.write(self.all_connectors())]
+
+    async def write_attempts(self) -> None:
+        """Attempts to charge and questions about them are stored."""
+        await attempts.insert(self._new_attempts.values(), self.requests)
+        await attempts.link(self._linked_attempts.values())
 
     async def _write_stations(self) -> None:
         await sql.execute_many(

@@ -20,6 +20,7 @@ from domain.models import Charger, Station
 from domain.ports import EventBus
 from domain.stations import hash_charger_key, new_charger_key
 from tests.factories import Site, a_charger
+from tests.fakes import NoCallOuts, OpenSeals
 from tests.servers import free_port
 
 SECRET = "a secret of at least thirty-two signs"
@@ -52,6 +53,8 @@ async def a_server(
         secret=SECRET,
         bus=bus,
         clock=SystemClock(),
+        call_outs=NoCallOuts(),
+        sealer=OpenSeals(),
         process=process,
         options=options or DeviceOptions(check_every_s=3600),
     )

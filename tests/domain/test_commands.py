@@ -39,7 +39,7 @@ from domain.roles import CommandAction, CommandState, OperatingMode, Role, Scope
 from domain.views.command_views import commands_by_ids, commands_page
 from tests import factories
 from tests.factories import NOW, Town
-from tests.fakes import HandClock, RecordingBus
+from tests.fakes import HandClock, NobodyAsked, RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -75,7 +75,9 @@ class Desk:
         self.queued.append(command_id)
 
     async def carry_out(self, command_id: UUID) -> CommandState:
-        await CommandDispatcher(commands=self.wire, bus=self.bus, clock=self.clock).carry_out(command_id)
+        await CommandDispatcher(commands=self.wire, asks=NobodyAsked(), bus=self.bus, clock=self.clock).carry_out(
+            command_id
+        )
         return (await Command.get(id=command_id)).state
 
     async def start(self, access: Access, charger_id: UUID, **further: object) -> UUID:
@@ -382,7 +384,7 @@ async def test_a_running_dispatcher_takes_up_what_was_left_and_sends_what_comes(
     """Commands of a process that ended before it sent them are not lost."""
     owner = await town.access("OWNER of installation")
     left = await desk.start(owner, town.charger_id)
-    dispatcher = CommandDispatcher(commands=desk.wire, bus=desk.bus, clock=desk.clock)
+    dispatcher = CommandDispatcher(commands=desk.wire, asks=NobodyAsked(), bus=desk.bus, clock=desk.clock)
     running = asyncio.create_task(dispatcher.run(), name="commands")
     came = await start_charging(owner, town.neighbour_id, bus=desk.bus, dispatch=dispatcher)
     async with asyncio.timeout(5):

@@ -1,0 +1,245 @@
+"""Questions to external systems: the first answer holds, none in time is the fail policy, and what follows from it is done once."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import sql
+from domain.authorization import credentials_for
+from domain.charging import live
+from domain.events import AuthorizationDecided, Event, SessionChanged
+from domain.models import AuthorizationRequest, User
+from domain.roles import (
+    AuthorizationDecision,
+    Decider,
+    FailPolicy,
+    SessionFlag,
+    SessionState,
+    StopReason,
+)
+
+LONGEST_CACHE = timedelta(days=30)
+REASON_LENGTH = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a system says. `cache_for_s`: how long the same credential need not be asked about at that site."""
+
+    decision: AuthorizationDecision
+    decided_by: Decider
+    reason: str | None = None
+    answered_by_id: UUID | None = None
+    """The service account, if one answered."""
+    external_user_id: str | None = None
+    external_session_id: str | None = None
+    cache_for_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A charge that goes on although it was denied: the charger is to stop it."""
+
+    charger_id: UUID
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A question with its decision. `denied` is set where a charge is to be stopped."""
+
+    decision: AuthorizationDecision
+    reason: str
+    decided_by: Decider
+    denied: Denied | None = None
+    events: tuple[Event, ...] = ()
+
+
+async def answer(request_id: UUID, given: Answer, *, now: datetime) -> Settled | None:
+    """The answer holds from now on; None when there was one already, or the time for it is over."""
+    async with in_transaction():
+        request = await _undecided(request_id)
+        if request is None or request.expires_at <= now:
+            return None
+        return await _decide(request, given, now)
+
+
+async def settle(request_id: UUID, *, now: datetime) -> Settled:
+    """The decision there is; where nobody has answered, that of the site's fail policy from now on."""
+    async with in_transaction():
+        request = await _undecided(request_id)
+        if request is not None:
+            return await _decide(request, await _by_policy(request, now), now)
+    known = await AuthorizationRequest.get(id=request_id)
+    decision = known.decision or AuthorizationDecision.INVALID
+    return Settled(decision, known.reason or "", known.decided_by or Decider.FAIL_POLICY)
+
+
+async def decision_of(request_id: UUID) -> Settled | None:
+    """The decision of a question, if it has one."""
+    row = await sql.row(
+        "SELECT decision, reason, decided_by FROM authorization_requests WHERE id = $1 AND decision IS NOT NULL",
+        request_id,
+    )
+    if row is None:
+        return None
+    return Settled(AuthorizationDecision(row["decision"]), row["reason"] or "", Decider(row["decided_by"]))
+
+
+async def overdue(*, now: datetime, limit: int = 100) -> list[UUID]:
+    """Questions whose time is over and that nobody has settled, because whoever asked is gone."""
+    rows = await sql.rows(
+        "SELECT id FROM authorization_requests WHERE decided_at IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2",
+        now,
+        limit,
+    )
+    return [sql.uuid_of(row["id"]) for row in rows]
+
+
+async def denied_charges(*, limit: int = 100) -> list[Denied]:
+    """Charges that go on although they were denied."""
+    rows = await sql.rows(
+        "SELECT s.charger_id, s.transaction_id FROM charge_sessions s JOIN charger_statuses t ON t.charger_id = s.charger_id"
+        " WHERE s.state = $1 AND s.stop_reason = $2 AND s.transaction_id IS NOT NULL AND s.inferred_end_due_at IS NULL"
+        " AND t.is_online ORDER BY s.id LIMIT $3",
+        SessionState.ACTIVE,
+        StopReason.DEAUTHORIZED,
+        limit,
+    )
+    return [Denied(sql.uuid_of(row["charger_id"]), row["transaction_id"]) for row in rows]
+
+
+async def _undecided(request_id: UUID) -> AuthorizationRequest | None:
+    """The question, held by this transaction, with its charger: whoever writes about a charge holds that first."""
+    charger = await sql.row("SELECT charger_id FROM authorization_requests WHERE id = $1", request_id)
+    if charger is None:
+        return None
+    await live.of_chargers([sql.uuid_of(charger["charger_id"])])
+    query = AuthorizationRequest.filter(id=request_id, decision=None)
+    return await (query if sql.is_sqlite() else query.select_for_update()).first()
+
+
+async def _by_policy(request: AuthorizationRequest, now: datetime) -> Answer:
+    row = await sql.row(
+        "SELECT fail_policy FROM external_authentications WHERE installation_id = $1", request.installation_id
+    )
+    policy = FailPolicy(row["fail_policy"]) if row else FailPolicy.DENY
+    is_known = policy is FailPolicy.ALLOW_KNOWN and await _is_known(request, now)
+    if policy is FailPolicy.ALLOW_ALL or is_known:
+        reason = "The site's own system did not answer; it is permitted meanwhile."
+        return Answer(decision=AuthorizationDecision.ACCEPTED, decided_by=Decider.FAIL_POLICY, reason=reason)
+    reason = "The site's own system did not answer; try again in a moment."
+    return Answer(decision=AuthorizationDecision.INVALID, decided_by=Decider.FAIL_POLICY, reason=reason)
+
+
+async def _is_known(request: AuthorizationRequest, now: datetime) -> bool:
+    """Whether the credential was pushed as permitted, or accepted by an answer whose time is not over."""
+    credentials = await credentials_for([request.token], now=now)
+    cached = any(
+        one.installation_id == request.installation_id
+        and one.decision is AuthorizationDecision.ACCEPTED
+        and one.cache_until is not None
+        and now < one.cache_until
+        for one in credentials.standing.get(request.token, ())
+    )
+    return cached or request.native_decision is AuthorizationDecision.ACCEPTED
+
+
+async def _decide(request: AuthorizationRequest, given: Answer, now: datetime) -> Settled:
+    person = await _person(request, given)
+    reason = (given.reason or "")[:REASON_LENGTH] or None
+    request.decision, request.decided_by, request.decided_at, request.reason = (
+        given.decision,
+        given.decided_by,
+        now,
+        reason,
+    )
+    request.answered_by_id = given.answered_by_id
+    request.external_user_id, request.external_session_id = given.external_user_id, given.external_session_id
+    if given.cache_for_s > 0:
+        request.cache_until = now + min(timedelta(seconds=given.cache_for_s), LONGEST_CACHE)
+    if person is not None:
+        request.user_id = person.id
+    await request.save()
+    if request.is_shadow:
+        event = AuthorizationDecided(request.installation_id, request.id)
+        return Settled(given.decision, reason or "", given.decided_by, events=(event,))
+    await sql.execute(
+        "UPDATE authorization_attempts SET decision = $2, decided_by = $3, reason = $4, external_session_id = $5,"
+        " user_id = COALESCE(user_id, $6) WHERE request_id = $1 AND decision IS NULL",
+        request.id,
+        given.decision,
+        given.decided_by,
+        reason or _PLAIN[given.decision is AuthorizationDecision.ACCEPTED],
+        given.external_session_id,
+        person.id if person is not None else None,
+    )
+    denied, events = await _tell_sessions(request, given, person, now)
+    events = (AuthorizationDecided(request.installation_id, request.id), *events)
+    return Settled(given.decision, reason or "", given.decided_by, denied, events)
+
+
+_PLAIN = {True: "The site's own system permits it.", False: "The site's own system does not permit it."}
+
+
+async def _person(request: AuthorizationRequest, given: Answer) -> User | None:
+    """Who the answer says that it is: a person whom that system knows."""
+    if given.external_user_id is None:
+        return None
+    if given.answered_by_id is not None:
+        account = "x.account_id = $2"
+        arguments: tuple[object, ...] = (given.external_user_id, given.answered_by_id)
+    else:
+        account = (
+            "x.account_id IN (SELECT p.account_id FROM service_account_installations p WHERE p.installation_id = $2)"
+        )
+        arguments = (given.external_user_id, request.installation_id)
+    row = await sql.row(
+        f"SELECT x.user_id FROM external_users x WHERE x.external_id = $1 AND {account} ORDER BY x.id",  # noqa: S608
+        *arguments,
+    )
+    return None if row is None else await User.get_or_none(id=sql.uuid_of(row["user_id"]), erased_at=None)
+
+
+async def _tell_sessions(
+    request: AuthorizationRequest, given: Answer, person: User | None, now: datetime
+) -> tuple[Denied | None, tuple[Event, ...]]:
+    """A charge that began meanwhile has what the answer says of it; one that is denied is to be stopped."""
+    row = await sql.row(
+        "SELECT s.id, s.transaction_id, s.user_id, s.flags FROM authorization_attempts a JOIN charge_sessions s"
+        " ON s.id = a.session_id WHERE a.request_id = $1 AND s.state = $2 ORDER BY s.started_at DESC",
+        request.id,
+        SessionState.ACTIVE,
+    )
+    if row is None:
+        return None, ()
+    session_id = sql.uuid_of(row["id"])
+    event = SessionChanged(
+        installation_id=request.installation_id,
+        charger_id=request.charger_id,
+        session_id=session_id,
+        user_id=sql.optional_uuid_of(row["user_id"]) or (person.id if person else None),
+        change="UPDATED",
+    )
+    if given.decision is not AuthorizationDecision.ACCEPTED:
+        await sql.execute(
+            "UPDATE charge_sessions SET stop_reason = $2 WHERE id = $1", session_id, StopReason.DEAUTHORIZED
+        )
+        transaction = row["transaction_id"]
+        return (Denied(request.charger_id, transaction) if transaction else None), (event,)
+    flags = int(row["flags"])
+    if given.decided_by is Decider.FAIL_POLICY:
+        flags |= int(SessionFlag.AUTHORIZATION_DEGRADED)
+    await sql.execute(
+        "UPDATE charge_sessions SET authorized_at = $2, flags = $3, external_id = COALESCE($4, external_id),"
+        " user_name = CASE WHEN user_id IS NULL THEN $6 ELSE user_name END, user_id = COALESCE(user_id, $5) WHERE id = $1",
+        session_id,
+        now,
+        flags,
+        given.external_session_id,
+        person.id if person is not None else None,
+        person.name if person is not None else None,
+    )
+    return None, (event,)

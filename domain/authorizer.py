@@ -1,0 +1,184 @@
+"""Puts questions to external systems and waits for the first answer. A service of the running program."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from domain import authorization_requests, call_outs, events, sql
+from domain.authorization_requests import Denied, Settled
+from domain.charging.batch import Question
+from domain.clock import Clock
+from domain.errors import UnavailableError
+from domain.events import AuthorizationDecided
+from domain.external_authentication import system_of
+from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer, StopCharging
+from domain.roles import Decider
+
+MOST_AT_ONCE = 2_000
+"""Questions that one process has open; beyond that the site's fail policy holds at once."""
+LOOK_EVERY_S = 1.0
+"""How often the row is looked at, in case the bus was away when it was answered."""
+SWEEP_EVERY_S = 15.0
+STOP_TIMEOUT_S = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Asks(Protocol):
+    """Gets decisions of external systems."""
+
+    async def decided(self, question: Question) -> Settled:
+        """The decision, at the latest when the question expires."""
+        ...
+
+    def ask_soon(self, question: Question) -> None:
+        """The question is put by a task of its own; a charge that is denied is stopped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizerPorts:
+    """What an authorizer needs from outside."""
+
+    bus: EventBus
+    clock: Clock
+    call_outs: CallOuts
+    sealer: Sealer
+    commands: ChargerCommands
+
+
+class Authorizer:
+    """Asks while `run` runs: that hears answers of other processes, and settles what whoever asked left open."""
+
+    def __init__(self, ports: AuthorizerPorts) -> None:
+        self._ports = ports
+        self._waiting: dict[UUID, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def decided(self, question: Question) -> Settled:
+        """The decision: the first answer, or what the site's fail policy says when the question expires."""
+        ports = self._ports
+        if len(self._waiting) >= MOST_AT_ONCE:
+            return await self._settle(question.request_id)
+        heard = self._waiting.setdefault(question.request_id, asyncio.Event())
+        calling = asyncio.create_task(self._call_out(question), name="call-out")
+        try:
+            found = await self._answered(question, heard)
+            return found if found is not None else await self._settle(question.request_id)
+        finally:
+            self._waiting.pop(question.request_id, None)
+            # An answer that comes later than another is nobody's; one that comes in time is stored by the call itself.
+            if ports.clock.now() >= question.expires_at:
+                calling.cancel()
+            self._keep(calling)
+
+    def ask_soon(self, question: Question) -> None:
+        """The question is put by a task of its own; a charge that is denied is stopped."""
+        self._keep(asyncio.create_task(self._ask(question), name="authorization"))
+
+    async def _ask(self, question: Question) -> None:
+        try:
+            await self.decided(question)
+        except (UnavailableError, *sql.DATABASE_AWAY):
+            _log.warning("a question waits for the database", request=str(question.request_id))
+
+    def _keep(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answered(self, question: Question, heard: asyncio.Event) -> Settled | None:
+        """The decision that was heard of in time."""
+        clock = self._ports.clock
+        while (left_s := (question.expires_at - clock.now()).total_seconds()) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, LOOK_EVERY_S)):
+                    await heard.wait()
+            except TimeoutError:
+                pass
+            found = await authorization_requests.decision_of(question.request_id)
+            if found is not None:
+                return found
+            heard.clear()
+        return None
+
+    async def _call_out(self, question: Question) -> None:
+        """The site's system is asked by HTTP, if it can be; its answer is the answer if it is the first."""
+        ports = self._ports
+        now = ports.clock.now()
+        try:
+            system = await system_of(question.installation_id, sealer=ports.sealer, now=now)
+            if system.url is None:
+                return
+            asked = await call_outs.question_of(question.request_id)
+            said = await call_outs.ask(system, asked, call_outs=ports.call_outs, now=now)
+        except UnavailableError as error:
+            _log.warning("an external system gave no answer", request=str(question.request_id), reason=error.message)
+            return
+        given = authorization_requests.Answer(
+            decision=said.decision,
+            decided_by=Decider.CALL_OUT,
+            reason=said.reason,
+            external_user_id=said.external_user_id,
+            external_session_id=said.external_session_id,
+            cache_for_s=said.cache_for_s,
+        )
+        settled = await authorization_requests.answer(question.request_id, given, now=ports.clock.now())
+        if settled is not None:
+            await self._follow_up(settled, question.request_id)
+
+    async def _settle(self, request_id: UUID) -> Settled:
+        settled = await authorization_requests.settle(request_id, now=self._ports.clock.now())
+        await self._follow_up(settled, request_id)
+        return settled
+
+    async def _follow_up(self, settled: Settled, request_id: UUID) -> None:
+        waiting = self._waiting.get(request_id)
+        if waiting is not None:
+            waiting.set()
+        await self._ports.bus.publish(*settled.events)
+        if settled.denied is not None:
+            self._keep(asyncio.create_task(self._stop(settled.denied), name="denied charge"))
+
+    async def _stop(self, denied: Denied) -> None:
+        answer = await self._ports.commands.send(
+            denied.charger_id, StopCharging(denied.transaction_id), timeout_s=STOP_TIMEOUT_S
+        )
+        _log.info("a denied charge is stopped", charger=str(denied.charger_id), verdict=answer.verdict)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="answers")
+            tasks.create_task(self._sweep_all(), name="open questions")
+
+    async def _listen(self) -> None:
+        async with self._ports.bus.subscribe(events.AUTHORIZATIONS_CHANNEL) as messages:
+            async for message in messages:
+                try:
+                    event = events.decode(message)
+                except msgspec.DecodeError:
+                    continue
+                if isinstance(event, AuthorizationDecided) and event.request_id in self._waiting:
+                    self._waiting[event.request_id].set()
+
+    async def _sweep_all(self) -> None:
+        while True:
+            await self._ports.clock.sleep(SWEEP_EVERY_S)
+            try:
+                await self.sweep()
+            except (UnavailableError, *sql.DATABASE_AWAY):
+                _log.warning("open questions wait for the database")
+
+    async def sweep(self) -> None:
+        """Questions that expired unsettled have the fail policy's decision; denied charges that still go on are asked to stop again."""
+        now: datetime = self._ports.clock.now()
+        for request_id in await authorization_requests.overdue(now=now):
+            if request_id not in self._waiting:
+                await self._settle(request_id)
+        for denied in await authorization_requests.denied_charges():
+            await self._stop(denied)
