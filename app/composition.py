@@ -19,6 +19,7 @@ from domain.authorizer import Asks, Authorizer, AuthorizerPorts
 from domain.command_dispatch import CommandDispatcher
 from domain.ids import new_id
 from domain.ports import ChargerCommands, EventBus
+from domain.session_event_delivery import SessionEventDelivery
 from exports.endpoints import export_routes
 from exports.links import ExportLinks
 from exports.worker import ExportWorker
@@ -98,6 +99,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks
             clock=house.clock,
             tokens=house.tokens,
             sealer=house.sealer,
+            call_outs=house.call_outs,
             passwords=house.passwords,
             commands=commands,
             dispatch=dispatcher,
@@ -122,6 +124,8 @@ def _show(bus: EventBus) -> Show:
 def _jobs(house: House, whole: Composition) -> None:
     writing = WritingProcess()
     worker = ExportWorker(folder=house.settings.exports_dir, writing=writing, bus=house.bus, clock=house.clock)
+    delivery = SessionEventDelivery(call_outs=house.call_outs, sealer=house.sealer, clock=house.clock)
+    whole.services.append(("events of charges", delivery.run))
     whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     whole.services.append(("exports", worker.run))

@@ -205,6 +205,19 @@ class Access:
 
     def sessions_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `charge_sessions`; appends to `arguments`. Administrators see only their own, too."""
+        return self._charging_condition(alias, "started_at", arguments)
+
+    def attempts_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `authorization_attempts`: they are seen as a session of that instant would be; appends to `arguments`."""
+        return self._charging_condition(alias, "at", arguments)
+
+    def asked_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `authorization_requests`: those at installations whose questions this program is asked; appends to
+        `arguments`.
+        """
+        return sql.any_of(f"{alias}.installation_id", self._installations_with(AUTHORIZERS), arguments)
+
+    def _charging_condition(self, alias: str, instant: str, arguments: list[object]) -> str:
         if self.actor is None:
             return "1 = 0"
         parts = [self._own(f"{alias}.user_id", arguments)]
@@ -217,7 +230,7 @@ class Access:
                 last = len(arguments)
                 parts.append(
                     f"({alias}.charger_id = ${last - 2} AND {alias}.installation_id = ${last - 1}"
-                    f" AND {alias}.started_at >= ${last})"
+                    f" AND {alias}.{instant} >= ${last})"
                 )
         return f"({' OR '.join(parts)})"
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import sql
-from domain.charging.live import Place, of_chargers, padded
+from domain.charging.live import Place, padded, place_of
 from domain.roles import (
     AuthorizationDecision,
     CommandAction,
@@ -177,7 +177,7 @@ class Credentials:
             return AuthorizationDecision.INVALID, "This start was asked for at another charger."
         if credential.is_blocked or place.installation_id in credential.blocked_at:
             return AuthorizationDecision.BLOCKED, "This card or account is blocked."
-        decision, reason = self._permitted(place, credential.person.user_id, now)
+        decision, reason = self.permitted(place, credential.person.user_id, now)
         if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
             return AuthorizationDecision.CONCURRENT, _CONCURRENT
         return decision, reason
@@ -225,7 +225,8 @@ class Credentials:
             request_id=waiting.request_id if waiting else None,
         )
 
-    def _permitted(self, place: Place, user_id: UUID, now: datetime) -> tuple[AuthorizationDecision, str]:
+    def permitted(self, place: Place, user_id: UUID, now: datetime) -> tuple[AuthorizationDecision, str]:
+        """What the person's permissions say about charging there."""
         grants = [
             grant
             for grant in self.grants.get(user_id, ())
@@ -286,13 +287,18 @@ async def credentials_for(tokens: Iterable[str | None], *, now: datetime, are_as
     )
 
 
-async def decide(charger_id: UUID, id_token: str | None, *, now: datetime) -> Verdict:
-    """The decision for one token at one charger, as a remote start asks for it; BLOCKED where there is no such charger."""
-    credentials = await credentials_for([id_token], now=now)
-    for connector in await of_chargers([charger_id]):
-        return credentials.verdict(connector.place, id_token, now=now)
-    blocked = AuthorizationDecision.BLOCKED
-    return Verdict(blocked, "There is no such charger.", CredentialType.UNKNOWN, Decider.NATIVE, native=blocked)
+async def permission_of(charger_id: UUID, user_id: UUID, *, now: datetime) -> tuple[AuthorizationDecision, str, bool]:
+    """(the decision, its reason, whether the site's external system has the last word) for a person without a credential."""
+    place = await place_of(charger_id)
+    if place is None:
+        return AuthorizationDecision.BLOCKED, "There is no such charger.", False
+    if not place.is_usable:
+        return AuthorizationDecision.BLOCKED, "This charger is out of use.", False
+    if not place.authentication_required:
+        return AuthorizationDecision.ACCEPTED, "Nobody has to identify themselves here.", False
+    credentials = Credentials({}, await _grants([user_id]), {})
+    decision, reason = credentials.permitted(place, user_id, now)
+    return decision, reason, place.external_mode is ExternalMode.ENFORCE
 
 
 async def _cards(numbers: Sequence[str]) -> dict[str, _Credential]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain import sql
+from domain import session_events, sql
 from domain.authorization import credentials_for
 from domain.charging import live
 from domain.events import AuthorizationDecided, Event, SessionChanged
@@ -48,12 +48,11 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A question with its decision. `denied` is set where a charge is to be stopped."""
+    """A question with its decision. `events` are published after the commit."""
 
     decision: AuthorizationDecision
     reason: str
     decided_by: Decider
-    denied: Denied | None = None
     events: tuple[Event, ...] = ()
 
 
@@ -98,15 +97,18 @@ async def overdue(*, now: datetime, limit: int = 100) -> list[UUID]:
     return [sql.uuid_of(row["id"]) for row in rows]
 
 
-async def denied_charges(*, limit: int = 100) -> list[Denied]:
-    """Charges that go on although they were denied."""
+async def denied_charges(*, request_id: UUID | None = None, limit: int = 100) -> list[Denied]:
+    """Charges that go on although they were denied: by that question's answer, or all of them."""
+    arguments: list[object] = [SessionState.ACTIVE, StopReason.DEAUTHORIZED, limit]
+    by_request = ""
+    if request_id is not None:
+        arguments.append(request_id)
+        by_request = " AND s.id IN (SELECT a.session_id FROM authorization_attempts a WHERE a.request_id = $4)"
     rows = await sql.rows(
-        "SELECT s.charger_id, s.transaction_id FROM charge_sessions s JOIN charger_statuses t ON t.charger_id = s.charger_id"
+        "SELECT s.charger_id, s.transaction_id FROM charge_sessions s JOIN charger_statuses t ON t.charger_id = s.charger_id"  # noqa: S608
         " WHERE s.state = $1 AND s.stop_reason = $2 AND s.transaction_id IS NOT NULL AND s.inferred_end_due_at IS NULL"
-        " AND t.is_online ORDER BY s.id LIMIT $3",
-        SessionState.ACTIVE,
-        StopReason.DEAUTHORIZED,
-        limit,
+        f" AND t.is_online{by_request} ORDER BY s.id LIMIT $3",
+        *arguments,
     )
     return [Denied(sql.uuid_of(row["charger_id"]), row["transaction_id"]) for row in rows]
 
@@ -165,7 +167,7 @@ async def _decide(request: AuthorizationRequest, given: Answer, now: datetime) -
     await request.save()
     if request.is_shadow:
         event = AuthorizationDecided(request.installation_id, request.id)
-        return Settled(given.decision, reason or "", given.decided_by, events=(event,))
+        return Settled(given.decision, reason or "", given.decided_by, (event,))
     await sql.execute(
         "UPDATE authorization_attempts SET decision = $2, decided_by = $3, reason = $4, external_session_id = $5,"
         " user_id = COALESCE(user_id, $6) WHERE request_id = $1 AND decision IS NULL",
@@ -176,9 +178,10 @@ async def _decide(request: AuthorizationRequest, given: Answer, now: datetime) -
         given.external_session_id,
         person.id if person is not None else None,
     )
-    denied, events = await _tell_sessions(request, given, person, now)
-    events = (AuthorizationDecided(request.installation_id, request.id), *events)
-    return Settled(given.decision, reason or "", given.decided_by, denied, events)
+    told = await _tell_sessions(request, given, person, now)
+    await session_events.record(told, now=now)
+    events = (AuthorizationDecided(request.installation_id, request.id), *told)
+    return Settled(given.decision, reason or "", given.decided_by, events)
 
 
 _PLAIN = {True: "The site's own system permits it.", False: "The site's own system does not permit it."}
@@ -205,16 +208,16 @@ async def _person(request: AuthorizationRequest, given: Answer) -> User | None:
 
 async def _tell_sessions(
     request: AuthorizationRequest, given: Answer, person: User | None, now: datetime
-) -> tuple[Denied | None, tuple[Event, ...]]:
+) -> tuple[Event, ...]:
     """A charge that began meanwhile has what the answer says of it; one that is denied is to be stopped."""
     row = await sql.row(
-        "SELECT s.id, s.transaction_id, s.user_id, s.flags FROM authorization_attempts a JOIN charge_sessions s"
+        "SELECT s.id, s.user_id, s.flags FROM authorization_attempts a JOIN charge_sessions s"
         " ON s.id = a.session_id WHERE a.request_id = $1 AND s.state = $2 ORDER BY s.started_at DESC",
         request.id,
         SessionState.ACTIVE,
     )
     if row is None:
-        return None, ()
+        return ()
     session_id = sql.uuid_of(row["id"])
     event = SessionChanged(
         installation_id=request.installation_id,
@@ -227,8 +230,7 @@ async def _tell_sessions(
         await sql.execute(
             "UPDATE charge_sessions SET stop_reason = $2 WHERE id = $1", session_id, StopReason.DEAUTHORIZED
         )
-        transaction = row["transaction_id"]
-        return (Denied(request.charger_id, transaction) if transaction else None), (event,)
+        return (event,)
     flags = int(row["flags"])
     if given.decided_by is Decider.FAIL_POLICY:
         flags |= int(SessionFlag.AUTHORIZATION_DEGRADED)
@@ -242,4 +244,4 @@ async def _tell_sessions(
         person.id if person is not None else None,
         person.name if person is not None else None,
     )
-    return None, (event,)
+    return (event,)

@@ -17,7 +17,7 @@ from domain.errors import UnavailableError
 from domain.events import AuthorizationDecided
 from domain.external_authentication import system_of
 from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer, StopCharging
-from domain.roles import Decider
+from domain.roles import AuthorizationDecision, Decider
 
 MOST_AT_ONCE = 2_000
 """Questions that one process has open; beyond that the site's fail policy holds at once."""
@@ -83,7 +83,10 @@ class Authorizer:
 
     async def _ask(self, question: Question) -> None:
         try:
-            await self.decided(question)
+            settled = await self.decided(question)
+            if settled.decision is not AuthorizationDecision.ACCEPTED and not question.is_shadow:
+                for denied in await authorization_requests.denied_charges(request_id=question.request_id):
+                    await self._stop(denied)
         except (UnavailableError, *sql.DATABASE_AWAY):
             _log.warning("a question waits for the database", request=str(question.request_id))
 
@@ -141,8 +144,6 @@ class Authorizer:
         if waiting is not None:
             waiting.set()
         await self._ports.bus.publish(*settled.events)
-        if settled.denied is not None:
-            self._keep(asyncio.create_task(self._stop(settled.denied), name="denied charge"))
 
     async def _stop(self, denied: Denied) -> None:
         answer = await self._ports.commands.send(

@@ -13,6 +13,7 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import CHARGERS, CONTROLLERS, STARTERS, Access
+from domain.checks import Problems
 from domain.errors import (
     ChargerOfflineError,
     ChargerStateError,
@@ -27,7 +28,7 @@ from domain.ids import new_id
 from domain.models import ChargeSession, Command
 from domain.people import PersonKey, found_person
 from domain.ports import EventBus
-from domain.roles import CommandAction, CommandState, OperatingMode, Role, SessionState
+from domain.roles import CommandAction, CommandState, OperatingMode, Right, Role, Scope, SessionState
 
 SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S = 5, 600
 _TOKEN_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # noqa: S105  signs, not a secret
@@ -85,17 +86,47 @@ async def start_charging(
     access.manage_charger(charger_id, place.installation_id, STARTERS, path=("chargerId",))
     for_user_id = access.person() if person is None else await _other_person(access, place, person)
     _check_target(access, target)
-    _require_online(access, place)
-    if not place.is_enabled:
-        raise ChargerStateError("This charger is switched off by its operator.", mode=place.mode)
-    if place.session is not None:
-        raise ChargerStateError("A charge is going on at this charger already.", mode=place.mode)
-    if place.mode is OperatingMode.FAULTED:
-        raise ChargerStateError("This charger has a fault; use another one.", mode=place.mode)
+    _require_free(access, place)
     command = _command(access, place, CommandAction.START, deadline)
     command.for_user_id, command.session_id = for_user_id, None
     command.id_token = "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(TOKEN_LENGTH))
     command.energy_target_wh, command.departure_at = target.energy_wh, target.departure_at
+    return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+OPENERS: frozenset[Right] = frozenset({Role.OWNER, Scope.AUTHORIZE_CHARGING})
+"""Who may open a charger for a customer."""
+SHORTEST_OPENING_S, LONGEST_OPENING_S = 10, 3600
+
+
+async def authorize_charging(
+    access: Access,
+    charger_id: UUID,
+    *,
+    person: PersonKey,
+    external_session_id: str | None = None,
+    valid_for_s: int = 300,
+    bus: EventBus,
+    dispatch: Dispatch,
+) -> UUID:
+    """The id of a command that begins a charge for the person with the car that is there, or the next one in that time, once.
+
+    For who owns the charger, and programs with AUTHORIZE_CHARGING. The person needs no permission. Errors as `start_charging`.
+    """
+    access.signed_in()
+    place = await _visible_place(access, charger_id)
+    access.manage_charger(charger_id, place.installation_id, OPENERS, path=("chargerId",))
+    for_user_id = await found_person(access, person)
+    if not SHORTEST_OPENING_S <= valid_for_s <= LONGEST_OPENING_S:
+        raise invalid("validForSeconds", f"This is from {SHORTEST_OPENING_S} to {LONGEST_OPENING_S} seconds.")
+    problems = Problems()
+    known_as = problems.optional_text("externalSessionId", external_session_id)
+    problems.raise_any()
+    _require_free(access, place)
+    command = _command(access, place, CommandAction.AUTHORIZE, access.now + timedelta(seconds=valid_for_s))
+    command.for_user_id, command.session_id = for_user_id, None
+    command.id_token = "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(TOKEN_LENGTH))
+    command.external_session_id = known_as
     return await _store(access, command, bus=bus, dispatch=dispatch)
 
 
@@ -267,6 +298,17 @@ async def _require_same_session(access: Access, place: _Place, session_id: UUID 
     if place.session is None or place.session.id != session_id:
         message = "That charge is no longer the one at this charger; nothing was sent."
         raise ConflictError(message, code=ErrorCode.OTHER_SESSION, path=("sessionId",))
+
+
+def _require_free(access: Access, place: _Place) -> None:
+    """Returns when a charge can begin there."""
+    _require_online(access, place)
+    if not place.is_enabled:
+        raise ChargerStateError("This charger is switched off by its operator.", mode=place.mode)
+    if place.session is not None:
+        raise ChargerStateError("A charge is going on at this charger already.", mode=place.mode)
+    if place.mode is OperatingMode.FAULTED:
+        raise ChargerStateError("This charger has a fault; use another one.", mode=place.mode)
 
 
 def _require_online(access: Access, place: _Place) -> None:

@@ -175,13 +175,8 @@ def program_channel(service_account_id: UUID) -> str:
     return f"program:{service_account_id}"
 
 
-def authorization_channel(installation_id: UUID) -> str:
-    """Where questions to an installation's external systems, and their decisions, are published."""
-    return f"authorization:{installation_id}"
-
-
 AUTHORIZATIONS_CHANNEL = "authorizations"
-"""Where decisions of all installations' external systems are published, for who waits for one."""
+"""Where questions to external systems and their decisions are published, of all installations: a program may serve many."""
 
 
 def enrollment_channel(enrollment_id: UUID) -> str:
@@ -214,10 +209,8 @@ def channels(event: Event) -> tuple[str, ...]:
             return (user_channel(event.user_id),)
         case ProgramChanged():
             return (program_channel(event.service_account_id),)
-        case AuthorizationAsked():
-            return (authorization_channel(event.installation_id),)
-        case AuthorizationDecided():
-            return (AUTHORIZATIONS_CHANNEL, authorization_channel(event.installation_id))
+        case AuthorizationAsked() | AuthorizationDecided():
+            return (AUTHORIZATIONS_CHANNEL,)
         case CardEnrollmentChanged():
             return (enrollment_channel(event.enrollment_id),)
         case LocalListOutdated():

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.access import Access
 from domain.clock import Clock
 from domain.commands import Dispatch
-from domain.ports import ChargerCommands, EventBus, Passwords, Sealer, Tokens
+from domain.ports import CallOuts, ChargerCommands, EventBus, Passwords, Sealer, Tokens
 from exports.links import ExportLinks
 from gql.loaders import Batch, Loaders
 
@@ -23,6 +23,7 @@ class Ports:
     clock: Clock
     tokens: Tokens
     sealer: Sealer
+    call_outs: CallOuts
     passwords: Passwords
     commands: ChargerCommands
     dispatch: Dispatch

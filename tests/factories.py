@@ -11,6 +11,8 @@ from domain.access import Access, access_of, access_of_program
 from domain.ids import new_id
 from domain.models import (
     ApiToken,
+    AuthorizationAttempt,
+    AuthorizationRequest,
     ChargeCard,
     Charger,
     ChargerStatus,
@@ -27,7 +29,17 @@ from domain.models import (
     User,
     UserGroup,
 )
-from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role, Scope, SessionState
+from domain.roles import (
+    AuthorizationDecision,
+    CredentialType,
+    Decider,
+    InstallationCategory,
+    NetworkType,
+    PhaseRotation,
+    Role,
+    Scope,
+    SessionState,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=365)
@@ -226,6 +238,46 @@ async def a_session(
         energy_wh=energy_wh,
         connected_s=0 if end is None else int((end - started_at).total_seconds()),
         created_at=started_at,
+    )
+    return row.id
+
+
+async def an_attempt(
+    site: Site,
+    charger_id: UUID,
+    *,
+    user_id: UUID | None = None,
+    session_id: UUID | None = None,
+    card: str = "04A1B2C3",
+    at: datetime = NOW - timedelta(hours=5),
+) -> UUID:
+    """An attempt to charge that was accepted."""
+    row = await AuthorizationAttempt.create(
+        installation_id=site.id,
+        charger_id=charger_id,
+        credential_type=CredentialType.CARD,
+        token=card,
+        user_id=user_id,
+        session_id=session_id,
+        at=at,
+        decision=AuthorizationDecision.ACCEPTED,
+        decided_by=Decider.NATIVE,
+        reason="Permitted here.",
+    )
+    return row.id
+
+
+async def a_question(site: Site, charger_id: UUID, *, card: str = "04A1B2C3", user_id: UUID | None = None) -> UUID:
+    """A question to the site's external system that waits for an answer."""
+    row = await AuthorizationRequest.create(
+        installation_id=site.id,
+        charger_id=charger_id,
+        credential_type=CredentialType.CARD,
+        token=card,
+        user_id=user_id,
+        requested_at=NOW,
+        expires_at=NOW + timedelta(seconds=5),
+        native_decision=AuthorizationDecision.INVALID,
     )
     return row.id
 

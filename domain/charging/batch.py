@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain import faults, sql
+from domain import faults, session_events, sql
 from domain.authorization import NOTHING_KNOWN, SERVES_FOR, Credentials, credentials_for, normalised_card_number
 from domain.charging import attempts, live, session_store
 from domain.charging.attempts import AttemptRecord, RequestRecord
@@ -225,6 +225,7 @@ class Batch:
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
         await session_store.replace_intervals(parts)
         await self.write_attempts()
+        await session_events.record(self.events, now=self.now)
         await self._write_stations()
         return [*self.events, *await live.write(self.all_connectors())]
 

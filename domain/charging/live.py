@@ -156,8 +156,15 @@ async def of_chargers(charger_ids: Sequence[UUID]) -> list[Connector]:
     return await _loaded(sql.any_of("c.id", padded(charger_ids), arguments), arguments)
 
 
-async def _loaded(condition: str, arguments: list[object]) -> list[Connector]:
-    lock = "" if sql.is_sqlite() else " FOR UPDATE OF t"
+async def place_of(charger_id: UUID) -> Place | None:
+    """What that charger is, without holding it; None when there is no such charger."""
+    arguments: list[object] = []
+    found = await _loaded(sql.any_of("c.id", [charger_id], arguments), arguments, is_locked=False)
+    return found[0].place if found else None
+
+
+async def _loaded(condition: str, arguments: list[object], *, is_locked: bool = True) -> list[Connector]:
+    lock = "" if sql.is_sqlite() or not is_locked else " FOR UPDATE OF t"
     # Everybody locks in the order of ids, so that two batches cannot wait for each other.
     found = await sql.rows(f"{_SELECT}{condition} ORDER BY t.charger_id{lock}", *arguments)
     return [_connector(row) for row in found]

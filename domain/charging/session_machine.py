@@ -211,6 +211,8 @@ def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
     _take_samples(batch, report, connector, session, observation.samples)
     if session is not None and not session.is_open and _is_late_enough(batch, session):
         batch.finalise(session)
+    if session is not None and session.is_open and not observation.is_marked_offline:
+        batch.tell(session, "UPDATED")
     _point(batch, connector)
     return Outcome()
 

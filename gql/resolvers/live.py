@@ -3,16 +3,24 @@
 import base64
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from domain import events
-from domain.access import Access
+from domain.access import AUTHORIZERS, Access
 from domain.clock import Clock
 from domain.errors import NotFoundError
-from domain.events import ChargerStatusChanged, Event, InstallationChanged, PermissionChanged, ProgramChanged
+from domain.events import (
+    AuthorizationAsked,
+    AuthorizationDecided,
+    ChargerStatusChanged,
+    Event,
+    InstallationChanged,
+    PermissionChanged,
+    ProgramChanged,
+)
 from domain.exports import UNFINISHED, exports_by_ids
 from domain.live_status import (
     followed_charger,
@@ -22,6 +30,7 @@ from domain.live_status import (
     visible_statuses,
 )
 from domain.roles import Actor
+from domain.views.authorization_views import RequestRow, requests_by_ids, waiting_requests
 from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.command_views import commands_by_ids
 from domain.views.installation_views import InstallationRow, installations_by_ids
@@ -227,6 +236,54 @@ class RowSource:
         return ()
 
 
+class QuestionSource:
+    """Questions about attempts to charge: those that wait, then new ones, each at least once."""
+
+    def __init__(self, access: Access, installation_ids: Sequence[UUID], clock: Clock) -> None:
+        self.access = access
+        self.channel = events.AUTHORIZATIONS_CHANNEL
+        self.is_over = False
+        self._places = frozenset(installation_ids)
+        self._clock = clock
+        self._waiting: dict[UUID, RequestRow] = {}
+
+    def visibility(self, _field_paths: frozenset[str]) -> object:
+        """Shared with the same program's other clients only."""
+        return _eyes(self.access)
+
+    async def open(self) -> None:
+        """What waits is read."""
+        found = await waiting_requests(replace(self.access, now=self._clock.now()), sorted(self._places))
+        self._waiting = {row.id: row for row in found}
+
+    def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
+        """Every question that waits."""
+        del is_resync
+        now = self._clock.now()
+        return () if is_move else [Live(row) for row in self._waiting.values() if row.expires_at > now]
+
+    async def take(self, event: Event) -> Sequence[Live]:
+        """A new question; one that is decided waits no more."""
+        match event:
+            case AuthorizationAsked() if event.installation_id in self._places:
+                found = await requests_by_ids(self.access, [event.request_id])
+                self._waiting.update(found)
+                return [Live(row) for row in found.values()]
+            case AuthorizationDecided():
+                self._waiting.pop(event.request_id, None)
+        return ()
+
+    async def refresh(self) -> Sequence[Live]:
+        """Questions that were asked without our hearing of it."""
+        known = self._waiting
+        await self.open()
+        return [Live(row) for identity, row in self._waiting.items() if identity not in known]
+
+    def leaving(self, _successor: Source) -> Sequence[Live]:
+        """Nothing: what was told was theirs."""
+        return ()
+
+
 class AccessSource:
     """Changes of what one person or program may do."""
 
@@ -294,6 +351,16 @@ async def export_changed(context: Context, export_id: UUID) -> Source:
     )
     await source.open()
     return source
+
+
+async def authorization_requested(context: Context, installation_id: UUID | None) -> Source:
+    """Questions of that installation, or (None) of all of the program's. NotFoundError where it is asked nothing."""
+    asked = context.access.installations_with(AUTHORIZERS)
+    context.access.signed_in()
+    wanted = asked if installation_id is None else [one for one in asked if one == installation_id]
+    if not wanted:
+        raise NotFoundError(path=("installationId",))
+    return QuestionSource(context.access, wanted, context.ports.clock)
 
 
 def access_changed(context: Context) -> Source:

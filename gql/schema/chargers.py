@@ -2,9 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import strawberry
+from strawberry.types.info import Info
 
 from domain.filters import Condition
 from domain.live_status import visible_statuses
@@ -15,6 +16,8 @@ from domain.views.charger_views import ChargerOrder as DomainOrder
 from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.circuit_views import circuits_by_ids
 from domain.views.installation_views import installations_by_ids
+from gql.context import Context
+from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import chargers as resolvers
 from gql.resolvers.commands import commands_of_charger
 from gql.resolvers.sessions import sessions_of_charger
@@ -24,7 +27,7 @@ from gql.schema.commands import Command
 from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
-from gql.schema.fields import connection, related
+from gql.schema.fields import connection, related, resolved
 from gql.schema.filters import IDFilter, StringFilter, any_of, combined, exactly, id_terms, terms
 from gql.schema.mutations import REMOVED, Thing, mutation
 from gql.schema.nodes import Node, NodeKind
@@ -33,9 +36,15 @@ from gql.schema.removal import RemoveInput, RemoveResult
 from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 
 if TYPE_CHECKING:
+    from gql.schema.authorization import AuthorizationAttempt, ChargeVerdict
     from gql.schema.circuits import Circuit
     from gql.schema.installations import Installation
+    from gql.schema.people import User
     from gql.schema.permissions import Permission
+
+
+async def _viewer_verdict(root: Any, info: Info[Context, Any], at: datetime | None = strawberry.UNSET) -> Any:
+    return await authorization_resolvers.viewer_verdict(info.context, root, at or None)
 
 
 @strawberry.type(
@@ -104,6 +113,23 @@ class Charger(Node):
         Connection[Annotated["Permission", strawberry.lazy("gql.schema.permissions")]],
         further={"where": PermissionWhere | None},
         description="Grants on just this charger: all for its owners and administrators, else the viewer's own.",
+    )
+    authorization_attempts = connection(
+        authorization_resolvers.attempts_of_charger,
+        UncountedConnection[Annotated["AuthorizationAttempt", strawberry.lazy("gql.schema.authorization")]],
+        description="Attempts to charge here, newest first: those that the viewer may see.",
+    )
+    who_can_charge = connection(
+        authorization_resolvers.people_who_can_charge,
+        Connection[Annotated["User", strawberry.lazy("gql.schema.people")]],
+        further={"at": datetime | None},
+        description="Who may charge here at that instant (null = now), by name. For who decides about it: OWNER of the charger or the "
+        "installation, MANAGE_PERMISSIONS and ADMINISTRATOR. Where an external system decides: whom it has pushed.",
+    )
+    viewer_verdict = resolved(
+        _viewer_verdict,
+        Annotated["ChargeVerdict", strawberry.lazy("gql.schema.authorization")],
+        description="Whether a charge by the viewer would be accepted at that instant (null = now), and why not.",
     )
     viewer_roles: list[Role] = strawberry.field(description="What the viewer holds here, through the installation too.")
 

@@ -16,6 +16,7 @@ from domain.views.installation_views import InstallationOrder as DomainOrder
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from domain.views.service_account_views import ServiceAccountRow
 from gql.context import Context
+from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import installations as resolvers
 from gql.resolvers.balancing import decisions_of
 from gql.resolvers.groups import groups_of
@@ -35,6 +36,7 @@ from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 from gql.schema.usage import usage_of_installation
 
 if TYPE_CHECKING:
+    from gql.schema.authorization import AuthenticationSettings, AuthorizationAttempt
     from gql.schema.balancing import BalancingDecision
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
@@ -59,6 +61,10 @@ async def _circuits(root: Any, info: Info[Context, Any]) -> list[CircuitRow]:
 
 async def _user_groups(root: Any, info: Info[Context, Any]) -> list[GroupRow]:
     return list(await groups_of(info.context, root))
+
+
+async def _authentication(root: Any, info: Info[Context, Any]) -> Any:
+    return await authorization_resolvers.authentication(info.context, root)
 
 
 async def _service_accounts(root: Any, info: Info[Context, Any]) -> list[ServiceAccountRow]:
@@ -124,6 +130,16 @@ class Installation(Node):
         _service_accounts,
         list[Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")]],
         description="Programs with scopes here, at most 100, by name. For OWNER and ADMINISTRATOR; empty for all others.",
+    )
+    authentication = resolved(
+        _authentication,
+        Annotated["AuthenticationSettings", strawberry.lazy("gql.schema.authorization")] | None,
+        description="How people identify themselves here. For OWNER and ADMINISTRATOR.",
+    )
+    authorization_attempts = connection(
+        authorization_resolvers.attempts_of_installation,
+        UncountedConnection[Annotated["AuthorizationAttempt", strawberry.lazy("gql.schema.authorization")]],
+        description="Attempts to charge here, newest first: those that the viewer may see.",
     )
     decisions = connection(
         decisions_of,

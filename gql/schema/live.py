@@ -15,6 +15,7 @@ from gql.schema.enums import LiveEventKind
 from gql.schema.fields import derived
 
 if TYPE_CHECKING:
+    from gql.schema.authorization import AuthorizationRequest
     from gql.schema.chargers import Charger
     from gql.schema.commands import Command
     from gql.schema.exports import Export
@@ -79,6 +80,13 @@ async def _command_changed(info: Info[Context, Any], command_id: strawberry.ID) 
     return await live.command_changed(info.context, ids.uuid_of(command_id, "Command", at="commandId"))
 
 
+async def _authorization_requested(
+    info: Info[Context, Any], installation_id: strawberry.ID | None = strawberry.UNSET
+) -> Source:
+    identity = ids.optional_uuid_of(installation_id or None, "Installation", at="installationId")
+    return await live.authorization_requested(info.context, identity)
+
+
 async def _export_changed(info: Info[Context, Any], export_id: strawberry.ID) -> Source:
     return await live.export_changed(info.context, ids.uuid_of(export_id, "Export", at="exportId"))
 
@@ -112,6 +120,12 @@ class LiveSubscriptions:
         _export_changed,
         Annotated["Export", strawberry.lazy("gql.schema.exports")],
         description="The file as it is, each change, and the end after the final one.",
+    )
+    authorization_requested = followed(
+        _authorization_requested,
+        Annotated["AuthorizationRequest", strawberry.lazy("gql.schema.authorization")],
+        description="Attempts to charge that are to be answered: first those that wait, then new ones, at least once each (know them by "
+        "id), to every subscriber. Null = all installations of the service account. For AUTHORIZE_CHARGING.",
     )
     access_changed = followed(
         _access_changed,

@@ -22,6 +22,7 @@ from strawberry.types.field import StrawberryField
 from gql.ids import global_id
 from gql.rows import RowExecutor, mark_leaf
 from gql.schema import (
+    authorization,
     balancing,
     cards,
     chargers,
@@ -58,6 +59,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *sessions.NODES,
     *commands.NODES,
     *exports.NODES,
+    *authorization.NODES,
 )
 """Everything with a global id."""
 
@@ -85,6 +87,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     sessions.SessionMutations,
     commands.CommandMutations,
     exports.ExportMutations,
+    authorization.AuthorizationMutations,
 )
 SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions,)
 

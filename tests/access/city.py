@@ -18,6 +18,7 @@ from domain.models import (
     Circuit,
     Command,
     Export,
+    ExternalAuthentication,
     GroupMember,
     Installation,
     Offer,
@@ -50,9 +51,11 @@ from tests.factories import (
     a_circuit,
     a_grant,
     a_person,
+    a_question,
     a_session,
     a_town,
     access,
+    an_attempt,
 )
 from tests.gql.matrix import ELSEWHERE, FORMER, PROGRAM_ELSEWHERE, PROGRAMS
 
@@ -135,6 +138,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
     active = await a_session(site, town.charger_id, user_id=driver, card_id=card, state=SessionState.ACTIVE)
     await _going_on(town, active, driver, branch)
     await _a_fault(town)
+    await ExternalAuthentication.create(installation_id=site.id)
     group = await _a_group(town)
     return {
         "installation": site.id,
@@ -149,6 +153,8 @@ async def _contents(town: Town) -> dict[str, UUID]:
         "group": group,
         "decision": await _a_decision(town, branch),
         "command": await _a_command(town, active, driver),
+        "attempt": await an_attempt(site, town.charger_id, user_id=driver, session_id=session),
+        "question": await a_question(site, town.charger_id),
         "export": await _an_export(town.people["OWNER of installation"]),
     }
 

@@ -11,6 +11,7 @@ from domain.roles import Scope
 from tests.factories import PEOPLE
 from tests.gql.matrix import (
     ADMINISTRATOR,
+    AUTHORIZERS,
     CALLERS,
     CHARGER_OWNERS,
     DRIVER,
@@ -55,6 +56,8 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "permission": ("Permission", SEE_GRANT),
     "command": ("Command", SEE_COMMAND),
     "decision": ("BalancingDecision", SEE_CIRCUITS),
+    "attempt": ("AuthorizationAttempt", SEE_SESSION),
+    "question": ("AuthorizationRequest", AUTHORIZERS),
     "group": ("UserGroup", SEE_GROUP),
     "service account": ("ServiceAccount", SEE_ACCOUNT),
 }
@@ -120,6 +123,23 @@ FIELDS: Mapping[str, FieldRow] = {
     "Circuit.otherLoadA": FieldRow("circuit", f"target: otherLoadA {_AMPS}", SEE_CIRCUITS),
     "Circuit.allocatedA": FieldRow("circuit", f"target: allocatedA {_AMPS}", SEE_CIRCUITS),
     "Circuit.chargers": FieldRow("circuit", f"target: chargers{_PAGE}", SEE_CIRCUITS),
+    "AuthenticationSettings.external": FieldRow(
+        "installation", "authentication { target: external { mode } }", SITE_RULERS
+    ),
+    "AuthorizationAttempt.charger": FieldRow("attempt", f"target: charger {_ID}", SEE_SESSION),
+    "AuthorizationAttempt.session": FieldRow("attempt", f"target: session {_ID}", SEE_SESSION),
+    "AuthorizationAttempt.user": FieldRow("attempt", f"target: user {_ID}", SEE_SESSION),
+    "AuthorizationRequest.charger": FieldRow("question", f"target: charger {_ID}", AUTHORIZERS),
+    "Charger.authorizationAttempts": FieldRow("charger", f"target: authorizationAttempts{_UNCOUNTED}", SEE_SESSION),
+    "Charger.viewerVerdict": FieldRow("charger", "target: viewerVerdict { decision }", SEE_SITE),
+    "Charger.whoCanCharge": FieldRow("charger", f"target: whoCanCharge{_PAGE}", GRANTERS),
+    "ExternalAuthentication.shadow": FieldRow(
+        "installation", "authentication { external { target: shadow { asked } } }", SITE_RULERS
+    ),
+    "Installation.authentication": FieldRow("installation", "target: authentication { isRequired }", SITE_RULERS),
+    "Installation.authorizationAttempts": FieldRow(
+        "installation", f"target: authorizationAttempts{_UNCOUNTED}", SEE_SESSION
+    ),
     "Command.charger": FieldRow("command", f"target: charger {_ID}", SEE_COMMAND),
     "Command.session": FieldRow("command", f"target: session {_ID}", DRIVER | CHARGER_OWNERS),
     "Coverage.silentChargers": FieldRow(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.access.fields import EVERYBODY, NOBODY, SEE_COMMAND
-from tests.gql.matrix import OWNER, SEE_SITE
+from tests.gql.matrix import AUTHORIZERS, OWNER, SEE_SITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ STREAMS: Mapping[str, StreamRow] = {
         "command", "target: commandChanged(commandId: $id) { state }", SEE_COMMAND, SEE_COMMAND, kind="Command"
     ),
     "exportChanged": StreamRow("export", "target: exportChanged(exportId: $id) { state }", OWNER, OWNER, kind="Export"),
+    "authorizationRequested": StreamRow(
+        "installation",
+        "target: authorizationRequested(installationId: $id) { credential }",
+        AUTHORIZERS,
+        AUTHORIZERS,
+        needs_sign_in=True,
+        kind="Installation",
+    ),
     "accessChanged": StreamRow("", "accessChanged { at }", EVERYBODY, NOBODY, needs_sign_in=True),
 }
 """Every subscription, by its name."""

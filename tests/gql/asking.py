@@ -18,7 +18,7 @@ from gql.ids import global_id
 from gql.limits import Meter
 from gql.schema.public import public_schema
 from tests.factories import NOW
-from tests.fakes import HandClock, NothingSent, OpenSeals, PlainPasswords, RecordingBus
+from tests.fakes import HandClock, NoCallOuts, NothingSent, OpenSeals, PlainPasswords, RecordingBus
 
 TOKENS = SignedTokens("a secret for tests")
 
@@ -48,6 +48,7 @@ class Api:
             clock=clock,
             tokens=TOKENS,
             sealer=OpenSeals(),
+            call_outs=NoCallOuts(),
             passwords=PlainPasswords(),
             commands=commands,
             dispatch=self.dispatch,

@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 from domain.ids import new_id
-from domain.models import ChargerStatus, Export
-from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionState
+from domain.models import ChargerStatus, Export, ExternalUser, ServiceAccount, SessionEvent
+from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionEventKind, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_group, a_program, a_session
+from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_group, a_program, a_question, a_session
 from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id, user_id
 
 NOT_SIGNED_IN = "not signed in"
@@ -43,6 +43,7 @@ CHARGER_OWNERS = OWNER | {"OWNER of charger"}
 DRIVER = frozenset({"USER of charger"})
 """Whose charges there are."""
 SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
+AUTHORIZERS = programs(Scope.AUTHORIZE_CHARGING)
 SEE_SESSION = DRIVER | CHARGER_OWNERS | SESSION_READERS
 SITE_RULERS = OWNER | ADMINISTRATOR
 GROUP_MANAGERS = SITE_RULERS | programs(Scope.MANAGE_PERMISSIONS)
@@ -228,6 +229,43 @@ async def _sign_out(_town: Town) -> Mapping[str, Any]:
     return {}
 
 
+async def _set_authentication(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "allowsConcurrent": True}
+
+
+async def _configure(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "failPolicy": "ALLOW_KNOWN"}
+
+
+async def _preflight(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id)}
+
+
+async def _answer(town: Town) -> Mapping[str, Any]:
+    question = await a_question(town.site, town.charger_id)
+    return {"requestId": global_id("AuthorizationRequest", question), "decision": "ACCEPTED"}
+
+
+async def _authorize(town: Town) -> Mapping[str, Any]:
+    driver = town.people["USER of charger"]
+    for account in await ServiceAccount.all():
+        await ExternalUser.create(account_id=account.id, external_id="driver", user_id=driver, created_at=NOW)
+    return {**await _command(town), "person": {"userId": global_id("User", driver)}}
+
+
+async def _replay(town: Town) -> Mapping[str, Any]:
+    event = await SessionEvent.create(
+        installation_id=town.site.id,
+        session_id=new_id(),
+        kind=SessionEventKind.STARTED,
+        payload="{}",
+        created_at=NOW,
+        due_at=NOW,
+        delivered_at=NOW,
+    )
+    return {"installationId": installation_id(town.site.id), "fromEventId": str(event.event_id)}
+
+
 _ANYONE = frozenset(EVERYONE)
 
 MUTATIONS: Mapping[str, MutationRow] = {
@@ -266,6 +304,12 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "restartCharger": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "unlockConnector": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS | SESSION_READERS),
+    "setAuthentication": MutationRow(_set_authentication, SITE_RULERS),
+    "configureExternalAuthentication": MutationRow(_configure, SITE_RULERS),
+    "testExternalAuthentication": MutationRow(_preflight, SITE_RULERS),
+    "answerAuthorizationRequest": MutationRow(_answer, AUTHORIZERS, seen=AUTHORIZERS, is_audited=False),
+    "authorizeCharging": MutationRow(_authorize, CHARGER_OWNERS | AUTHORIZERS),
+    "replaySessionEvents": MutationRow(_replay, SITE_RULERS | AUTHORIZERS),
     "createExport": MutationRow(_create_export, OWNER, seen=OWNER, is_audited=False, is_for_people=True),
     "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER, is_audited=False, is_for_people=True),
 }

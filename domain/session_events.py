@@ -1,0 +1,269 @@
+"""What external systems are told of charges: written with the change itself, delivered afterwards in order, found again by id."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import audit, sql
+from domain.access import AUTHORIZERS, SITE_RULERS, Access
+from domain.call_outs import encoded, instant
+from domain.errors import NotFoundError
+from domain.events import Event, SessionChanged
+from domain.global_ids import global_id
+from domain.ids import new_id
+from domain.roles import DateQuality, ExternalMode, SessionEventKind, SessionFlag, SessionState
+from domain.units import kwh
+
+UPDATES_EVERY = timedelta(minutes=5)
+"""Of one session at most: readings come every few seconds, and nobody bills by them before the end."""
+FIRST_RETRY_S = 5.0
+LONGEST_RETRY_S = 3600.0
+MOST_ATTEMPTS = 34
+"""With these waits a little more than 24 hours."""
+
+_TYPES = {kind: f"session.{kind.lower()}" for kind in SessionEventKind}
+_jitter = Random()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An event that this worker alone holds until its claim runs out."""
+
+    id: int
+    event_id: UUID
+    installation_id: UUID
+    payload: str
+    attempts: int
+
+
+async def record(events: Iterable[Event], *, now: datetime) -> int:
+    """How many events were kept for external systems, of these changes; call inside their transaction, after they are stored."""
+    changes = {(one.session_id, SessionEventKind(one.change)): one for one in events if isinstance(one, SessionChanged)}
+    if not changes:
+        return 0
+    places = await _told({one.installation_id for one in changes.values()})
+    wanted = [key for key, one in changes.items() if one.installation_id in places]
+    if not wanted:
+        return 0
+    recent = await _last_told([session_id for session_id, _ in wanted], since=now - UPDATES_EVERY)
+    kept = [
+        (session_id, kind)
+        for session_id, kind in wanted
+        if kind is not SessionEventKind.UPDATED or session_id not in recent
+    ]
+    contents = await _contents([session_id for session_id, _ in kept])
+    rows = [
+        (
+            new_id(),
+            contents[session_id][0],
+            session_id,
+            kind,
+            encoded(_TYPES[kind], {"session": contents[session_id][1]}, now=now).decode(),
+            now,
+        )
+        for session_id, kind in kept
+        if session_id in contents
+    ]
+    await sql.execute_many(_INSERT, rows)
+    return len(rows)
+
+
+_INSERT = """
+INSERT INTO session_events (event_id, installation_id, session_id, kind, payload, created_at, due_at, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $6, 0)
+"""
+
+
+async def _told(installation_ids: set[UUID]) -> set[UUID]:
+    """Those of the installations whose systems are told."""
+    arguments: list[object] = [ExternalMode.OFF]
+    wanted = sql.any_of("installation_id", sorted(installation_ids), arguments)
+    rows = await sql.rows(
+        f"SELECT installation_id FROM external_authentications WHERE mode <> $1 AND url IS NOT NULL AND {wanted}",  # noqa: S608
+        *arguments,
+    )
+    return {sql.uuid_of(row["installation_id"]) for row in rows}
+
+
+async def _last_told(session_ids: Sequence[UUID], *, since: datetime) -> set[UUID]:
+    arguments: list[object] = [since]
+    wanted = sql.any_of("session_id", sorted(set(session_ids)), arguments)
+    rows = await sql.rows(
+        f"SELECT DISTINCT session_id FROM session_events WHERE created_at > $1 AND {wanted}",  # noqa: S608
+        *arguments,
+    )
+    return {sql.uuid_of(row["session_id"]) for row in rows}
+
+
+async def _contents(session_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, dict[str, Any]]]:
+    """Session → (its installation, what is told of it)."""
+    arguments: list[object] = []
+    wanted = sql.any_of("s.id", sorted(set(session_ids)), arguments)
+    return {
+        sql.uuid_of(row["id"]): (sql.uuid_of(row["installation_id"]), _content(row))
+        for row in await sql.rows(f"{_SESSIONS} WHERE {wanted}", *arguments)
+    }
+
+
+_SESSIONS = """
+SELECT s.id, s.state, s.installation_id, s.charger_id, s.charger_name, s.user_id, s.external_id, s.authorized_at, s.started_at,
+  s.ended_at, s.registered_at, s.energy_wh, s.connected_s, s.charging_s, s.stop_reason, s.flags, s.replaced_by_id,
+  (SELECT x.external_id FROM external_users x JOIN service_account_installations p ON p.account_id = x.account_id
+   WHERE x.user_id = s.user_id AND p.installation_id = s.installation_id ORDER BY x.id LIMIT 1) AS external_user_id,
+  (SELECT o.id FROM charge_sessions o WHERE o.replaced_by_id = s.id ORDER BY o.id LIMIT 1) AS replaces_id
+FROM charge_sessions s"""
+
+
+def _content(row: sql.Row) -> dict[str, Any]:
+    state, flags = SessionState(row["state"]), SessionFlag(row["flags"])
+    quality = DateQuality.OFFLINE if SessionFlag.OFFLINE in flags else DateQuality.EXACT
+    if SessionFlag.CLOCK_UNRELIABLE in flags:
+        quality = DateQuality.UNRELIABLE
+    is_counted = state is not SessionState.VOID and row["energy_wh"] is not None
+    return {
+        "id": global_id("ChargeSession", sql.uuid_of(row["id"])),
+        "state": state.value,
+        "installationId": global_id("Installation", sql.uuid_of(row["installation_id"])),
+        "chargerId": global_id("Charger", sql.uuid_of(row["charger_id"])),
+        "chargerName": row["charger_name"],
+        "externalId": row["external_id"],
+        "externalUserId": row["external_user_id"],
+        "authorizedAt": _instant(row["authorized_at"]),
+        "startedAt": _instant(row["started_at"]),
+        "endedAt": _instant(row["ended_at"]),
+        "registeredAt": _instant(row["registered_at"]),
+        "dateQuality": quality.value,
+        "energyKwh": str(kwh(row["energy_wh"])) if is_counted else None,
+        "connectedSeconds": row["connected_s"],
+        "chargingSeconds": row["charging_s"],
+        "stopReason": row["stop_reason"],
+        "flags": [str(one.name) for one in flags],
+        "replacesId": _session_id(row["replaces_id"]),
+        "replacedById": _session_id(row["replaced_by_id"]),
+    }
+
+
+def _instant(value: Any) -> str | None:
+    return None if value is None else instant(sql.instant_of(value))
+
+
+def _session_id(value: Any) -> str | None:
+    return None if value is None else global_id("ChargeSession", sql.uuid_of(value))
+
+
+async def claim(*, now: datetime, for_s: float, limit: int) -> Sequence[Due]:
+    """The oldest undelivered event of each session that is due, held by the caller for `for_s` seconds."""
+    lock = "" if sql.is_sqlite() else "FOR UPDATE SKIP LOCKED"
+    found = await sql.rows(
+        f"""
+        UPDATE session_events SET claimed_until = $1, attempts = attempts + 1 WHERE id IN (
+          SELECT e.id FROM session_events e
+          WHERE e.delivered_at IS NULL AND e.failed_at IS NULL AND e.due_at <= $2
+            AND (e.claimed_until IS NULL OR e.claimed_until <= $2)
+            AND NOT EXISTS (SELECT 1 FROM session_events o WHERE o.session_id = e.session_id AND o.id < e.id
+              AND o.delivered_at IS NULL AND o.failed_at IS NULL)
+          ORDER BY e.id LIMIT {int(limit)} {lock})
+        RETURNING id, event_id, installation_id, payload, attempts
+        """,  # noqa: S608  numbers of ours only
+        now + timedelta(seconds=for_s),
+        now,
+    )
+    return [
+        Due(
+            int(row["id"]),
+            sql.uuid_of(row["event_id"]),
+            sql.uuid_of(row["installation_id"]),
+            row["payload"],
+            int(row["attempts"]),
+        )
+        for row in sorted(found, key=lambda row: int(row["id"]))
+    ]
+
+
+async def delivered(event: Due, *, now: datetime) -> None:
+    """The system has it."""
+    await sql.execute(
+        "UPDATE session_events SET delivered_at = $2, claimed_until = NULL, error = NULL WHERE id = $1", event.id, now
+    )
+
+
+async def retry(event: Due, *, error: str, now: datetime) -> None:
+    """It is tried again later, each time twice as late; after a day it is kept as failed, and later ones of its session go on."""
+    if event.attempts >= MOST_ATTEMPTS:
+        await fail(event, error=error, now=now)
+        return
+    wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(event.attempts - 1, 12)) * _jitter.uniform(0.9, 1.1)
+    await sql.execute(
+        "UPDATE session_events SET due_at = $2, claimed_until = NULL, error = $3 WHERE id = $1",
+        event.id,
+        now + timedelta(seconds=wait_s),
+        error[:500],
+    )
+
+
+async def fail(event: Due, *, error: str, now: datetime) -> None:
+    """It is kept with the reason, and not tried again unless it is replayed."""
+    await sql.execute(
+        "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3 WHERE id = $1",
+        event.id,
+        now,
+        error[:500],
+    )
+
+
+async def replay(access: Access, installation_id: UUID, from_event_id: UUID) -> None:
+    """From that event on everything of the installation is delivered once more, in order and under the same ids.
+
+    OWNER and ADMINISTRATOR, and programs with AUTHORIZE_CHARGING there. NotFoundError for an event that is not one of its own.
+    """
+    access.signed_in()
+    access.manage_installation(installation_id, SITE_RULERS | AUTHORIZERS, path=("installationId",))
+    async with in_transaction():
+        first = await sql.row(
+            "SELECT id FROM session_events WHERE event_id = $1 AND installation_id = $2", from_event_id, installation_id
+        )
+        if first is None:
+            raise NotFoundError(path=("fromEventId",))
+        await sql.execute(
+            "UPDATE session_events SET delivered_at = NULL, failed_at = NULL, attempts = 0, due_at = $3, claimed_until = NULL"
+            " WHERE installation_id = $1 AND id >= $2",
+            installation_id,
+            first["id"],
+            access.now,
+        )
+        await audit.record(
+            access,
+            "externalAuthentication.replay",
+            "Installation",
+            installation_id,
+            installation_id=installation_id,
+            after={"fromEventId": str(from_event_id)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What an installation's system has not taken yet."""
+
+    count: int
+    oldest_at: datetime | None
+
+
+async def pending(installation_id: UUID) -> Pending:
+    """Events that wait for an installation's system."""
+    row = await sql.row(
+        "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM session_events"
+        " WHERE installation_id = $1 AND delivered_at IS NULL AND failed_at IS NULL",
+        installation_id,
+    )
+    return Pending(0, None) if row is None else Pending(int(row["number"]), sql.optional_instant_of(row["oldest"]))
+
+
+async def forget(*, before: datetime) -> int:
+    """How many events that were delivered or given up before then were removed."""
+    return await sql.execute("DELETE FROM session_events WHERE COALESCE(delivered_at, failed_at) < $1", before)
