@@ -184,7 +184,8 @@ JOIN users u ON u.id = COALESCE(p.user_id, m.user_id)
 LEFT JOIN external_authentications x ON x.installation_id = c.installation_id
 WHERE c.id = $1 AND c.removed_at IS NULL AND p.role IN ('{Role.USER}', '{Role.OWNER}') AND p.revoked_at IS NULL
   AND p.valid_from <= $2 AND (p.valid_to IS NULL OR p.valid_to > $2) AND u.is_active AND u.erased_at IS NULL
-  AND {{visible}} AND (COALESCE(x.mode, '{ExternalMode.OFF}') <> '{ExternalMode.ENFORCE}' OR p.granted_by_id IN (SELECT id FROM service_accounts))
+  AND {{visible}} AND (COALESCE(x.mode, '{ExternalMode.OFF}') <> '{ExternalMode.ENFORCE}'
+    OR p.granted_by_id IN (SELECT id FROM service_accounts))
 """  # noqa: S608  enums' values
 _BY_NAME = (SortKey("w.sort_name", "sort_name"), SortKey("w.id", "id", KeyKind.ID))
 
