@@ -110,7 +110,7 @@ async def configure_external(
             if row.secret is not None:
                 row.previous_secret, row.previous_secret_until = row.secret, access.now + OVERLAP
             row.secret = outside.sealer.seal(made)
-        await row.save(force_create=known is None)
+        await _stored(row, is_new=known is None)
         after = {**_state(row), "isSecretMade": made is not None}
         await _audit(access, "externalAuthentication.configure", installation_id, before, after)
     await _tell(installation_id, outside.bus)
@@ -169,6 +169,27 @@ async def _required_pass(
             path=("mode",),
         )
     return None if url is None else access.now
+
+
+async def _stored(row: ExternalAuthentication, *, is_new: bool) -> None:
+    if is_new:
+        await row.save(force_create=True)
+        return
+    # Its key is a relation's, which Tortoise's own update hands to SQLite as an object.
+    values = {name: getattr(row, name) for name in _FIELDS}
+    await ExternalAuthentication.filter(installation_id=row.installation_id).update(**values)
+
+
+_FIELDS = (
+    "mode",
+    "url",
+    "timeout_s",
+    "fail_policy",
+    "secret",
+    "previous_secret",
+    "previous_secret_until",
+    "passed_at",
+)
 
 
 def _apply(row: ExternalAuthentication, changes: ExternalChanges) -> None:
