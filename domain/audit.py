@@ -18,6 +18,8 @@ State = Mapping[str, object]
 
 OPERATOR = "operator"
 """The actor of what is done at the machine itself."""
+PORTAL = "portal"
+"""The actor of what follows by itself from what somebody asked for before."""
 
 
 _BATCH = 500
@@ -81,6 +83,22 @@ def _row(access: Access, name: str, entry: Entry) -> AuditEntry:
         object_id=entry.object_id,
         state_before=before,
         state_after=after,
+    )
+
+
+async def record_portal(
+    action: str, object_type: str, object_id: UUID, *, installation_id: UUID, now: datetime, after: State
+) -> None:
+    """As `record`, for what the portal did by itself because somebody had asked for it."""
+    await AuditEntry.create(
+        id=new_id(),
+        installation_id=installation_id,
+        at=now,
+        actor=PORTAL,
+        action=action,
+        object_type=object_type,
+        object_id=object_id,
+        state_after=_json(after),
     )
 
 

@@ -113,8 +113,9 @@ class Audience:
         clock = asyncio.get_running_loop().time
         beat_at = clock() + self._heartbeat_s
         while not self.source.is_over:
+            wakes_in_s = self.source.wakes_in_s
             try:
-                async with asyncio.timeout_at(beat_at):
+                async with asyncio.timeout_at(beat_at if wakes_in_s is None else min(beat_at, clock() + wakes_in_s)):
                     message: bytes = await next_message()
             except TimeoutError:
                 await self._spread(self.source.refresh())

@@ -57,6 +57,11 @@ class Source(Protocol):
         """What changed without our hearing of it, and a sign of life. Called every half minute."""
         ...
 
+    @property
+    def wakes_in_s(self) -> float | None:
+        """In how long it changes by the clock alone; then it is refreshed. None: it does not."""
+        ...
+
     def leaving(self, successor: "Source") -> Sequence[Live]:
         """What one is told who sees less from now on, as `successor` does."""
         ...

@@ -226,6 +226,8 @@ def _expected(row: MutationRow, caller: str) -> str:
     is_program = caller in PROGRAMS or caller == PROGRAM_ELSEWHERE
     if is_program and row.is_for_people:
         return "NOT_ALLOWED"
+    if caller == PROGRAM_ELSEWHERE and row.is_placeless:
+        return "done"
     # Whoever holds nothing at this site is a stranger there, whatever they hold elsewhere or held once.
     at_site = "stranger" if caller in (ELSEWHERE, FORMER) else caller
     if at_site in row.allowed:

@@ -232,4 +232,6 @@ async def _rights(
         user_id = by_key[f"{SOURCE}:{space.identity}"]
         grant = Grant(subject=SubjectKey(user_id=user_id), object_id=installation_id, role=Role.USER)
         await grant_permission(access, grant, bus=bus)
-        await register_charge_card(access, number=space.card, name="Blue tag", person=PersonKey(user_id=user_id))
+        await register_charge_card(
+            access, number=space.card, name="Blue tag", person=PersonKey(user_id=user_id), bus=bus
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain import faults, session_events, sql
+from domain import card_enrollments, faults, session_events, sql
 from domain.authorization import NOTHING_KNOWN, SERVES_FOR, Credentials, credentials_for, normalised_card_number
 from domain.charging import attempts, live, session_store
 from domain.charging.attempts import AttemptRecord, RequestRecord
@@ -15,6 +15,7 @@ from domain.charging.session_rules import (
     Hearing,
     Reading,
     charging_time,
+    moment_of,
     most_possible_wh,
     session_energy,
     start_key,
@@ -365,12 +366,30 @@ async def _load_surroundings(batch: Batch, reports: Sequence[Report]) -> None:
 
 
 async def _load_credentials(batch: Batch, reports: Sequence[Report], tokens: Sequence[str | None]) -> None:
+    # A card that was waited for is its person's before it is decided about.
+    batch.events += await card_enrollments.enroll(_shown_now(reports), now=batch.now)
     are_asked = any(one.place.external_mode is not ExternalMode.OFF for one in batch.all_connectors())
     batch.credentials = await credentials_for(tokens, now=batch.now, are_asked=are_asked)
     presenting = [one.station_id for one in reports if isinstance(one.observation, SessionStarted | TokenPresented)]
     numbers = sorted({normalised_card_number(token) for token in tokens if token})
     known = await attempts.recent(sorted(set(presenting)), numbers, since=batch.now - SERVES_FOR)
     batch.attempts = known[::-1]
+
+
+def _shown_now(reports: Sequence[Report]) -> Iterable[card_enrollments.Shown]:
+    """The cards that are in front of a reader at this moment: not those of charges that are told of afterwards."""
+    for one in reports:
+        match one.observation:
+            case TokenPresented(id_token=token):
+                yield card_enrollments.Shown(one.station_id, normalised_card_number(token))
+            case SessionStarted(id_token=token) as started if token and not _is_replayed(one, started):
+                yield card_enrollments.Shown(one.station_id, normalised_card_number(token))
+
+
+def _is_replayed(report: Report, started: SessionStarted) -> bool:
+    return moment_of(
+        started.charger_time, started.received_at, report.hearing, is_marked_offline=started.is_marked_offline
+    ).is_offline
 
 
 def _chargers(batch: Batch, station_ids: Sequence[UUID]) -> list[UUID]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from domain import events
 from domain.access import AUTHORIZERS, Access
+from domain.card_enrollments import enrollments_by_ids
 from domain.clock import Clock
 from domain.errors import NotFoundError
 from domain.events import (
@@ -78,6 +79,8 @@ class AccessEventRow:
 
 class StatusSource:
     """The statuses of an installation's chargers, or of one charger."""
+
+    wakes_in_s: float | None = None
 
     def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None) -> None:
         self.access = access
@@ -193,6 +196,8 @@ class RowSource:
         *,
         channel: str,
         is_final: Callable[[Any], bool],
+        clock: Clock,
+        ends_at: Callable[[Any], datetime] | None = None,
     ) -> None:
         self.access = access
         self.channel = channel
@@ -200,7 +205,16 @@ class RowSource:
         self._batch = batch
         self._identity = identity
         self._is_final = is_final
+        self._clock = clock
+        self._ends_at = ends_at
         self._row: Any = None
+
+    @property
+    def wakes_in_s(self) -> float | None:
+        """Until it ends by the clock, where it does."""
+        if self._ends_at is None or self._row is None or self.is_over:
+            return None
+        return max(0.0, (self._ends_at(self._row) - self._clock.now()).total_seconds())
 
     def visibility(self, _field_paths: frozenset[str]) -> object:
         """Shared with one's own other clients only."""
@@ -208,7 +222,8 @@ class RowSource:
 
     async def open(self) -> None:
         """The row is read. NotFoundError when it is hidden or absent."""
-        row = (await self._batch(self.access, [self._identity])).get(self._identity)
+        access = replace(self.access, now=self._clock.now())
+        row = (await self._batch(access, [self._identity])).get(self._identity)
         if row is None:
             raise NotFoundError
         self._row = row
@@ -238,6 +253,8 @@ class RowSource:
 
 class QuestionSource:
     """Questions about attempts to charge: those that wait, then new ones, each at least once."""
+
+    wakes_in_s: float | None = None
 
     def __init__(self, access: Access, installation_ids: Sequence[UUID], clock: Clock) -> None:
         self.access = access
@@ -286,6 +303,8 @@ class QuestionSource:
 
 class AccessSource:
     """Changes of what one person or program may do."""
+
+    wakes_in_s: float | None = None
 
     def __init__(self, access: Access, actor: Actor, clock: Clock) -> None:
         self.access = access
@@ -338,7 +357,14 @@ async def charger_status(context: Context, *, charger_id: UUID | None, installat
 async def command_changed(context: Context, command_id: UUID) -> Source:
     """The command until it is final. NotFoundError when it is hidden or absent."""
     channel = events.command_channel(command_id)
-    source = RowSource(context.access, commands_by_ids, command_id, channel=channel, is_final=lambda row: row.is_final)
+    source = RowSource(
+        context.access,
+        commands_by_ids,
+        command_id,
+        channel=channel,
+        is_final=lambda row: row.is_final,
+        clock=context.ports.clock,
+    )
     await source.open()
     return source
 
@@ -347,7 +373,28 @@ async def export_changed(context: Context, export_id: UUID) -> Source:
     """The file until nothing will change but its age. NotFoundError when it is hidden or absent."""
     channel = events.export_channel(export_id)
     source = RowSource(
-        context.access, exports_by_ids, export_id, channel=channel, is_final=lambda row: row.state not in UNFINISHED
+        context.access,
+        exports_by_ids,
+        export_id,
+        channel=channel,
+        is_final=lambda row: row.state not in UNFINISHED,
+        clock=context.ports.clock,
+    )
+    await source.open()
+    return source
+
+
+async def card_enrollment_changed(context: Context, enrollment_id: UUID) -> Source:
+    """The waiting until it is over, by a card or by the clock. NotFoundError when it is hidden or absent."""
+    channel = events.enrollment_channel(enrollment_id)
+    source = RowSource(
+        context.access,
+        enrollments_by_ids,
+        enrollment_id,
+        channel=channel,
+        is_final=lambda row: row.is_final,
+        clock=context.ports.clock,
+        ends_at=lambda row: row.expires_at,
     )
     await source.open()
     return source

@@ -20,6 +20,7 @@ SHOWN: tuple[type[Enum], ...] = (
     roles.CommandState,
     roles.CredentialType,
     roles.DateQuality,
+    roles.EnrollmentState,
     roles.Decider,
     roles.ExportFormat,
     roles.ExportState,

@@ -19,6 +19,7 @@ from gql.context import Context
 from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import installations as resolvers
 from gql.resolvers.balancing import decisions_of
+from gql.resolvers.cards import cards_of_installation
 from gql.resolvers.groups import groups_of
 from gql.resolvers.service_accounts import accounts_of
 from gql.resolvers.sessions import sessions_of_installation
@@ -38,6 +39,7 @@ from gql.schema.usage import usage_of_installation
 if TYPE_CHECKING:
     from gql.schema.authorization import AuthenticationSettings, AuthorizationAttempt
     from gql.schema.balancing import BalancingDecision
+    from gql.schema.cards import ChargeCard
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
     from gql.schema.groups import UserGroup
@@ -130,6 +132,11 @@ class Installation(Node):
         _service_accounts,
         list[Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")]],
         description="Programs with scopes here, at most 100, by name. For OWNER and ADMINISTRATOR; empty for all others.",
+    )
+    charge_cards = connection(
+        cards_of_installation,
+        Connection[Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")]],
+        description="Of people who hold something here now, by name. For OWNER, MANAGE_CARDS and ADMINISTRATOR; empty for all others.",
     )
     authentication = resolved(
         _authentication,

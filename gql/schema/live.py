@@ -16,6 +16,7 @@ from gql.schema.fields import derived
 
 if TYPE_CHECKING:
     from gql.schema.authorization import AuthorizationRequest
+    from gql.schema.cards import CardEnrollment
     from gql.schema.chargers import Charger
     from gql.schema.commands import Command
     from gql.schema.exports import Export
@@ -80,6 +81,11 @@ async def _command_changed(info: Info[Context, Any], command_id: strawberry.ID) 
     return await live.command_changed(info.context, ids.uuid_of(command_id, "Command", at="commandId"))
 
 
+async def _card_enrollment_changed(info: Info[Context, Any], enrollment_id: strawberry.ID) -> Source:
+    identity = ids.uuid_of(enrollment_id, "CardEnrollment", at="enrollmentId")
+    return await live.card_enrollment_changed(info.context, identity)
+
+
 async def _authorization_requested(
     info: Info[Context, Any], installation_id: strawberry.ID | None = strawberry.UNSET
 ) -> Source:
@@ -120,6 +126,11 @@ class LiveSubscriptions:
         _export_changed,
         Annotated["Export", strawberry.lazy("gql.schema.exports")],
         description="The file as it is, each change, and the end after the final one.",
+    )
+    card_enrollment_changed = followed(
+        _card_enrollment_changed,
+        Annotated["CardEnrollment", strawberry.lazy("gql.schema.cards")],
+        description="The waiting for a card as it is, each change, and the end after the final one.",
     )
     authorization_requested = followed(
         _authorization_requested,

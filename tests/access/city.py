@@ -12,6 +12,7 @@ from domain.models import (
     Alert,
     ApiToken,
     BalancingDecision,
+    CardEnrollment,
     Charger,
     ChargerStatus,
     ChargeSession,
@@ -34,6 +35,7 @@ from domain.roles import (
     BindingLimit,
     CommandAction,
     CommandState,
+    EnrollmentState,
     ExportFormat,
     ExportState,
     OperatingMode,
@@ -153,6 +155,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
         "group": group,
         "decision": await _a_decision(town, branch),
         "command": await _a_command(town, active, driver),
+        "enrollment": await _an_enrollment(town, driver, card),
         "attempt": await an_attempt(site, town.charger_id, user_id=driver, session_id=session),
         "question": await a_question(site, town.charger_id),
         "export": await _an_export(town.people["OWNER of installation"]),
@@ -191,6 +194,21 @@ async def _a_group(town: Town) -> UUID:
 
 async def _grant_of(person: UUID, town: Town) -> UUID:
     row = await Permission.get(user_id=person, charger_id=town.charger_id)
+    return row.id
+
+
+async def _an_enrollment(town: Town, person: UUID, card_id: UUID) -> UUID:
+    row = await CardEnrollment.create(
+        installation_id=town.site.id,
+        charger_id=town.charger_id,
+        user_id=person,
+        name="New",
+        requested_by_id=person,
+        state=EnrollmentState.ENROLLED,
+        created_at=NOW,
+        expires_at=NOW + timedelta(minutes=1),
+        card_id=card_id,
+    )
     return row.id
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.access.fields import EVERYBODY, NOBODY, SEE_COMMAND
-from tests.gql.matrix import AUTHORIZERS, OWNER, SEE_SITE
+from tests.gql.matrix import AUTHORIZERS, CARD_KEEPERS, DRIVER, OWNER, SEE_SITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,13 @@ STREAMS: Mapping[str, StreamRow] = {
         AUTHORIZERS,
         needs_sign_in=True,
         kind="Installation",
+    ),
+    "cardEnrollmentChanged": StreamRow(
+        "enrollment",
+        "target: cardEnrollmentChanged(enrollmentId: $id) { state }",
+        DRIVER | CARD_KEEPERS,
+        DRIVER | CARD_KEEPERS,
+        kind="CardEnrollment",
     ),
     "accessChanged": StreamRow("", "accessChanged { at }", EVERYBODY, NOBODY, needs_sign_in=True),
 }

@@ -7,13 +7,13 @@ here, from domain.md §2 and §4.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from domain.ids import new_id
-from domain.models import ChargerStatus, Export, ExternalUser, ServiceAccount, SessionEvent
+from domain.models import ChargeCard, ChargerStatus, Export, ExternalUser, ServiceAccount, SessionEvent, User
 from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionEventKind, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, PEOPLE, Town, a_circuit, a_grant, a_group, a_program, a_question, a_session
+from tests.factories import NOW, PEOPLE, Town, a_card, a_circuit, a_grant, a_group, a_program, a_question, a_session
 from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id, user_id
 
 NOT_SIGNED_IN = "not signed in"
@@ -44,6 +44,11 @@ DRIVER = frozenset({"USER of charger"})
 """Whose charges there are."""
 SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
 AUTHORIZERS = programs(Scope.AUTHORIZE_CHARGING)
+CARD_KEEPERS = OWNER | ADMINISTRATOR | programs(Scope.MANAGE_CARDS)
+PEOPLE_KEEPERS = programs(Scope.MANAGE_CARDS, Scope.MANAGE_PERMISSIONS)
+EVERYBODY = frozenset(PEOPLE) | ALL_PROGRAMS
+SEE_DRIVER = DRIVER | CHARGER_OWNERS | CARD_KEEPERS | programs(Scope.MANAGE_PERMISSIONS)
+"""Who knows whose charges there are by address."""
 SEE_SESSION = DRIVER | CHARGER_OWNERS | SESSION_READERS
 SITE_RULERS = OWNER | ADMINISTRATOR
 GROUP_MANAGERS = SITE_RULERS | programs(Scope.MANAGE_PERMISSIONS)
@@ -68,6 +73,8 @@ class MutationRow:
     is_audited: bool = True
     is_for_people: bool = False
     """Programs are told NOT_ALLOWED whatever they can see."""
+    is_placeless: bool = False
+    """Programs do it by their scopes, at whatever installation they hold them."""
     refused_code: str | None = None
     """What everyone gets who comes with this input, where it is not about rights."""
 
@@ -229,6 +236,59 @@ async def _sign_out(_town: Town) -> Mapping[str, Any]:
     return {}
 
 
+async def _driver_card(town: Town) -> UUID:
+    return await a_card(town.people["USER of charger"], number=uuid4().hex[:16].upper())
+
+
+async def _upsert_card(town: Town) -> Mapping[str, Any]:
+    driver = global_id("User", town.people["USER of charger"])
+    return {"externalId": "card-1", "number": uuid4().hex[:16], "person": {"userId": driver}}
+
+
+async def _rename_card(town: Town) -> Mapping[str, Any]:
+    return {"chargeCardId": global_id("ChargeCard", await _driver_card(town)), "name": "Renamed"}
+
+
+async def _block_card(town: Town) -> Mapping[str, Any]:
+    return {"chargeCardId": global_id("ChargeCard", await _driver_card(town))}
+
+
+async def _unblock_card(town: Town) -> Mapping[str, Any]:
+    given = await _block_card(town)
+    await ChargeCard.all().update(is_blocked=True)
+    return given
+
+
+async def _block_card_here(town: Town) -> Mapping[str, Any]:
+    return {**await _block_card(town), "installationId": installation_id(town.site.id)}
+
+
+async def _remove_card(town: Town) -> Mapping[str, Any]:
+    return {"id": global_id("ChargeCard", await _driver_card(town))}
+
+
+async def _import_cards(town: Town) -> Mapping[str, Any]:
+    address = (await User.get(id=town.people["USER of charger"])).email
+    table = f"email,number\n{address},{uuid4().hex[:16]}"
+    return {"installationId": installation_id(town.site.id), "csv": table, "dryRun": False}
+
+
+async def _enroll(town: Town) -> Mapping[str, Any]:
+    return await _command(town)
+
+
+async def _upsert_external(_town: Town) -> Mapping[str, Any]:
+    return {"externalId": "guest-1", "name": "Ada Guest"}
+
+
+async def _remove_external(town: Town) -> Mapping[str, Any]:
+    for account in await ServiceAccount.all():
+        await ExternalUser.create(
+            account_id=account.id, external_id="guest-1", user_id=town.people["stranger"], created_at=NOW
+        )
+    return {"externalId": "guest-1"}
+
+
 async def _set_authentication(town: Town) -> Mapping[str, Any]:
     return {"installationId": installation_id(town.site.id), "allowsConcurrent": True}
 
@@ -304,6 +364,15 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "restartCharger": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "unlockConnector": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS | SESSION_READERS),
+    "upsertChargeCard": MutationRow(_upsert_card, CARD_KEEPERS | DRIVER, seen=SEE_DRIVER),
+    "renameChargeCard": MutationRow(_rename_card, DRIVER | ADMINISTRATOR, seen=CARD_KEEPERS),
+    "blockChargeCard": MutationRow(_block_card_here, CARD_KEEPERS, seen=CARD_KEEPERS | DRIVER),
+    "unblockChargeCard": MutationRow(_unblock_card, DRIVER | ADMINISTRATOR, seen=CARD_KEEPERS),
+    "removeChargeCard": MutationRow(_remove_card, DRIVER | ADMINISTRATOR, seen=CARD_KEEPERS),
+    "importChargeCards": MutationRow(_import_cards, CARD_KEEPERS),
+    "startCardEnrollment": MutationRow(_enroll, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
+    "upsertExternalUser": MutationRow(_upsert_external, PEOPLE_KEEPERS, seen=EVERYBODY, is_placeless=True),
+    "removeExternalUser": MutationRow(_remove_external, PEOPLE_KEEPERS, seen=EVERYBODY, is_placeless=True),
     "setAuthentication": MutationRow(_set_authentication, SITE_RULERS),
     "configureExternalAuthentication": MutationRow(_configure, SITE_RULERS),
     "testExternalAuthentication": MutationRow(_preflight, SITE_RULERS),
