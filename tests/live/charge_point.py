@@ -27,6 +27,7 @@ class ChargePoint:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.asked: list[tuple[str, Json]] = []
+        """(action, payload)"""
         self._socket = socket
         self._numbers = count(1)
         self._waiting: dict[str, asyncio.Future[Json]] = {}
@@ -35,7 +36,8 @@ class ChargePoint:
     async def call(self, action: str, **payload: Any) -> Json:
         """What the portal answers."""
         number = str(next(self._numbers))
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         await self._socket.send(orjson.dumps([2, number, action, payload]).decode())
         async with asyncio.timeout(ANSWERS_WITHIN_S):
             return await answer
@@ -67,9 +69,9 @@ class ChargePoint:
         """The payload of the first call of the portal with that action."""
         async with asyncio.timeout(ANSWERS_WITHIN_S), self._heard:
             while True:
-                for name, payload in self.asked:
-                    if name == action:
-                        return payload
+                found = [payload for name, payload in self.asked if name == action]
+                if found:
+                    return found[0]
                 await self._heard.wait()
 
     async def authorize(self, card: str) -> str:

@@ -29,7 +29,8 @@ OTHER_CARD = "99FFFFFFFF"
 
 NEW_ACCOUNT = """
 mutation($site: ID!) { createServiceAccount(input: {installationIds: [$site], name: "Hotel booking",
-  scopes: [MANAGE_PERMISSIONS, MANAGE_CARDS, AUTHORIZE_CHARGING]}) { ... on ServiceAccountSuccess { serviceAccount { id } } ... on UserError { code message } } }
+  scopes: [MANAGE_PERMISSIONS, MANAGE_CARDS, AUTHORIZE_CHARGING]}) {
+  ... on ServiceAccountSuccess { serviceAccount { id } } ... on UserError { code message } } }
 """
 NEW_TOKEN = """
 mutation($account: ID!) { createApiToken(input: {serviceAccountId: $account, name: "Server"}) {
@@ -153,7 +154,7 @@ async def _eventually(look: Callable[[], Awaitable[Any]], wanted: Callable[[Any]
     found = None
     try:
         async with asyncio.timeout(HAPPENS_WITHIN_S):
-            while not wanted(found := await look()):
+            while not wanted(found := await look()):  # noqa: ASYNC110  there is no stream of it
                 await asyncio.sleep(0.1)
     except TimeoutError as error:
         raise AssertionError(f"what was wanted did not come: {found}") from error
