@@ -170,6 +170,11 @@ def user_channel(user_id: UUID) -> str:
     return f"user:{user_id}"
 
 
+def own_sessions_channel(user_id: UUID) -> str:
+    """Where changes of a person's own charge sessions are published, whatever installation they are at."""
+    return f"sessions:{user_id}"
+
+
 def program_channel(service_account_id: UUID) -> str:
     """Where changes of a service account's rights and the ends of its tokens are published."""
     return f"program:{service_account_id}"
@@ -207,6 +212,9 @@ def channels(event: Event) -> tuple[str, ...]:
             return (export_channel(event.export_id),)
         case SignInEnded():
             return (user_channel(event.user_id),)
+        case SessionChanged():
+            place = installation_channel(event.installation_id)
+            return (place,) if event.user_id is None else (place, own_sessions_channel(event.user_id))
         case ProgramChanged():
             return (program_channel(event.service_account_id),)
         case AuthorizationAsked() | AuthorizationDecided():

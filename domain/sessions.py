@@ -137,6 +137,22 @@ async def active_sessions_by_charger_ids(access: Access, ids: Sequence[UUID]) ->
     return {row.charger_id: row for row in await _read(access, condition, arguments)}
 
 
+MOST_ACTIVE = 10_000
+"""Charges that are told of at once; more go on at no place that is followed as one."""
+
+
+async def active_sessions(access: Access, at: SessionPlace) -> Sequence[SessionRow]:
+    """The sessions that go on at that place and exist for this person, oldest first."""
+    if access.actor is None or (at.is_own and access.user_id is None):
+        return ()
+    arguments: list[object] = []
+    condition = (
+        f"{_visible(access, at, arguments)} AND s.state = '{SessionState.ACTIVE}'"
+        f" ORDER BY s.started_at, s.id LIMIT {MOST_ACTIVE}"
+    )
+    return await _read(access, condition, arguments)
+
+
 async def replaced_sessions(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, SessionRow]:
     """The session that each of these replaces, by the id of the one that replaces it."""
     arguments: list[object] = []

@@ -97,7 +97,7 @@ class StatusSource:
         """Owners of the installation see the same; everybody else only what they themselves do."""
         if self.access.reads_sessions_of(self._installation_id) and field_paths <= SHARED_FIELDS:
             return "owner"
-        return _eyes(self.access)
+        return eyes(self.access)
 
     async def open(self) -> None:
         """The present state is read."""
@@ -182,7 +182,7 @@ class StatusSource:
         return Live(event, key, known, same_as=(what, (status.version, row, self._installation)))
 
     def _cursor(self) -> str:
-        return base64.urlsafe_b64encode(f"{_EPOCH}.{self._position}".encode()).decode().rstrip("=")
+        return cursor(self._position)
 
 
 class RowSource:
@@ -218,7 +218,7 @@ class RowSource:
 
     def visibility(self, _field_paths: frozenset[str]) -> object:
         """Shared with one's own other clients only."""
-        return _eyes(self.access)
+        return eyes(self.access)
 
     async def open(self) -> None:
         """The row is read. NotFoundError when it is hidden or absent."""
@@ -266,7 +266,7 @@ class QuestionSource:
 
     def visibility(self, _field_paths: frozenset[str]) -> object:
         """Shared with the same program's other clients only."""
-        return _eyes(self.access)
+        return eyes(self.access)
 
     async def open(self) -> None:
         """What waits is read."""
@@ -415,7 +415,12 @@ def access_changed(context: Context) -> Source:
     return AccessSource(context.access, context.access.signed_in(), context.ports.clock)
 
 
-def _eyes(access: Access) -> object:
+def cursor(position: int) -> str:
+    """A place in a stream of this process, as clients hold it."""
+    return base64.urlsafe_b64encode(f"{_EPOCH}.{position}".encode()).decode().rstrip("=")
+
+
+def eyes(access: Access) -> object:
     """Equal for the same caller with the same rights."""
     return (
         access.actor and access.actor.id,

@@ -57,6 +57,20 @@ class OrderDirection(StrEnum):
     DESC = "DESC"
 
 
+@strawberry.enum(description="What is told of a charge session.")
+class ChargeSessionEventKind(StrEnum):
+    """What is told of a charge session."""
+
+    SNAPSHOT = "SNAPSHOT"
+    READY = "READY"
+    STARTED = "STARTED"
+    UPDATED = "UPDATED"
+    ENDED = "ENDED"
+    REPLACED = "REPLACED"
+    REMOVED = "REMOVED"
+    HEARTBEAT = "HEARTBEAT"
+
+
 @strawberry.enum(description="What a live event tells.")
 class LiveEventKind(StrEnum):
     """What a live event tells."""

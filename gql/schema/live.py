@@ -10,8 +10,9 @@ from gql import ids
 from gql.context import Context
 from gql.ids import global_id
 from gql.live import Source
-from gql.resolvers import live
-from gql.schema.enums import LiveEventKind
+from gql.resolvers import live, session_stream
+from gql.resolvers.session_stream import Target
+from gql.schema.enums import ChargeSessionEventKind, LiveEventKind
 from gql.schema.fields import derived
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gql.schema.chargers import Charger
     from gql.schema.commands import Command
     from gql.schema.exports import Export
+    from gql.schema.sessions import ChargeSession
 
 
 @strawberry.input(
@@ -81,6 +83,50 @@ async def _command_changed(info: Info[Context, Any], command_id: strawberry.ID) 
     return await live.command_changed(info.context, ids.uuid_of(command_id, "Command", at="commandId"))
 
 
+@strawberry.input(
+    one_of=True,
+    description="own: true = the viewer's sessions on every charger. In an installation or at a charger: those the viewer may see.",
+)
+class SessionTarget:
+    """Exactly one of them."""
+
+    installation_id: strawberry.ID | None = strawberry.UNSET
+    charger_id: strawberry.ID | None = strawberry.UNSET
+    session_id: strawberry.ID | None = strawberry.UNSET
+    own: bool | None = strawberry.UNSET
+
+
+@strawberry.type(
+    description="SNAPSHOT: the active ones. REPLACED: session is the new one, session.replaces the old. `session` is null in READY, "
+    "REMOVED and HEARTBEAT. `isResync`: forget what you had."
+)
+class ChargeSessionEvent:
+    """Read from SessionEventRow."""
+
+    cursor: str = strawberry.field(
+        description="Of the place in the stream; pass that of the last event taken as `after`."
+    )
+    is_resync: bool
+    kind: ChargeSessionEventKind = derived(lambda event: ChargeSessionEventKind(event.kind))
+    session_id: strawberry.ID | None = derived(
+        lambda event: None if event.session_id is None else global_id("ChargeSession", event.session_id)
+    )
+    session: Annotated["ChargeSession", strawberry.lazy("gql.schema.sessions")] | None
+
+
+async def _session_changed(
+    info: Info[Context, Any], target: SessionTarget, after: str | None = strawberry.UNSET
+) -> Source:
+    del after  # Its place in the stream is not kept: whoever comes back gets a snapshot with isResync.
+    wanted = Target(
+        installation_id=ids.optional_uuid_of(target.installation_id or None, "Installation", at="target"),
+        charger_id=ids.optional_uuid_of(target.charger_id or None, "Charger", at="target"),
+        session_id=ids.optional_uuid_of(target.session_id or None, "ChargeSession", at="target"),
+        is_own=target.own is True,
+    )
+    return await session_stream.session_changed(info.context, wanted)
+
+
 async def _card_enrollment_changed(info: Info[Context, Any], enrollment_id: strawberry.ID) -> Source:
     identity = ids.uuid_of(enrollment_id, "CardEnrollment", at="enrollmentId")
     return await live.card_enrollment_changed(info.context, identity)
@@ -116,6 +162,14 @@ class LiveSubscriptions:
         description="First the present status of each charger (SNAPSHOT), then READY, then changes; HEARTBEAT at least every 30 s. "
         "Slow readers get the newest status, never an older. REMOVED: access to a charger was lost; an error with code "
         "ACCESS_ENDED and the end: access to the target was. A hidden target is NOT_FOUND.",
+    )
+    session_changed = followed(
+        _session_changed,
+        ChargeSessionEvent,
+        description="First the active sessions of the target (SNAPSHOT), then READY, then what begins, goes on, ends and is replaced, as "
+        "far as it is the viewer's to see; HEARTBEAT at least every 30 s. Slow readers get the newest state of a session; ends and "
+        "replacements are not skipped. REMOVED: a session is no longer theirs to see; an error with code ACCESS_ENDED and the end: the "
+        "target is not. A hidden target is NOT_FOUND.",
     )
     command_changed = followed(
         _command_changed,

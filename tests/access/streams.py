@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.access.fields import EVERYBODY, NOBODY, SEE_COMMAND
-from tests.gql.matrix import AUTHORIZERS, CARD_KEEPERS, DRIVER, OWNER, SEE_SITE
+from tests.gql.matrix import AUTHORIZERS, CARD_KEEPERS, DRIVER, OWNER, SEE_SESSION, SEE_SITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,13 @@ STREAMS: Mapping[str, StreamRow] = {
         "chargerStatus(target: {chargerId: $id}) { kind target: charger { status { mode } } }",
         SEE_SITE,
         SEE_SITE,
+        kind="Charger",
+    ),
+    "sessionChanged": StreamRow(
+        "charger",
+        "sessionChanged(target: {chargerId: $id}) { kind target: session { id } }",
+        SEE_SITE,
+        SEE_SESSION,
         kind="Charger",
     ),
     "commandChanged": StreamRow(
