@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 from app.health import health_routes
 from app.house import House
-from app.jobs import deliver_mails, keep_house
+from app.jobs import deliver_invitations, deliver_mails, keep_house
 from app.metrics import watch_devices, watch_edge
 from app.settings import ServerRole
 from app.supervisor import Service
@@ -100,6 +100,9 @@ def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks
             tokens=house.tokens,
             sealer=house.sealer,
             call_outs=house.call_outs,
+            attempts=house.attempts,
+            open_id=house.open_id,
+            is_sign_up_open=settings.is_sign_up_open,
             passwords=house.passwords,
             commands=commands,
             dispatch=dispatcher,
@@ -126,6 +129,10 @@ def _jobs(house: House, whole: Composition) -> None:
     worker = ExportWorker(folder=house.settings.exports_dir, writing=writing, bus=house.bus, clock=house.clock)
     delivery = SessionEventDelivery(call_outs=house.call_outs, sealer=house.sealer, clock=house.clock)
     whole.services.append(("events of charges", delivery.run))
+    public_url = house.settings.public_url
+    whole.services.append(
+        ("invitations", lambda: deliver_invitations(house.mailer, house.tokens, public_url, house.clock))
+    )
     whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     whole.services.append(("exports", worker.run))

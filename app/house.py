@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from app.attempt_limits import AttemptLimits
 from app.auth import Argon2Passwords, FernetSealer, SignedTokens
 from app.call_outs import SignedCallOuts
 from app.database import database_of, migrate, opened
 from app.embedded import EmbeddedValkey
 from app.mail import mailer_of
 from app.metrics import new_registry, watch_bus, watch_services
+from app.openid import OpenIdConnect
 from app.redis_bus import RedisBus
 from app.settings import ServerRole, Settings
 from app.supervisor import Supervisor
 from domain.clock import Clock, SystemClock
-from domain.ports import CallOuts, Mailer, Passwords, Sealer, Tokens
+from domain.ports import Attempts, CallOuts, Mailer, OpenIdProvider, Passwords, Sealer, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,8 @@ class House:
     tokens: Tokens
     sealer: Sealer
     call_outs: CallOuts
+    attempts: Attempts
+    open_id: OpenIdProvider | None
     mailer: Mailer
 
 
@@ -60,6 +64,10 @@ async def open_house(
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
         call_outs = await stack.enter_async_context(SignedCallOuts(clock, allowed=settings.call_out_allow))
+        open_id = None
+        if settings.openid_issuer is not None and settings.openid_audience is not None:
+            provider = OpenIdConnect(settings.openid_issuer, settings.openid_audience, clock)
+            open_id = await stack.enter_async_context(provider)
         metrics = new_registry()
         watch_bus(metrics, bus)
         watch_services(metrics, supervisor)
@@ -74,5 +82,7 @@ async def open_house(
             tokens=SignedTokens(settings.secret_key),
             sealer=FernetSealer(settings.secret_key),
             call_outs=call_outs,
+            attempts=AttemptLimits(bus.client, clock),
+            open_id=open_id,
             mailer=mailer_of(settings, clock=clock),
         )

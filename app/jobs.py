@@ -2,14 +2,24 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import structlog
 
-from domain import idempotency, offers, outbox
+from domain import (
+    account_recovery,
+    authorization_requests,
+    card_enrollments,
+    idempotency,
+    offers,
+    outbox,
+    session_events,
+)
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
-from domain.ports import Mail, Mailer
+from domain.invitations import INVITATION, write
+from domain.ports import Mail, Mailer, Tokens
 
 MAIL_KIND = "mail"
 LOOK_FOR_MAIL_S = 2.0
@@ -19,6 +29,9 @@ MAIL_CLAIM_S = 120.0
 HOUSEKEEPING_S = 3600.0
 DECISIONS_KEPT = timedelta(days=30)
 DONE_MESSAGES_KEPT = timedelta(days=30)
+ATTEMPTS_KEPT = timedelta(days=90)
+QUESTIONS_KEPT = timedelta(days=30)
+ENROLLMENTS_KEPT = timedelta(days=30)
 
 
 _log = structlog.get_logger(__name__)
@@ -32,6 +45,11 @@ class Forgotten:
     decisions: int
     messages: int
     idempotency_keys: int
+    secrets: int = 0
+    attempts: int = 0
+    questions: int = 0
+    enrollments: int = 0
+    session_events: int = 0
 
 
 async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
@@ -62,6 +80,31 @@ async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock) -> Non
         await outbox.done(message, now=clock.now())
 
 
+async def deliver_invitations(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> None:
+    """Until cancelled: whoever is invited has a letter with a code."""
+    while True:
+        if not await invite_some(mailer, tokens, public_url, clock):
+            await clock.sleep(LOOK_FOR_MAIL_S)
+
+
+async def invite_some(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> bool:
+    """Whether there was anybody to invite."""
+    claimed = await outbox.claim(INVITATION, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
+    for message in claimed:
+        try:
+            mail = await write(UUID(hex=message.payload), tokens=tokens, public_url=public_url, now=clock.now())
+            if mail is not None:
+                await mailer.send(mail)
+        except UnavailableError as error:
+            await outbox.retry(message, error=error.message, now=clock.now())
+        except DomainError as error:
+            _log.error("an invitation cannot be delivered", message=str(message.id), reason=error.message)
+            await outbox.fail(message, error=error.message, now=clock.now())
+        else:
+            await outbox.done(message, now=clock.now())
+    return bool(claimed)
+
+
 async def keep_house(clock: Clock) -> None:
     """Until cancelled: rows that nobody may ask for any more go away."""
     while True:
@@ -71,9 +114,14 @@ async def keep_house(clock: Clock) -> None:
 
 
 async def keep_house_once(now: datetime) -> Forgotten:
-    """Decisions and delivered messages of more than 30 days ago, and idempotency keys of more than 24 hours, are gone."""
+    """What nobody may ask for any more is gone: docs/operations.md says what is kept how long."""
     return Forgotten(
         decisions=await offers.forget_decisions(before=now - DECISIONS_KEPT),
         messages=await outbox.forget(before=now - DONE_MESSAGES_KEPT),
         idempotency_keys=await idempotency.forget_old(now),
+        secrets=await account_recovery.forget(now=now),
+        attempts=await authorization_requests.forget_attempts(before=now - ATTEMPTS_KEPT),
+        questions=await authorization_requests.forget(before=now - QUESTIONS_KEPT, now=now),
+        enrollments=await card_enrollments.forget(before=now - ENROLLMENTS_KEPT),
+        session_events=await session_events.forget(before=now - DONE_MESSAGES_KEPT),
     )

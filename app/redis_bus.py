@@ -210,6 +210,11 @@ class RedisBus:
             self._publishing = True
             _log.info("events are published again")
 
+    @property
+    def client(self) -> Redis:
+        """The client that publishes, for other short commands: scripts, counters."""
+        return self._redis
+
     async def send(self, channel: str, message: bytes) -> int:
         """Raw bytes to a channel; how many processes heard them. UnavailableError when the bus is away."""
         try:

@@ -75,6 +75,11 @@ class Settings:
     """How long a charger is silent before an alert says that it is offline."""
     call_out_allow: tuple[Network, ...] = ()
     """Private networks that calls to external authentication systems may go to."""
+    is_sign_up_open: bool = False
+    """Whether everybody may make an account, or whoever is invited only."""
+    openid_issuer: str | None = None
+    openid_audience: str | None = None
+    """Our client id at the outside provider; set together with its issuer."""
     is_creation_open: bool = False
     """Whether everybody with an account may make installations, or administrators only."""
     log_format: LogFormat = LogFormat.AUTO
@@ -110,6 +115,9 @@ def load_settings(
         meter_interval_s=_seconds(env, "LADE_METER_INTERVAL_S", DEFAULT_METER_INTERVAL_S, least=1, most=900),
         offline_after_s=_seconds(env, "LADE_OFFLINE_AFTER_S", DEFAULT_OFFLINE_AFTER_S, least=60, most=86_400),
         call_out_allow=_networks(env, "LADE_CALL_OUT_ALLOW"),
+        is_sign_up_open=_yes(env, "LADE_OPEN_SIGN_UP"),
+        openid_issuer=_issuer(env),
+        openid_audience=env.get("LADE_OPENID_AUDIENCE") or None,
         is_creation_open=_yes(env, "LADE_OPEN_INSTALLATIONS"),
         log_format=_log_format(env),
         log_level=_log_level(env),
@@ -172,6 +180,21 @@ def _seconds(env: Mapping[str, str], name: str, default: int, *, least: int, mos
     if not value.isdecimal() or not least <= int(value) <= most:
         raise OperatorError(f"{name} is {value!r}: set it to a whole number of seconds from {least} to {most}.")
     return int(value)
+
+
+def _issuer(env: Mapping[str, str]) -> str | None:
+    issuer, audience = env.get("LADE_OPENID_ISSUER") or None, env.get("LADE_OPENID_AUDIENCE")
+    if issuer is None and audience:
+        raise OperatorError("LADE_OPENID_AUDIENCE is set without LADE_OPENID_ISSUER: set both, or none.")
+    if issuer is None:
+        return None
+    if not audience:
+        raise OperatorError(
+            "LADE_OPENID_ISSUER is set without LADE_OPENID_AUDIENCE: set our client id at that provider."
+        )
+    if urlsplit(issuer).scheme not in ("https", "http"):
+        raise OperatorError("LADE_OPENID_ISSUER is not a URL that works here: it must begin with https://")
+    return issuer
 
 
 def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:

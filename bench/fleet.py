@@ -8,10 +8,10 @@ from typing import Final
 from app.house import House
 from domain import sql
 from domain.access import access_of
+from domain.accounts import create_administrator
 from domain.ids import new_id
 from domain.installations import Address, create_installation
 from domain.models import Charger, ChargerStatus, Offer, Station
-from domain.people import create_administrator
 from domain.roles import InstallationCategory, NetworkType
 from domain.stations import hash_charger_key, new_charger_key
 

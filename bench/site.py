@@ -10,12 +10,13 @@ from uuid import UUID
 from app.house import House
 from domain import sql
 from domain.access import Access, access_of
+from domain.accounts import create_account, create_administrator
 from domain.chargers import add_charger
 from domain.ids import new_id
 from domain.installations import Address, create_installation
-from domain.people import create_account, create_administrator, sign_in
 from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import InstallationCategory, NetworkType, Role, SessionState, StopReason
+from domain.sign_ins import Entrance, begin
 
 CHARGERS = 24
 PEOPLE = 10
@@ -84,7 +85,16 @@ async def _person(house: House, granter: Access, name: str, role: Role, installa
     user_id = await create_account(name, email, _PASSWORD, passwords=house.passwords, now=granter.now)
     grant = Grant(subject=SubjectKey(user_id=user_id), object_id=installation_id, role=role)
     await grant_permission(granter, grant, bus=house.bus)
-    signed_in = await sign_in(email, _PASSWORD, passwords=house.passwords, tokens=house.tokens, clock=house.clock)
+    entrance = Entrance(
+        passwords=house.passwords,
+        tokens=house.tokens,
+        sealer=house.sealer,
+        attempts=house.attempts,
+        clock=house.clock,
+        bus=house.bus,
+        address="127.0.0.1",
+    )
+    signed_in = await begin(user_id, at=entrance)
     return signed_in.access_token
 
 

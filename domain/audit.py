@@ -86,6 +86,21 @@ def _row(access: Access, name: str, entry: Entry) -> AuditEntry:
     )
 
 
+async def record_self(user_id: UUID, action: str, *, now: datetime, after: State | None = None) -> None:
+    """As `record`, for what a person did about their own account before they were signed in."""
+    named = await sql.row("SELECT name FROM users WHERE id = $1", user_id)
+    await AuditEntry.create(
+        id=new_id(),
+        at=now,
+        actor_id=user_id,
+        actor=named["name"] if named else str(user_id),
+        action=action,
+        object_type="User",
+        object_id=user_id,
+        state_after=None if after is None else _json(after),
+    )
+
+
 async def record_portal(
     action: str, object_type: str, object_id: UUID, *, installation_id: UUID, now: datetime, after: State
 ) -> None:

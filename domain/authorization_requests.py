@@ -245,3 +245,17 @@ async def _tell_sessions(
         person.name if person is not None else None,
     )
     return (event,)
+
+
+async def forget(*, before: datetime, now: datetime) -> int:
+    """How many questions from before then were removed, but for those whose answers still serve."""
+    return await sql.execute(
+        "DELETE FROM authorization_requests WHERE requested_at < $1 AND (cache_until IS NULL OR cache_until <= $2)",
+        before,
+        now,
+    )
+
+
+async def forget_attempts(*, before: datetime) -> int:
+    """How many attempts to charge from before then were removed."""
+    return await sql.execute("DELETE FROM authorization_attempts WHERE at < $1", before)

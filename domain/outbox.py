@@ -64,8 +64,10 @@ async def claim(kind: str, *, now: datetime, for_s: float, limit: int = 20) -> S
 
 
 async def done(message: Claimed, *, now: datetime) -> None:
-    """It was carried out and is never claimed again."""
-    await sql.execute("UPDATE outbox SET done_at = $1, claimed_until = NULL WHERE id = $2", now, message.id)
+    """It was carried out and is never claimed again; what it said is forgotten, as letters hold codes."""
+    await sql.execute(
+        "UPDATE outbox SET done_at = $1, claimed_until = NULL, payload = $3 WHERE id = $2", now, message.id, ""
+    )
 
 
 async def retry(message: Claimed, *, error: str, now: datetime) -> None:

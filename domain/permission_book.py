@@ -12,11 +12,12 @@ from uuid import UUID
 from tortoise.expressions import Q
 from tortoise.transactions import in_transaction
 
-from domain import audit, sql
+from domain import audit, outbox, sql
 from domain.access import Access
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, Path, invalid
 from domain.events import LocalListOutdated, PermissionChanged
 from domain.ids import new_id
+from domain.invitations import INVITATION
 from domain.models import Permission
 from domain.ports import EventBus
 from domain.roles import Role, Scope, Unset
@@ -322,6 +323,9 @@ class PermissionBook:
                 for change in changes
             ],
         )
+        for change in changes:
+            if change.is_invited:
+                await outbox.put(INVITATION, change.row.id.hex, now=self.access.now)
         await self._require_owner_left()
         self._told |= {change.row.user_id for change in changes if change.row.user_id is not None}
         self._told |= await _members({change.row.group_id for change in changes if change.row.group_id is not None})

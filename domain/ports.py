@@ -152,6 +152,44 @@ class Grip:
     until: datetime
 
 
+class Attempt:
+    """One try to prove who somebody is. Until `is_right` is set it counts as a wrong one."""
+
+    __slots__ = ("is_right",)
+
+    def __init__(self) -> None:
+        self.is_right = False
+
+
+class Attempts(Protocol):
+    """Bounds how often somebody may be wrong, from one network address and at one account, over all processes."""
+
+    def one(self, *, address: str, account: str | None) -> AbstractAsyncContextManager[Attempt]:
+        """Inside: the try. RateLimitedError, before anything else is done, when there were too many wrong ones."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIdIdentity:
+    """Who a provider says somebody is; `issuer` and `subject` together never change."""
+
+    issuer: str
+    subject: str
+    email: str | None = None
+    is_email_verified: bool = False
+    name: str | None = None
+
+
+class OpenIdProvider(Protocol):
+    """An outside OpenID Connect provider whose ID tokens are believed."""
+
+    async def verified(self, id_token: str, *, nonce: str | None, now: datetime) -> OpenIdIdentity:
+        """Who the token is about. ValidationError (WRONG_CREDENTIALS) when it is not one of the provider's for us and now;
+        UnavailableError when the provider's keys cannot be had.
+        """
+        ...
+
+
 class Passwords(Protocol):
     """Slow hashing of people's passwords, off the event loop."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.access import Access
 from domain.clock import Clock
 from domain.commands import Dispatch
-from domain.ports import CallOuts, ChargerCommands, EventBus, Passwords, Sealer, Tokens
+from domain.ports import Attempts, CallOuts, ChargerCommands, EventBus, OpenIdProvider, Passwords, Sealer, Tokens
 from exports.links import ExportLinks
 from gql.loaders import Batch, Loaders
 
@@ -24,6 +24,11 @@ class Ports:
     tokens: Tokens
     sealer: Sealer
     call_outs: CallOuts
+    attempts: Attempts
+    open_id: OpenIdProvider | None = None
+    """An outside provider whose sign-ins are taken."""
+    is_sign_up_open: bool = False
+    """Whether anyone may make an account, or whoever is invited only."""
     passwords: Passwords
     commands: ChargerCommands
     dispatch: Dispatch

@@ -9,6 +9,7 @@ from domain.authorization_requests import Settled
 from domain.charging.batch import Question
 from domain.errors import UnavailableError
 from domain.events import Event
+from domain.ports import Attempt
 from domain.roles import AuthorizationDecision, Decider
 
 
@@ -105,6 +106,21 @@ class NobodyAsked:
 
     def ask_soon(self, question: Question) -> None:
         self.asked.append(question)
+
+
+class UnlimitedAttempts:
+    """Attempts without limits, which remembers those that were right."""
+
+    def __init__(self) -> None:
+        self.right: list[bool] = []
+
+    @asynccontextmanager
+    async def one(self, *, address: str, account: str | None) -> AsyncIterator[Attempt]:
+        attempt = Attempt()
+        try:
+            yield attempt
+        finally:
+            self.right.append(attempt.is_right)
 
 
 class NothingSent:

@@ -221,11 +221,11 @@ def _outcome(answer: dict[str, Any], name: str) -> str:
 def _expected(row: MutationRow, caller: str) -> str:
     if caller == NOT_SIGNED_IN and row.needs_sign_in:
         return "top-level UNAUTHENTICATED"
-    if row.refused_code is not None:
-        return row.refused_code
     is_program = caller in PROGRAMS or caller == PROGRAM_ELSEWHERE
     if is_program and row.is_for_people:
         return "NOT_ALLOWED"
+    if row.refused_code is not None:
+        return row.refused_code
     if caller == PROGRAM_ELSEWHERE and row.is_placeless:
         return "done"
     # Whoever holds nothing at this site is a stranger there, whatever they hold elsewhere or held once.

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.people import PersonRow, SignedIn, people_by_ids
+from domain.one_time_codes import Setup
+from domain.people import PersonRow, people_by_ids
+from domain.sign_ins import SignedIn
 from domain.views.service_account_views import service_accounts_by_ids
 from gql.context import Context
 from gql.resolvers import cards, people
@@ -101,12 +103,118 @@ class PeopleQueries:
     viewer = resolved(_viewer, Viewer | None, description="Who is asking; null when not signed in.")
 
 
-@strawberry.input(description="Wrong address and wrong password look the same.")
+@strawberry.input(
+    description="Wrong address and wrong password look the same; TOTP_REQUIRED only after a right password."
+)
 class SignInInput:
     """The address is compared without case."""
 
     email: str
     password: str
+    totp_code: str | None = strawberry.field(
+        description="Of the authenticator app, where the account has one.", default=strawberry.UNSET
+    )
+
+
+@strawberry.input(
+    description="An ID token of the provider that the operator has set, and the nonce that it was asked for with."
+)
+class SignInWithOpenIdInput:
+    """From the provider."""
+
+    id_token: str
+    nonce: str | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="With an invitation's code the address is proven and the invitation accepted. Without, where the operator opened sign-up, "
+    "the account has no address until verifyEmail: so that nobody learns whether an address has an account."
+)
+class SignUpInput:
+    """A new account."""
+
+    name: str
+    email: str
+    password: str
+    invitation_token: str | None = strawberry.field(
+        description="From an invitation; needed where sign-up is not open.", default=strawberry.UNSET
+    )
+
+
+@strawberry.input(description="Every other sign-in of the viewer ends.")
+class ChangePasswordInput:
+    """The old and the new one."""
+
+    current_password: str
+    new_password: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="A letter with a code is sent there, if there is an account.")
+class RequestPasswordResetInput:
+    """An address."""
+
+    email: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="The code of the letter, good for an hour and once.")
+class ResetPasswordInput:
+    """Every sign-in ends; one-time codes stay."""
+
+    token: str
+    new_password: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="The code of the letter, good for a day and once.")
+class VerifyEmailInput:
+    """Proves an address."""
+
+    token: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="The code of the letter.")
+class AcceptInvitationInput:
+    """An invitation."""
+
+    token: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="Nothing is needed to begin.")
+class SetUpTotpInput:
+    """A secret for an authenticator app."""
+
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="The first code of the app.")
+class ConfirmTotpInput:
+    """Codes are asked for from then on."""
+
+    code: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="One of the two proves that it is the viewer who asks.")
+class RemoveTotpInput:
+    """Codes are no longer asked for."""
+
+    password: str | None = strawberry.UNSET
+    code: str | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.type(
+    description="To be entered in an authenticator app; null when the call is repeated with its key. It counts once it is confirmed."
+)
+class TotpSuccess:
+    """Made of Setup."""
+
+    secret: str | None
+    uri: str | None = strawberry.field(description="`otpauth://`: show it as a QR code.")
 
 
 @strawberry.input(description="The refresh token of a sign-in: good for one refresh.")
@@ -146,6 +254,15 @@ DoneResult = Annotated[
 ]
 
 
+TotpResult = Annotated[TotpSuccess | ValidationError | NotAllowedError | ConflictError, strawberry.union("TotpResult")]
+
+
+def _totp(_given: Any, returned: Setup | None) -> TotpSuccess:
+    if returned is None:
+        return made(TotpSuccess, secret=None, uri=None)
+    return made(TotpSuccess, secret=returned.secret, uri=returned.uri)
+
+
 def _signed_in(_given: Any, returned: SignedIn) -> SignInSuccess:
     return made(
         SignInSuccess,
@@ -167,6 +284,66 @@ class PeopleMutations:
         Plain("SignIn", _signed_in),
         needs_sign_in=False,
         description="Signs in with e-mail address and password. WRONG_CREDENTIALS does not say which of the two is wrong.",
+    )
+    sign_in_with_open_id = mutation(
+        people.sign_in_with_open_id,
+        SignInWithOpenIdInput,
+        SignInResult,
+        Plain("SignIn", _signed_in),
+        needs_sign_in=False,
+        description="Signs in whom an outside provider knows: by its own id, or by an address that both have proven.",
+    )
+    sign_up = mutation(
+        people.sign_up,
+        SignUpInput,
+        SignInResult,
+        Plain("SignIn", _signed_in),
+        needs_sign_in=False,
+        description="Makes an account and signs in.",
+    )
+    change_password = mutation(
+        people.change_password, ChangePasswordInput, DoneResult, DONE, description="Sets another password."
+    )
+    request_password_reset = mutation(
+        people.request_password_reset,
+        RequestPasswordResetInput,
+        DoneResult,
+        DONE,
+        needs_sign_in=False,
+        description="Sends a letter with a code, if the address has an account; the answer is the same if not.",
+    )
+    reset_password = mutation(
+        people.reset_password,
+        ResetPasswordInput,
+        DoneResult,
+        DONE,
+        needs_sign_in=False,
+        description="Sets the password anew by the code of a letter. TOKEN_EXPIRED: it is wrong, was used, or is over.",
+    )
+    verify_email = mutation(
+        people.verify_email,
+        VerifyEmailInput,
+        DoneResult,
+        DONE,
+        needs_sign_in=False,
+        description="Proves the address of a new account by the code of a letter; from then on it signs in with it.",
+    )
+    set_up_totp = mutation(
+        people.set_up_totp,
+        SetUpTotpInput,
+        TotpResult,
+        Plain("Totp", _totp),
+        description="Begins with one-time codes of an authenticator app (RFC 6238).",
+    )
+    confirm_totp = mutation(
+        people.confirm_totp,
+        ConfirmTotpInput,
+        DoneResult,
+        DONE,
+        description="From now on signing in asks for a code, too.",
+    )
+    remove_totp = mutation(
+        people.remove_totp, RemoveTotpInput, DoneResult, DONE, description="Signing in no longer asks for a code."
     )
     refresh_sign_in = mutation(
         people.refresh_sign_in,

@@ -12,6 +12,7 @@ from domain.roles import Role
 from domain.views.permission_views import InvitationRow, PermissionRow, permissions_by_ids
 from gql import ids
 from gql.context import Context
+from gql.resolvers import people
 from gql.resolvers import permissions as resolvers
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
 from gql.schema.fields import resolved
@@ -20,7 +21,7 @@ from gql.schema.groups import UserGroup
 from gql.schema.imports import IMPORTED, ImportInput, ImportResult
 from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
-from gql.schema.people import User
+from gql.schema.people import AcceptInvitationInput, User
 
 if TYPE_CHECKING:
     from gql.schema.chargers import Charger
@@ -170,6 +171,13 @@ class PermissionMutations:
         "gives USER and OWNER on it; OWNER of an installation USER, OWNER and SERVICE, never SERVICE to themselves; "
         "ADMINISTRATOR all. SERVICE names the first owner. Programs with MANAGE_PERMISSIONS give USER anywhere there, and OWNER of "
         "single chargers. An externalId names one grant of its giver.",
+    )
+    accept_invitation = mutation(
+        people.accept_invitation,
+        AcceptInvitationInput,
+        PermissionResult,
+        _PERMISSION,
+        description="Makes the permission that an e-mail address was given the viewer's, by the code of the letter.",
     )
     revoke_permission = mutation(
         resolvers.revoke_permission,

@@ -7,22 +7,15 @@ import pytest
 from app.auth import SignedTokens
 from domain import sql
 from domain.access import Access, access_of
+from domain.accounts import create_administrator
 from domain.errors import ConflictError, ErrorCode, NotFoundError, UnauthenticatedError, ValidationError
 from domain.events import SignInEnded
 from domain.ids import new_id
 from domain.models import User
-from domain.people import (
-    REFRESH_LIFETIME,
-    PersonKey,
-    SignedIn,
-    create_administrator,
-    found_person,
-    refresh_sign_in,
-    sign_in,
-    sign_out,
-)
+from domain.people import PersonKey, found_person
+from domain.sign_ins import REFRESH_LIFETIME, Entrance, SignedIn, refresh_sign_in, sign_in, sign_out
 from tests.factories import NOW, PEOPLE, a_person, a_program, a_town
-from tests.fakes import HandClock, PlainPasswords, RecordingBus
+from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -30,8 +23,20 @@ TOKENS = SignedTokens("a secret for tests")
 PASSWORD = "correct horse battery"
 
 
+def _entrance(*, passwords: PlainPasswords | None = None, clock: HandClock | None = None) -> Entrance:
+    return Entrance(
+        passwords=passwords or PlainPasswords(),
+        tokens=TOKENS,
+        sealer=OpenSeals(),
+        attempts=UnlimitedAttempts(),
+        clock=clock or HandClock(NOW),
+        bus=RecordingBus(),
+        address="192.0.2.1",
+    )
+
+
 async def _sign_in(email: str, password: str = PASSWORD, *, clock: HandClock | None = None) -> SignedIn:
-    return await sign_in(email, password, passwords=PlainPasswords(), tokens=TOKENS, clock=clock or HandClock(NOW))
+    return await sign_in(email, password, at=_entrance(clock=clock))
 
 
 async def _refresh(token: str, bus: RecordingBus, clock: HandClock | None = None) -> SignedIn:
@@ -59,7 +64,7 @@ async def test_every_wrong_sign_in_looks_and_costs_the_same(email: str) -> None:
     await a_person(email="gone@example.com", password="wrong password", is_active=False)
     passwords = PlainPasswords()
     with pytest.raises(ValidationError) as caught:
-        await sign_in(email, "wrong password", passwords=passwords, tokens=TOKENS, clock=HandClock(NOW))
+        await sign_in(email, "wrong password", at=_entrance(passwords=passwords))
     assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
     assert caught.value.path == ()
     assert caught.value.message == "The e-mail address or the password is wrong."

@@ -18,7 +18,7 @@ from gql.ids import global_id
 from gql.limits import Meter
 from gql.schema.public import public_schema
 from tests.factories import NOW
-from tests.fakes import HandClock, NoCallOuts, NothingSent, OpenSeals, PlainPasswords, RecordingBus
+from tests.fakes import HandClock, NoCallOuts, NothingSent, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
 
 TOKENS = SignedTokens("a secret for tests")
 
@@ -49,6 +49,7 @@ class Api:
             tokens=TOKENS,
             sealer=OpenSeals(),
             call_outs=NoCallOuts(),
+            attempts=UnlimitedAttempts(),
             passwords=PlainPasswords(),
             commands=commands,
             dispatch=self.dispatch,

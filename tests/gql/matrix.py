@@ -10,11 +10,20 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from domain.ids import new_id
-from domain.models import ChargeCard, ChargerStatus, Export, ExternalUser, ServiceAccount, SessionEvent, User
+from domain.models import (
+    ChargeCard,
+    ChargerStatus,
+    Export,
+    ExternalUser,
+    Permission,
+    ServiceAccount,
+    SessionEvent,
+    User,
+)
 from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionEventKind, SessionState
 from gql.ids import global_id
 from tests.factories import NOW, PEOPLE, Town, a_card, a_circuit, a_grant, a_group, a_program, a_question, a_session
-from tests.gql.asking import charger_id, circuit_id, installation_id, permission_id, user_id
+from tests.gql.asking import TOKENS, charger_id, circuit_id, installation_id, permission_id, user_id
 
 NOT_SIGNED_IN = "not signed in"
 EVERYONE = (*PEOPLE, NOT_SIGNED_IN)
@@ -232,6 +241,50 @@ async def _refresh(_town: Town) -> Mapping[str, Any]:
     return {"refreshToken": "none"}
 
 
+async def _open_id(_town: Town) -> Mapping[str, Any]:
+    return {"idToken": "none"}
+
+
+async def _sign_up(_town: Town) -> Mapping[str, Any]:
+    return {"name": "New", "email": "new@example.com", "password": "nine copper wires"}
+
+
+async def _change_password(town: Town) -> Mapping[str, Any]:
+    await User.all().update(password_hash="plain:nine copper wires")
+    return {"currentPassword": "nine copper wires", "newPassword": "ten copper wires"}
+
+
+async def _request_reset(_town: Town) -> Mapping[str, Any]:
+    return {"email": "nobody@example.com"}
+
+
+async def _reset(_town: Town) -> Mapping[str, Any]:
+    return {"token": "none", "newPassword": "ten copper wires"}
+
+
+async def _token(_town: Town) -> Mapping[str, Any]:
+    return {"token": "none"}
+
+
+async def _accept(town: Town) -> Mapping[str, Any]:
+    invited = await a_grant(Role.USER, town.site, email="new@example.com", charger_id=town.charger_id)
+    await Permission.filter(id=invited).update(invitation_digest=TOKENS.digest("a code"))
+    return {"token": "a code"}
+
+
+async def _totp(_town: Town) -> Mapping[str, Any]:
+    return {}
+
+
+async def _confirm_totp(_town: Town) -> Mapping[str, Any]:
+    return {"code": "000000"}
+
+
+async def _remove_totp(_town: Town) -> Mapping[str, Any]:
+    await User.all().update(password_hash="plain:nine copper wires")
+    return {"password": "nine copper wires"}
+
+
 async def _sign_out(_town: Town) -> Mapping[str, Any]:
     return {}
 
@@ -334,6 +387,22 @@ MUTATIONS: Mapping[str, MutationRow] = {
         _refresh, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"
     ),
     "signOut": MutationRow(_sign_out, frozenset(PEOPLE), is_audited=False, is_for_people=True),
+    "signInWithOpenId": MutationRow(
+        _open_id, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="UNAVAILABLE"
+    ),
+    "signUp": MutationRow(_sign_up, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="INVALID"),
+    "changePassword": MutationRow(_change_password, frozenset(PEOPLE), is_for_people=True),
+    "requestPasswordReset": MutationRow(
+        _request_reset, _ANYONE | ALL_PROGRAMS, needs_sign_in=False, is_audited=False, is_placeless=True
+    ),
+    "resetPassword": MutationRow(_reset, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"),
+    "verifyEmail": MutationRow(_token, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"),
+    "acceptInvitation": MutationRow(_accept, frozenset(PEOPLE), is_for_people=True),
+    "setUpTotp": MutationRow(_totp, frozenset(PEOPLE), is_for_people=True),
+    "confirmTotp": MutationRow(
+        _confirm_totp, frozenset(), seen=frozenset(), is_for_people=True, refused_code="WRONG_CREDENTIALS"
+    ),
+    "removeTotp": MutationRow(_remove_totp, frozenset(PEOPLE), is_for_people=True),
     "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=frozenset(PEOPLE), is_for_people=True),
     "updateInstallation": MutationRow(_update_installation, MANAGERS),
     "setAvailableCurrent": MutationRow(_set_available_current, CURRENT_SETTERS),

@@ -25,7 +25,7 @@ from gql.ids import global_id
 from gql.protocol import PROTOCOL
 from gql.socket import WRITE_NOW
 from tests.factories import NOW
-from tests.fakes import NoCallOuts, NothingSent, OpenSeals, PlainPasswords
+from tests.fakes import NoCallOuts, NothingSent, OpenSeals, PlainPasswords, UnlimitedAttempts
 
 PUBLIC_URL = "http://lade.example:8080"
 SECRET = "a secret key of thirty-two letters and more"
@@ -84,6 +84,7 @@ class World:
             tokens=self.tokens,
             sealer=OpenSeals(),
             call_outs=NoCallOuts(),
+            attempts=UnlimitedAttempts(),
             passwords=PlainPasswords(),
             commands=NoChargers(),
             dispatch=NothingSent(),

@@ -1,0 +1,132 @@
+"""Invitations: a grant to an e-mail address is its reader's once they show the code of the letter."""
+
+from datetime import datetime
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import audit, letters, sql
+from domain.access import Access, access_of
+from domain.errors import ErrorCode, NotAllowedError, ValidationError, invalid
+from domain.events import LocalListOutdated, PermissionChanged
+from domain.models import Permission
+from domain.ports import EventBus, Mail, Tokens
+from domain.roles import Role
+
+INVITATION = "invitation"
+"""The outbox's kind: what it holds is the permission's id, and the code is made when the letter is written."""
+
+
+async def write(permission_id: UUID, *, tokens: Tokens, public_url: str, now: datetime) -> Mail | None:
+    """The letter with a new code, which is the only one that is good from now on; None when there is nothing to accept any more."""
+    row = await sql.row(_INVITED, permission_id, now)
+    if row is None:
+        return None
+    secret = tokens.opaque()
+    await Permission.filter(id=permission_id).update(invitation_digest=secret.digest)
+    place = row["name"] if row["charger_name"] is None else f"{row['name']}, {row['charger_name']}"
+    until = sql.instant_of(row["invitation_expires_at"])
+    subject, text = letters.invitation(row["inviter"], row["role"], place, secret.token, public_url, until)
+    return Mail(
+        to=row["email"], subject=subject, text=text, message_id=f"<{permission_id.hex}.{secret.digest[:12]}@lade>"
+    )
+
+
+_INVITED = """
+SELECT p.email, p.role, p.invitation_expires_at, i.name, c.name AS charger_name,
+  COALESCE(u.name, a.name, 'An owner') AS inviter
+FROM permissions p JOIN installations i ON i.id = p.installation_id LEFT JOIN chargers c ON c.id = p.charger_id
+LEFT JOIN users u ON u.id = p.granted_by_id LEFT JOIN service_accounts a ON a.id = p.granted_by_id
+WHERE p.id = $1 AND p.email IS NOT NULL AND p.revoked_at IS NULL AND p.invitation_expires_at > $2
+"""
+
+
+async def invited_address(token: str, *, tokens: Tokens, now: datetime) -> str | None:
+    """Where the invitation with this code went; None when it is none, or is over."""
+    row = await _open(token, tokens, now)
+    return None if row is None else row.email
+
+
+async def accept(access: Access, token: str, *, tokens: Tokens, bus: EventBus) -> UUID:
+    """The permission is the person's who asks. ValidationError (TOKEN_EXPIRED) for a code that is wrong, used or over."""
+    user_id = access.person()
+    found = await _open(token, tokens, access.now)
+    if found is None:
+        raise _not_valid()
+    return await _accepted(access, user_id, found.id, found.installation_id, bus=bus)
+
+
+async def accept_new(user_id: UUID, email: str, token: str, *, tokens: Tokens, now: datetime, bus: EventBus) -> UUID:
+    """As `accept`, for an account that was just made with the address to which the invitation went."""
+    found = await _open(token, tokens, now)
+    if found is None:
+        raise _not_valid()
+    if found.email != email:
+        raise invalid("email", "The invitation went to another address: make the account with that one.")
+    access = await access_of(user_id, now=now)
+    return await _accepted(access, user_id, found.id, found.installation_id, bus=bus)
+
+
+async def _accepted(
+    access: Access, user_id: UUID, permission_id: UUID, installation_id: UUID, *, bus: EventBus
+) -> UUID:
+    async with in_transaction():
+        # Grants at one site happen one after the other.
+        await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", installation_id)  # noqa: S608
+        row = await Permission.get(id=permission_id)
+        if row.email is None or row.revoked_at is not None:
+            raise _not_valid()
+        if row.role is Role.SERVICE and row.granted_by_id == user_id:
+            raise NotAllowedError("Nobody gives SERVICE to themselves; ask another owner.", path=("token",))
+        before = {"email": row.email, "userId": None}
+        held = await Permission.get_or_none(
+            user_id=user_id,
+            installation_id=row.installation_id,
+            charger_id=row.charger_id,
+            role=row.role,
+            revoked_at=None,
+        )
+        if held is None:
+            row.user_id, row.email, row.invitation_digest = user_id, None, None
+            await row.save(update_fields=["user_id", "email", "invitation_digest"])
+        else:
+            await _merged(held, row, access.now, user_id)
+        kept = held or row
+        await audit.record(
+            access,
+            "permission.accept",
+            "Permission",
+            row.id,
+            installation_id=row.installation_id,
+            before=before,
+            after={"email": None, "userId": user_id},
+        )
+    await bus.publish(
+        PermissionChanged(user_id=user_id, installation_id=installation_id),
+        LocalListOutdated(installation_id=installation_id),
+    )
+    return kept.id
+
+
+async def _merged(held: Permission, invited: Permission, now: datetime, user_id: UUID) -> None:
+    """They hold the same already: it lasts from the earlier beginning to the later end."""
+    held.valid_from = min(held.valid_from, invited.valid_from)
+    if held.valid_to is not None:
+        held.valid_to = None if invited.valid_to is None else max(held.valid_to, invited.valid_to)
+    await held.save(update_fields=["valid_from", "valid_to"])
+    invited.revoked_at, invited.revoked_by_id, invited.invitation_digest = now, user_id, None
+    await invited.save(update_fields=["revoked_at", "revoked_by_id", "invitation_digest"])
+
+
+async def _open(token: str, tokens: Tokens, now: datetime) -> Permission | None:
+    return await Permission.get_or_none(
+        invitation_digest=tokens.digest(token.strip()),
+        revoked_at=None,
+        invitation_expires_at__gt=now,
+        email__isnull=False,
+    )
+
+
+def _not_valid() -> ValidationError:
+    message = "This invitation is not valid, was used, or its time is over; ask for a new one."
+    return invalid("token", message, ErrorCode.TOKEN_EXPIRED)

@@ -1,0 +1,211 @@
+"""How people sign in and stay signed in: by password and one-time code, by an outside provider, by refresh tokens."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import audit, one_time_codes, sql
+from domain.access import Access, access_of
+from domain.accounts import MAX_PASSWORD_LENGTH, new_person
+from domain.checks import normal_email
+from domain.clock import Clock
+from domain.errors import ErrorCode, UnavailableError, ValidationError, invalid
+from domain.events import SignInEnded
+from domain.ids import new_id
+from domain.models import OpenIdLink, SignIn
+from domain.ports import Attempts, EventBus, OpenIdIdentity, OpenIdProvider, Passwords, Sealer, Tokens
+
+REFRESH_LIFETIME = timedelta(days=30)
+"""Of a sign-in that is not refreshed; each refresh begins it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A sign-in with its tokens; the refresh token is shown here and never again."""
+
+    access: Access
+    access_token: str
+    refresh_token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """What signing in needs from outside, and where the caller comes from."""
+
+    passwords: Passwords
+    tokens: Tokens
+    sealer: Sealer
+    attempts: Attempts
+    clock: Clock
+    bus: EventBus
+    address: str
+
+
+async def sign_in(email: str, password: str, *, totp_code: str | None = None, at: Entrance) -> SignedIn:
+    """A new sign-in. ValidationError (WRONG_CREDENTIALS) is the same, and takes as long, for a wrong address or password.
+
+    TOTP_REQUIRED after a right password only. RateLimitedError, before anything is looked at, after too many wrong ones.
+    """
+    account = normal_email(email)
+    async with at.attempts.one(address=at.address, account=account) as attempt:
+        person = await sql.row(
+            "SELECT id, password_hash, totp_secret, totp_confirmed_at FROM users"
+            " WHERE email = $1 AND is_active AND erased_at IS NULL",
+            account,
+        )
+        stored: str | None = person["password_hash"] if person else None
+        is_right = await at.passwords.matches(password[: MAX_PASSWORD_LENGTH + 1], stored)
+        if person is None or not is_right:
+            raise invalid((), "The e-mail address or the password is wrong.", ErrorCode.WRONG_CREDENTIALS)
+        user_id = sql.uuid_of(person["id"])
+        if person["totp_confirmed_at"] is not None:
+            if not totp_code:
+                attempt.is_right = True  # Nothing was wrong: the code comes with the next one.
+                raise invalid("totpCode", "Enter the code of your authenticator app.", ErrorCode.TOTP_REQUIRED)
+            if not await one_time_codes.take(user_id, totp_code, sealer=at.sealer, now=at.clock.now()):
+                raise invalid("totpCode", "This code is wrong or was used already.", ErrorCode.WRONG_CREDENTIALS)
+        attempt.is_right = True
+    return await begin(user_id, at=at)
+
+
+async def sign_in_with_open_id(
+    id_token: str, *, nonce: str | None, provider: OpenIdProvider | None, is_open: bool, at: Entrance
+) -> SignedIn:
+    """A new sign-in of whoever the provider says it is.
+
+    Known by the provider's own id, else by an address that both the provider and this portal have proven; where sign-up is open, a new
+    account. WRONG_CREDENTIALS for a token that is not valid, or of somebody who has no account here.
+    """
+    if provider is None:
+        raise UnavailableError("No OpenID Connect provider is set here; sign in with a password.")
+    async with at.attempts.one(address=at.address, account=None) as attempt:
+        identity = await provider.verified(id_token, nonce=nonce, now=at.clock.now())
+        user_id = await _known(identity) or await _linked(identity, is_open=is_open, now=at.clock.now())
+        if user_id is None:
+            message = "There is no account here for this sign-in; ask for an invitation."
+            raise invalid("idToken", message, ErrorCode.WRONG_CREDENTIALS)
+        attempt.is_right = True
+    return await begin(user_id, at=at)
+
+
+async def _known(identity: OpenIdIdentity) -> UUID | None:
+    row = await sql.row(
+        "SELECT u.id FROM open_id_links l JOIN users u ON u.id = l.user_id"
+        " WHERE l.issuer = $1 AND l.subject = $2 AND u.is_active AND u.erased_at IS NULL",
+        identity.issuer,
+        identity.subject,
+    )
+    return None if row is None else sql.uuid_of(row["id"])
+
+
+async def _linked(identity: OpenIdIdentity, *, is_open: bool, now: datetime) -> UUID | None:
+    if identity.email is None or not identity.is_email_verified:
+        return None
+    address = normal_email(identity.email)
+    async with in_transaction():
+        row = await sql.row("SELECT id, email_verified_at, is_active, erased_at FROM users WHERE email = $1", address)
+        if row is None and not is_open:
+            return None
+        if row is None:
+            person = await new_person(identity.name or address, email=address, is_verified=True, now=now)
+            user_id = person.id
+        elif row["email_verified_at"] is None or not row["is_active"] or row["erased_at"] is not None:
+            return None  # Whoever made that account never proved the address: it may be somebody else's.
+        else:
+            user_id = sql.uuid_of(row["id"])
+        await OpenIdLink.create(user_id=user_id, issuer=identity.issuer, subject=identity.subject, linked_at=now)
+        await audit.record_self(user_id, "user.linkOpenId", now=now, after={"issuer": identity.issuer})
+    return user_id
+
+
+async def begin(user_id: UUID, *, at: Entrance) -> SignedIn:
+    """A new sign-in of that person."""
+    now, secret = at.clock.now(), at.tokens.opaque()
+    row = SignIn(
+        id=new_id(),
+        user_id=user_id,
+        refresh_hash=secret.digest,
+        created_at=now,
+        refreshed_at=now,
+        expires_at=now + REFRESH_LIFETIME,
+    )
+    await row.save(force_create=True)
+    return await _signed_in(row.user_id, row.id, secret.token, tokens=at.tokens, now=now)
+
+
+async def refresh_sign_in(refresh_token: str, *, tokens: Tokens, clock: Clock, bus: EventBus) -> SignedIn:
+    """New tokens for the same sign-in; the old refresh token is spent.
+
+    A spent one ends the sign-in, because either it or its successor was stolen. ValidationError (TOKEN_EXPIRED) when the
+    token is unknown or spent, or the sign-in or the account has ended.
+    """
+    now = clock.now()
+    family, secret = _parts(refresh_token)
+    is_reused = False
+    fresh = tokens.opaque()
+    async with in_transaction():
+        row = None if family is None else await SignIn.select_for_update().get_or_none(id=family, ended_at=None)
+        if row is not None and row.refresh_hash != tokens.digest(secret):
+            is_reused = True
+            row.ended_at = now
+            await row.save(update_fields=["ended_at"])
+        elif row is not None and row.expires_at > now:
+            row.refresh_hash, row.refreshed_at, row.expires_at = fresh.digest, now, now + REFRESH_LIFETIME
+            await row.save(update_fields=["refresh_hash", "refreshed_at", "expires_at"])
+        else:
+            row = None
+    if row is not None and is_reused:
+        await bus.publish(SignInEnded(user_id=row.user_id, sign_in_id=row.id))
+    if row is None or is_reused:
+        raise _sign_in_again()
+    return await _signed_in(row.user_id, row.id, fresh.token, tokens=tokens, now=now)
+
+
+async def _signed_in(user_id: UUID, sign_in_id: UUID, secret: str, *, tokens: Tokens, now: datetime) -> SignedIn:
+    access = await access_of(user_id, now=now, sign_in_id=sign_in_id)
+    if access.actor is None:
+        raise _sign_in_again()
+    issued = tokens.issue(user_id, sign_in_id, now=now)
+    return SignedIn(access, issued.token, f"{sign_in_id.hex}.{secret}", issued.expires_at)
+
+
+def _parts(refresh_token: str) -> tuple[UUID | None, str]:
+    """(the sign-in it names, its secret)."""
+    family, _, secret = refresh_token.partition(".")
+    try:
+        return UUID(hex=family), secret
+    except ValueError:
+        return None, secret
+
+
+def _sign_in_again() -> ValidationError:
+    return invalid("refreshToken", "This sign-in has ended. Sign in again.", ErrorCode.TOKEN_EXPIRED)
+
+
+async def sign_out(access: Access, *, everywhere: bool, bus: EventBus) -> None:
+    """The sign-in behind this request has ended, or with `everywhere` all of that person: their tokens and streams too."""
+    user_id, sign_in_id = access.person(), access.signed_in().sign_in_id
+    ended: list[UUID] = []
+    async with in_transaction():
+        open_ones = SignIn.filter(user_id=user_id, ended_at=None)
+        if not everywhere:
+            open_ones = open_ones.filter(id=sign_in_id or user_id)
+        for row in await open_ones.select_for_update():
+            row.ended_at = access.now
+            await row.save(update_fields=["ended_at"])
+            ended.append(row.id)
+    await bus.publish(*(SignInEnded(user_id=user_id, sign_in_id=one) for one in ended))
+
+
+async def end_all(user_id: UUID, *, now: datetime, but: UUID | None = None) -> list[SignInEnded]:
+    """Every sign-in of that person has ended, except one; call inside a transaction, and publish after its commit."""
+    ended = []
+    for row in await SignIn.filter(user_id=user_id, ended_at=None).select_for_update():
+        if row.id != but:
+            row.ended_at = now
+            await row.save(update_fields=["ended_at"])
+            ended.append(SignInEnded(user_id=user_id, sign_in_id=row.id))
+    return ended

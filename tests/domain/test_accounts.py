@@ -1,0 +1,316 @@
+"""Accounts: made by invitation or openly, proven by letters, kept by passwords and one-time codes."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pyotp
+import pytest
+
+from app.auth import SignedTokens
+from domain import account_recovery, invitations, one_time_codes, sign_ins
+from domain.access import access_of
+from domain.errors import ConflictError, ErrorCode, NotAllowedError, ValidationError
+from domain.events import PermissionChanged
+from domain.models import AuditEntry, OpenIdLink, OutboxMessage, Permission, SignIn, User
+from domain.ports import Mail, OpenIdIdentity
+from domain.roles import Role
+from domain.sign_ins import Entrance, SignedIn
+from tests.factories import NOW, Site, a_grant, a_person, a_site, access
+from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
+
+pytestmark = pytest.mark.usefixtures("database")
+
+TOKENS = SignedTokens("a secret for tests")
+URL = "https://lade.example"
+PASSWORD = "nine copper wires"
+NEW = "seven boats at dawn"
+
+
+def _at(*, clock: HandClock | None = None, bus: RecordingBus | None = None) -> Entrance:
+    return Entrance(
+        passwords=PlainPasswords(),
+        tokens=TOKENS,
+        sealer=OpenSeals(),
+        attempts=UnlimitedAttempts(),
+        clock=clock or HandClock(NOW),
+        bus=bus or RecordingBus(),
+        address="192.0.2.1",
+    )
+
+
+async def _letters() -> list[Mail]:
+    rows = await OutboxMessage.filter(kind="mail").order_by("created_at", "id")
+    return [msgspec.json.decode(row.payload, type=Mail) for row in rows]
+
+
+def _code(mail: Mail) -> str:
+    (found,) = re.findall(r"^    (\S+)$", mail.text, re.MULTILINE)
+    return str(found)
+
+
+async def _sign_up(**given: Any) -> SignedIn:
+    wanted: dict[str, Any] = {
+        "name": "Nora",
+        "email": "nora@example.com",
+        "password": PASSWORD,
+        "invitation_token": None,
+        "is_open": True,
+        "public_url": URL,
+        "at": _at(),
+        **given,
+    }
+    return await account_recovery.sign_up(**wanted)
+
+
+async def test_an_open_sign_up_tells_nobody_whether_an_address_has_an_account() -> None:
+    """Both are signed in, without an address; what differs is in the letter, which only the address's reader sees."""
+    await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    for email in ("kari@example.com", "nora@example.com"):
+        signed_in = await _sign_up(email=email)
+        assert (await User.get(id=signed_in.access.person())).email is None
+    taken, free = await _letters()
+    assert (taken.to, taken.subject) == ("kari@example.com", "You have an account already")
+    assert free.subject == "Is this your address?"
+
+
+async def test_a_proven_address_signs_in() -> None:
+    """Not before the code of the letter was entered, and the code is good once."""
+    await _sign_up()
+    with pytest.raises(ValidationError):
+        await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())
+    code = _code((await _letters())[0])
+    await account_recovery.verify_email(code, tokens=TOKENS, now=NOW)
+    await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())
+    with pytest.raises(ValidationError) as caught:
+        await account_recovery.verify_email(code, tokens=TOKENS, now=NOW)
+    assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+
+
+async def test_sign_up_is_by_invitation_unless_it_is_open() -> None:
+    """Without an invitation nothing is made."""
+    with pytest.raises(ValidationError) as caught:
+        await _sign_up(is_open=False)
+    assert caught.value.path == ("invitationToken",)
+    assert await User.all().count() == 0
+
+
+async def _invited(site: Site, role: Role = Role.USER, email: str = "nora@example.com", **grant: Any) -> str:
+    """The code of an invitation, as the letter says it."""
+    row = await a_grant(role, site, email=email, **grant)
+    mail = await invitations.write(row, tokens=TOKENS, public_url=URL, now=NOW)
+    assert mail is not None
+    assert mail.to == email
+    return _code(mail)
+
+
+async def test_an_invitation_makes_an_account_with_its_permission() -> None:
+    """The address is proven by the letter; the code is good once."""
+    site = await a_site()
+    code = await _invited(site)
+    signed_in = await _sign_up(is_open=False, invitation_token=code)
+    person = await User.get(id=signed_in.access.person())
+    assert (person.email, person.email_verified_at) == ("nora@example.com", NOW)
+    assert (await access(person.id)).roles_at(site.id) == {Role.USER}
+    with pytest.raises(ValidationError):
+        await _sign_up(is_open=False, invitation_token=code, email="other@example.com")
+    assert await User.all().count() == 1
+
+
+async def test_an_invitation_for_another_address_makes_nothing() -> None:
+    """The code alone is not enough: the address must be the invited one."""
+    code = await _invited(await a_site())
+    with pytest.raises(ValidationError) as caught:
+        await _sign_up(invitation_token=code, email="other@example.com")
+    assert caught.value.path == ("email",)
+    assert await User.all().count() == 0
+
+
+async def test_accepting_gives_the_permission_to_who_has_the_code() -> None:
+    """It is told to their programs at once, and in the audit log."""
+    site, person, bus = await a_site(), await a_person("Nora"), RecordingBus()
+    code = await _invited(site, Role.OWNER)
+    accepted = await invitations.accept(await access(person), code, tokens=TOKENS, bus=bus)
+    row = await Permission.get(id=accepted)
+    assert (row.user_id, row.email, row.invitation_digest) == (person, None, None)
+    assert PermissionChanged(user_id=person, installation_id=site.id) in bus.published
+    assert await AuditEntry.filter(action="permission.accept", installation_id=site.id).count() == 1
+
+
+async def test_accepting_what_is_held_already_makes_it_last() -> None:
+    """One grant with the later end remains."""
+    site, person = await a_site(), await a_person("Nora")
+    held = await a_grant(Role.USER, site, user_id=person, valid_to=NOW + timedelta(days=1))
+    code = await _invited(site, valid_to=NOW + timedelta(days=9))
+    assert await invitations.accept(await access(person), code, tokens=TOKENS, bus=RecordingBus()) == held
+    (row,) = await Permission.filter(revoked_at=None)
+    assert (row.id, row.valid_to) == (held, NOW + timedelta(days=9))
+
+
+async def test_nobody_accepts_service_that_they_gave() -> None:
+    """Through an address of one's own, either."""
+    site, owner = await a_site(), await a_person("Ole")
+    await a_grant(Role.OWNER, site, user_id=owner)
+    code = await _invited(site, Role.SERVICE, granted_by_id=owner)
+    with pytest.raises(NotAllowedError):
+        await invitations.accept(await access(owner), code, tokens=TOKENS, bus=RecordingBus())
+
+
+@pytest.mark.parametrize("trouble", ["wrong", "over", "revoked"])
+async def test_a_code_that_is_not_good_is_told_so(trouble: str) -> None:
+    """The same words whatever is wrong with it."""
+    code = await _invited(await a_site())
+    if trouble == "over":
+        await Permission.all().update(invitation_expires_at=NOW)
+    if trouble == "revoked":
+        await Permission.all().update(revoked_at=NOW)
+    viewer, shown = await access(await a_person()), "wrong" if trouble == "wrong" else code
+    with pytest.raises(ValidationError) as caught:
+        await invitations.accept(viewer, shown, tokens=TOKENS, bus=RecordingBus())
+    assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+
+
+async def test_a_forgotten_password_is_set_anew_by_letter() -> None:
+    """Every sign-in ends, the old password and the code are good no more."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    await account_recovery.request_password_reset("Kari@example.com", public_url=URL, at=_at())
+    code, bus = _code((await _letters())[0]), RecordingBus()
+    await account_recovery.reset_password(code, NEW, public_url=URL, at=_at(bus=bus))
+    assert await SignIn.filter(user_id=person, ended_at=None).count() == 0
+    assert len(bus.published) == 1
+    await sign_ins.sign_in("kari@example.com", NEW, at=_at())
+    with pytest.raises(ValidationError):
+        await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    with pytest.raises(ValidationError):
+        await account_recovery.reset_password(code, PASSWORD, public_url=URL, at=_at())
+
+
+async def test_asking_for_a_letter_looks_the_same_without_an_account() -> None:
+    """Nothing is raised, and nothing is sent."""
+    await account_recovery.request_password_reset("nobody@example.com", public_url=URL, at=_at())
+    assert await _letters() == []
+
+
+async def test_a_code_is_over_after_an_hour() -> None:
+    """As the letter says."""
+    await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await account_recovery.request_password_reset("kari@example.com", public_url=URL, at=_at())
+    late = HandClock(NOW + timedelta(hours=1))
+    with pytest.raises(ValidationError) as caught:
+        await account_recovery.reset_password(_code((await _letters())[0]), NEW, public_url=URL, at=_at(clock=late))
+    assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+
+
+async def test_changing_the_password_ends_the_other_sign_ins() -> None:
+    """The one that asks goes on."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    here, there = [await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at()) for _ in range(2)]
+    await account_recovery.change_password(here.access, current=PASSWORD, new=NEW, public_url=URL, at=_at())
+    open_ones = await SignIn.filter(user_id=person, ended_at=None).values_list("id", flat=True)
+    assert list(open_ones) == [here.access.signed_in().sign_in_id]
+    with pytest.raises(ValidationError) as caught:
+        await account_recovery.change_password(there.access, current=PASSWORD, new=NEW, public_url=URL, at=_at())
+    assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+
+
+async def _with_totp(person: UUID) -> pyotp.TOTP:
+    setup = await one_time_codes.set_up(await access(person), sealer=OpenSeals())
+    totp = pyotp.TOTP(setup.secret)
+    await one_time_codes.confirm(
+        await access(person), totp.at(NOW), sealer=OpenSeals(), attempts=UnlimitedAttempts(), address="192.0.2.1"
+    )
+    return totp
+
+
+async def test_a_code_is_asked_for_after_the_password_and_taken_once() -> None:
+    """Only a right password learns that there is one; a code that was seen over a shoulder is spent."""
+    totp = await _with_totp(await a_person("Kari", email="kari@example.com", password=PASSWORD))
+    later = NOW + timedelta(seconds=60)
+    at = _at(clock=HandClock(later))
+    for password, code, expected in (
+        ("wrong", None, ErrorCode.WRONG_CREDENTIALS),
+        (PASSWORD, None, ErrorCode.TOTP_REQUIRED),
+        (PASSWORD, "000000", ErrorCode.WRONG_CREDENTIALS),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            await sign_ins.sign_in("kari@example.com", password, totp_code=code, at=at)
+        assert caught.value.code is expected
+    await sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=totp.at(later), at=at)
+    with pytest.raises(ValidationError):
+        await sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=totp.at(later), at=at)
+
+
+async def test_codes_are_removed_by_who_proves_themselves() -> None:
+    """A stolen session alone does not take the second proof away."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await _with_totp(person)
+    proof: dict[str, Any] = {
+        "passwords": PlainPasswords(),
+        "sealer": OpenSeals(),
+        "attempts": UnlimitedAttempts(),
+        "address": "192.0.2.1",
+    }
+    with pytest.raises(ValidationError):
+        await one_time_codes.remove(await access(person), password="wrong", code=None, **proof)
+    with pytest.raises(ConflictError):
+        await one_time_codes.set_up(await access(person), sealer=OpenSeals())
+    await one_time_codes.remove(await access(person), password=PASSWORD, code=None, **proof)
+    await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+
+
+class Provider:
+    """An OpenIdProvider that says what it is told to."""
+
+    def __init__(self, **said: Any) -> None:
+        self.identity = OpenIdIdentity("https://id.example", "subject-1", **said)
+
+    async def verified(self, id_token: str, *, nonce: str | None, now: Any) -> OpenIdIdentity:
+        return self.identity
+
+
+async def _by_provider(provider: Provider, *, is_open: bool = False) -> SignedIn:
+    return await sign_ins.sign_in_with_open_id("token", nonce=None, provider=provider, is_open=is_open, at=_at())
+
+
+async def test_a_provider_signs_in_whom_both_have_proven() -> None:
+    """And from then on by its own id, whatever address it tells."""
+    person = await a_person("Kari", email="kari@example.com")
+    await User.filter(id=person).update(email_verified_at=NOW)
+    first = await _by_provider(Provider(email="Kari@example.com", is_email_verified=True))
+    again = await _by_provider(Provider(email="other@example.com", is_email_verified=False))
+    assert first.access.person() == again.access.person() == person
+    assert await OpenIdLink.all().count() == 1
+
+
+@pytest.mark.parametrize(("is_proven_here", "is_proven_there"), [(False, True), (True, False)])
+async def test_an_address_that_only_one_side_has_proven_links_nothing(
+    is_proven_here: bool, is_proven_there: bool
+) -> None:
+    """Whoever took somebody else's address, here or there, gets no account by it."""
+    person = await a_person("Kari", email="kari@example.com")
+    if is_proven_here:
+        await User.filter(id=person).update(email_verified_at=NOW)
+    with pytest.raises(ValidationError) as caught:
+        await _by_provider(Provider(email="kari@example.com", is_email_verified=is_proven_there), is_open=True)
+    assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+
+
+async def test_a_provider_makes_accounts_only_where_sign_up_is_open() -> None:
+    """Otherwise an invitation is needed first."""
+    provider = Provider(email="nora@example.com", is_email_verified=True, name="Nora")
+    with pytest.raises(ValidationError):
+        await _by_provider(provider)
+    made = await _by_provider(provider, is_open=True)
+    assert (await User.get(id=made.access.person())).name == "Nora"
+
+
+async def test_what_is_over_is_forgotten() -> None:
+    """Codes a day after their end, and accounts whose address was never proven after a week."""
+    await _sign_up()
+    kept = await a_person("Kari", password=PASSWORD)
+    await account_recovery.forget(now=NOW + timedelta(days=8))
+    assert [row.id for row in await User.all()] == [kept]
+    assert (await access_of(kept, now=NOW)).user_id == kept
