@@ -4,12 +4,12 @@ Nobody can lock out another: what is counted at an account from everywhere only 
 given back.
 """
 
+import asyncio
 import hashlib
 import ipaddress
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -28,8 +28,8 @@ MOST_OF_ADDRESS: Final = 20
 MOST_OF_ADDRESS_AT_ACCOUNT: Final = 5
 MOST_AT_ACCOUNT: Final = 100
 """Then each address has one try an hour at that account."""
-AT_ONCE_OF_ADDRESS: Final = 2
-"""So that an address takes no more than its share of the hashing."""
+WAITING_OF_ADDRESS: Final = 4
+"""An address is worked on one after the other, so that it takes no more than its share of the hashing; more than this do not wait."""
 _REMEMBERED: Final = 10_000
 _ANSWER_S: Final = 2.0
 _AWAY: Final = (RedisError, OSError, TimeoutError)
@@ -60,6 +60,14 @@ end
 
 
 @dataclass(slots=True)
+class _Turn:
+    """Those of one address who are at work or wait."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    number: int = 0
+
+
+@dataclass(slots=True)
 class _Counted:
     number: int
     until_s: float
@@ -74,7 +82,7 @@ class AttemptLimits:
         self._give_back = redis.register_script(_GIVE_BACK)
         self._refused: dict[str, float] = {}
         self._own: dict[str, _Counted] = {}
-        self._at_work: Counter[str] = Counter()
+        self._turns: dict[str, _Turn] = {}
         self._is_away = False
 
     @asynccontextmanager
@@ -83,21 +91,32 @@ class AttemptLimits:
         place = _network(address)
         keys = _keys(place, account)
         self._refuse_remembered(keys)
-        if self._at_work[place] >= AT_ONCE_OF_ADDRESS:
+        async with self._turn(place):
+            # Whoever was before may have been one too many.
+            self._refuse_remembered(keys)
+            await self._taken(keys)
+            attempt = Attempt()
+            try:
+                yield attempt
+            finally:
+                if attempt.is_right:
+                    await self._given_back(keys)
+
+    @asynccontextmanager
+    async def _turn(self, place: str) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(place, _Turn())
+        if turn.number > WAITING_OF_ADDRESS:
             raise RateLimitedError(
                 "Too many sign-ins from your address at once. Try again in a moment.", retry_after_s=1
             )
-        self._at_work[place] += 1
-        attempt = Attempt()
+        turn.number += 1
         try:
-            await self._taken(keys)
-            yield attempt
+            async with turn.lock:
+                yield
         finally:
-            self._at_work[place] -= 1
-            if not self._at_work[place]:
-                del self._at_work[place]
-            if attempt.is_right:
-                await self._given_back(keys)
+            turn.number -= 1
+            if not turn.number:
+                self._turns.pop(place, None)
 
     def _refuse_remembered(self, keys: list[str]) -> None:
         now_s = self._clock.monotonic()

@@ -23,8 +23,8 @@ from domain.ports import AccessClaims, AccessToken, OpaqueToken
 _MEMORY_KIB = 19 * 1024
 _PASSES = 2
 _LANES = 1
-_THREADS = max(1, os.cpu_count() or 1)
-"""One hash a core: more at once take longer each, and leave no core for anything else."""
+_THREADS = max(1, (os.cpu_count() or 1) - 1)
+"""At most one hash a core, and one core for everything else: answers and chargers do not wait for hashes."""
 _WAITING_LIMIT = 64
 """More sign-ins than this at once would take seconds each: they are told to come back instead of piling up."""
 

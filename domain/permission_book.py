@@ -119,7 +119,7 @@ class PermissionBook:
     async def open(self) -> None:
         """Grants at one site happen one after the other: two owners cannot remove each other at once."""
         await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", self.installation_id)  # noqa: S608
-        self._before = await _owners(self.installation_id, self.access.now)
+        self._before = await owners_of(self.installation_id, self.access.now)
         if self.access.user_id is not None and not self.access.is_administrator:
             self._own = await own_at(self.access.user_id, self.installation_id, self.access.now)
 
@@ -334,7 +334,7 @@ class PermissionBook:
         """Returns when neither the last owner is gone nor the last one without an end; an administrator may."""
         if self.access.is_administrator or not self._is_changed:
             return
-        before, after = self._before, await _owners(self.installation_id, self.access.now)
+        before, after = self._before, await owners_of(self.installation_id, self.access.now)
         if (before.now > 0 and after.now == 0) or (before.lasting > 0 and after.lasting == 0):
             message = "This is the installation's last owner: make another person OWNER first."
             raise ConflictError(message, code=ErrorCode.LAST_OWNER, path=self.last_owner_path)
@@ -424,7 +424,8 @@ def _times(change: Change, wanted: Wanted, now: datetime) -> tuple[datetime, dat
     return wanted.valid_from or began, wanted.valid_to
 
 
-async def _owners(installation_id: UUID, now: datetime) -> _Owners:
+async def owners_of(installation_id: UUID, now: datetime) -> _Owners:
+    """How many people own the installation at that instant, by themselves or through groups."""
     found = await sql.row(
         "SELECT COUNT(DISTINCT u.id) AS now, COUNT(DISTINCT CASE WHEN p.valid_to IS NULL THEN u.id END) AS lasting"
         " FROM permissions p LEFT JOIN group_members m ON m.group_id = p.group_id"

@@ -71,6 +71,16 @@ def terms(
             yield Term(column, comparison, convert(value))
 
 
+def any_id_terms(column: str, given: IDFilter | None) -> Iterator[Condition]:
+    """As `id_terms`, for things of any type."""
+
+    def identity(text: str) -> object:
+        found = ids.parsed(text)
+        return found[1] if found else None
+
+    yield from terms(column, given, convert=identity)
+
+
 def id_terms(column: str, given: IDFilter | None, type_name: str) -> Iterator[Condition]:
     """As `terms`, for the global ids of a type: those of another type, or of nothing, match nothing."""
 

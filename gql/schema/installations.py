@@ -18,6 +18,7 @@ from domain.views.service_account_views import ServiceAccountRow
 from gql.context import Context
 from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import installations as resolvers
+from gql.resolvers.audit import audit_of_installation
 from gql.resolvers.balancing import decisions_of
 from gql.resolvers.cards import cards_of_installation
 from gql.resolvers.groups import groups_of
@@ -37,6 +38,7 @@ from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 from gql.schema.usage import usage_of_installation
 
 if TYPE_CHECKING:
+    from gql.schema.audit import AuditEntry, AuditWhere
     from gql.schema.authorization import AuthenticationSettings, AuthorizationAttempt
     from gql.schema.balancing import BalancingDecision
     from gql.schema.cards import ChargeCard
@@ -132,6 +134,12 @@ class Installation(Node):
         _service_accounts,
         list[Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")]],
         description="Programs with scopes here, at most 100, by name. For OWNER and ADMINISTRATOR; empty for all others.",
+    )
+    audit_log = connection(
+        audit_of_installation,
+        UncountedConnection[Annotated["AuditEntry", strawberry.lazy("gql.schema.audit")]],
+        further={"where": Annotated["AuditWhere", strawberry.lazy("gql.schema.audit")] | None},
+        description="Every change and command here, newest first. For OWNER and ADMINISTRATOR; empty for all others.",
     )
     charge_cards = connection(
         cards_of_installation,

@@ -22,6 +22,7 @@ from strawberry.types.field import StrawberryField
 from gql.ids import global_id
 from gql.rows import RowExecutor, mark_leaf
 from gql.schema import (
+    audit,
     authorization,
     balancing,
     cards,
@@ -60,6 +61,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *commands.NODES,
     *exports.NODES,
     *authorization.NODES,
+    *audit.NODES,
 )
 """Everything with a global id."""
 
@@ -88,6 +90,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     commands.CommandMutations,
     exports.ExportMutations,
     authorization.AuthorizationMutations,
+    audit.PrivacyMutations,
 )
 SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions,)
 

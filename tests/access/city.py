@@ -11,6 +11,7 @@ from domain.ids import new_id
 from domain.models import (
     Alert,
     ApiToken,
+    AuditEntry,
     BalancingDecision,
     CardEnrollment,
     Charger,
@@ -140,6 +141,14 @@ async def _contents(town: Town) -> dict[str, UUID]:
     active = await a_session(site, town.charger_id, user_id=driver, card_id=card, state=SessionState.ACTIVE)
     await _going_on(town, active, driver, branch)
     await _a_fault(town)
+    await AuditEntry.create(
+        installation_id=site.id,
+        at=NOW,
+        actor="SERVICE",
+        action="circuit.update",
+        object_type="Circuit",
+        object_id=branch,
+    )
     await ExternalAuthentication.create(installation_id=site.id)
     group = await _a_group(town)
     return {

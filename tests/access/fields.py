@@ -135,6 +135,7 @@ FIELDS: Mapping[str, FieldRow] = {
     "Charger.authorizationAttempts": FieldRow("charger", f"target: authorizationAttempts{_UNCOUNTED}", SEE_SESSION),
     "CardEnrollment.chargeCard": FieldRow("enrollment", f"target: chargeCard {_ID}", DRIVER | CARD_KEEPERS),
     "CardEnrollment.charger": FieldRow("enrollment", f"target: charger {_ID}", DRIVER | CARD_KEEPERS),
+    "Installation.auditLog": FieldRow("installation", f"target: auditLog{_UNCOUNTED}", SITE_RULERS),
     "Installation.chargeCards": FieldRow("installation", f"target: chargeCards{_PAGE}", CARD_KEEPERS),
     "Charger.viewerVerdict": FieldRow("charger", "target: viewerVerdict { decision }", SEE_SITE),
     "Charger.whoCanCharge": FieldRow("charger", f"target: whoCanCharge{_PAGE}", GRANTERS),

@@ -1,5 +1,6 @@
 """Too many wrong tries are refused, by all processes together, and nobody locks out another."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -8,10 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from app.attempt_limits import (
-    AT_ONCE_OF_ADDRESS,
     MOST_AT_ACCOUNT,
     MOST_OF_ADDRESS,
     MOST_OF_ADDRESS_AT_ACCOUNT,
+    WAITING_OF_ADDRESS,
     AttemptLimits,
 )
 from domain.errors import RateLimitedError
@@ -75,14 +76,17 @@ async def test_an_account_under_attack_can_still_be_signed_in_to(redis: Redis) -
 
 
 async def test_an_address_hashes_few_at_once(redis: Redis) -> None:
-    """The others are told to come back, so that nobody takes all the cores."""
+    """A few wait for their turn, the others are told to come back, so that nobody takes all the cores."""
     limits = AttemptLimits(redis, HandClock(NOW))
-    async with AsyncExitStack() as at_work:
-        for _ in range(AT_ONCE_OF_ADDRESS):
-            await at_work.enter_async_context(limits.one(address=HERE, account=None))
+    async with AsyncExitStack() as at_work, asyncio.TaskGroup() as tasks:
+        await at_work.enter_async_context(limits.one(address=HERE, account=None))
+        waiting = [tasks.create_task(_try(limits, HERE, None)) for _ in range(WAITING_OF_ADDRESS)]
+        await asyncio.sleep(0)
         assert not await _try(limits, HERE, None)
         assert await _try(limits, THERE, None)
-    assert await _try(limits, HERE, None)
+        assert not any(task.done() for task in waiting)
+        await at_work.aclose()
+    assert [task.result() for task in waiting] == [True] * WAITING_OF_ADDRESS
 
 
 async def test_refusals_end_with_their_time(redis: Redis) -> None:

@@ -22,7 +22,19 @@ from domain.models import (
 )
 from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionEventKind, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, PEOPLE, Town, a_card, a_circuit, a_grant, a_group, a_program, a_question, a_session
+from tests.factories import (
+    NOW,
+    PEOPLE,
+    Town,
+    a_card,
+    a_circuit,
+    a_grant,
+    a_group,
+    a_person,
+    a_program,
+    a_question,
+    a_session,
+)
 from tests.gql.asking import TOKENS, charger_id, circuit_id, installation_id, permission_id, user_id
 
 NOT_SIGNED_IN = "not signed in"
@@ -280,6 +292,13 @@ async def _confirm_totp(_town: Town) -> Mapping[str, Any]:
     return {"code": "000000"}
 
 
+async def _erase(town: Town) -> Mapping[str, Any]:
+    person = await a_person("Nora")
+    await a_grant(Role.USER, town.site, user_id=person, charger_id=town.charger_id)
+    await a_session(town.site, town.charger_id, user_id=person)
+    return {"userId": global_id("User", person)}
+
+
 async def _remove_totp(_town: Town) -> Mapping[str, Any]:
     await User.all().update(password_hash="plain:nine copper wires")
     return {"password": "nine copper wires"}
@@ -403,6 +422,8 @@ MUTATIONS: Mapping[str, MutationRow] = {
         _confirm_totp, frozenset(), seen=frozenset(), is_for_people=True, refused_code="WRONG_CREDENTIALS"
     ),
     "removeTotp": MutationRow(_remove_totp, frozenset(PEOPLE), is_for_people=True),
+    "erasePerson": MutationRow(_erase, ADMINISTRATOR, seen=(SEE_DRIVER - DRIVER) | programs(Scope.READ_SESSIONS)),
+    "exportMyData": MutationRow(_totp, frozenset(PEOPLE), is_for_people=True),
     "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=frozenset(PEOPLE), is_for_people=True),
     "updateInstallation": MutationRow(_update_installation, MANAGERS),
     "setAvailableCurrent": MutationRow(_set_available_current, CURRENT_SETTERS),

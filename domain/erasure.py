@@ -1,0 +1,244 @@
+"""A person is forgotten: name, addresses, cards and every key to them go, energy and bills stay (GDPR, article 17)."""
+
+import json
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from tortoise.transactions import in_transaction
+
+from domain import audit, sql
+from domain.access import Access
+from domain.accounts import MAX_PASSWORD_LENGTH
+from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path, invalid
+from domain.events import Event, LocalListOutdated, PermissionChanged, SignInEnded
+from domain.models import Permission, SignIn, User
+from domain.people import people_by_ids
+from domain.permission_book import owners_of
+from domain.ports import Attempts, EventBus, Passwords
+from domain.roles import ExportState
+
+_USER: Path = ("userId",)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What proves that it is the person themselves who asks."""
+
+    passwords: Passwords
+    attempts: Attempts
+    address: str
+    password: str | None = None
+
+
+@dataclass(slots=True)
+class _Traces:
+    """Everything by which the person could be known."""
+
+    user_id: UUID
+    name: str
+    email: str | None
+    pseudonym: str
+    cards: dict[UUID, str] = field(default_factory=dict)
+    """Card → its number."""
+    external_ids: set[str] = field(default_factory=set)
+
+    @property
+    def words(self) -> Collection[str]:
+        """As they may stand in kept texts."""
+        return {one for one in (self.name, self.email, *self.external_ids) if one}
+
+
+async def erase_person(access: Access, user_id: UUID | None, *, proof: Proof, bus: EventBus) -> None:
+    """The person (None: the actor) is forgotten. Oneself by the password; others by an administrator.
+
+    Their charges stay with energy and times, under a pseudonym of their own, so that totals by person still equal totals by charger.
+    ConflictError (LAST_OWNER) for an installation's last owner, but by an administrator. NotFoundError for one who is hidden.
+    """
+    found = access.person() if user_id is None else user_id
+    await _require_may(access, found, proof)
+    async with in_transaction():
+        person = await User.get_or_none(id=found, erased_at=None)
+        if person is None:
+            raise NotFoundError(path=_USER)
+        traces = await _traces(person)
+        events = await _end_rights(access, traces)
+        await _forget_charges(traces)
+        await _forget_account(traces, access.now)
+        await audit.record(access, "user.erase", "User", found)
+        await _forget_words(traces)
+    await bus.publish(*events)
+
+
+async def _require_may(access: Access, user_id: UUID, proof: Proof) -> None:
+    actor = access.signed_in()
+    if user_id != access.user_id:
+        if actor.is_administrator:
+            return
+        if await people_by_ids(access, [user_id]):
+            raise NotAllowedError("A person is forgotten by themselves, or by an administrator.", path=_USER)
+        raise NotFoundError(path=_USER)
+    person = await User.get(id=user_id)
+    async with proof.attempts.one(address=proof.address, account=str(user_id)) as attempt:
+        given = (proof.password or "")[: MAX_PASSWORD_LENGTH + 1]
+        if not await proof.passwords.matches(given, person.password_hash):
+            raise invalid("password", "Prove that it is you with your password.", ErrorCode.WRONG_CREDENTIALS)
+        attempt.is_right = True
+
+
+async def _traces(person: User) -> _Traces:
+    cards = await sql.rows("SELECT id, number FROM charge_cards WHERE user_id = $1", person.id)
+    known = await sql.rows(
+        "SELECT external_id, email FROM external_users WHERE user_id = $1 UNION"
+        " SELECT external_id, NULL AS email FROM charge_cards WHERE user_id = $1 AND external_id IS NOT NULL UNION"
+        " SELECT external_id, email FROM permissions WHERE user_id = $1 AND external_id IS NOT NULL",
+        person.id,
+    )
+    return _Traces(
+        person.id,
+        person.name,
+        person.email,
+        f"Erased person {secrets.token_hex(4).upper()}",
+        {sql.uuid_of(row["id"]): row["number"] for row in cards},
+        {word for row in known for word in (row["external_id"], row["email"]) if word},
+    )
+
+
+async def _end_rights(access: Access, traces: _Traces) -> list[Event]:
+    """What they hold is over everywhere; ConflictError where nobody else would own the place."""
+    now, user_id = access.now, traces.user_id
+    rows = await sql.rows(_PLACES, user_id, traces.email)
+    places = sorted(sql.uuid_of(row["installation_id"]) for row in rows)
+    for place in places:
+        await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", place)  # noqa: S608
+    before = {place: await owners_of(place, now) for place in places}
+    theirs = Permission.filter(user_id=user_id)
+    await theirs.filter(revoked_at=None).update(revoked_at=now, revoked_by_id=access.signed_in().id)
+    await theirs.update(external_id=None)
+    if traces.email is not None:
+        await Permission.filter(email=traces.email).update(
+            email=None, user_id=user_id, revoked_at=now, invitation_digest=None, external_id=None
+        )
+    await sql.execute("DELETE FROM group_members WHERE user_id = $1", user_id)
+    for place in places:
+        after = await owners_of(place, now)
+        if before[place].now > 0 and after.now == 0 and not access.is_administrator:
+            message = "This is the last owner of an installation: make another person OWNER there first."
+            raise ConflictError(message, code=ErrorCode.LAST_OWNER, path=_USER)
+    ended = [
+        SignInEnded(user_id=user_id, sign_in_id=row.id) for row in await SignIn.filter(user_id=user_id, ended_at=None)
+    ]
+    changed = [PermissionChanged(user_id=user_id, installation_id=place) for place in places]
+    return [*ended, *changed, *(LocalListOutdated(installation_id=place) for place in places)]
+
+
+_PLACES = """
+SELECT installation_id FROM permissions WHERE user_id = $1 OR email = $2
+UNION SELECT g.installation_id FROM group_members m JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = $1
+"""
+
+
+async def _forget_charges(traces: _Traces) -> None:
+    """Energy and times stay, and whose they are as a pseudonym; by which card, and how it is called elsewhere, goes."""
+    user_id, numbers = traces.user_id, sorted(traces.cards.values())
+    await sql.execute(
+        "UPDATE charge_sessions SET user_name = $2, card_name = NULL, card_id = NULL, id_token = NULL, external_id = NULL"
+        " WHERE user_id = $1",
+        user_id,
+        traces.pseudonym,
+    )
+    arguments: list[object] = [user_id]
+    theirs = f"(user_id = $1 OR {sql.any_of('token', numbers, arguments)})"
+    await sql.execute(
+        f"UPDATE authorization_attempts SET token = NULL, card_id = NULL, external_session_id = NULL WHERE {theirs}",  # noqa: S608
+        *arguments,
+    )
+    await sql.execute(f"DELETE FROM authorization_requests WHERE {theirs}", *arguments)  # noqa: S608
+    await sql.execute("UPDATE commands SET external_session_id = NULL WHERE for_user_id = $1", user_id)
+    events = await sql.rows(
+        "SELECT e.id, e.payload FROM session_events e JOIN charge_sessions s ON s.id = e.session_id WHERE s.user_id = $1",
+        user_id,
+    )
+    for row in events:
+        content = json.loads(row["payload"])
+        session = content.get("data", {}).get("session", {})
+        session["externalUserId"] = session["externalId"] = None
+        payload = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        await sql.execute("UPDATE session_events SET payload = $2 WHERE id = $1", row["id"], payload)
+
+
+_GONE = (
+    "charge_cards",
+    "card_enrollments",
+    "external_users",
+    "open_id_links",
+    "mailed_secrets",
+    "sign_ins",
+    "idempotency_keys",
+)
+"""Tables whose rows of the person go."""
+
+
+async def _forget_account(traces: _Traces, now: datetime) -> None:
+    user_id = traces.user_id
+    for table in _GONE:
+        await sql.execute(f"DELETE FROM {table} WHERE user_id = $1", user_id)  # noqa: S608  names of ours
+    await sql.execute(
+        "UPDATE exports SET state = $2, expires_at = $3, parameters = $4, file_name = NULL WHERE user_id = $1",
+        user_id,
+        ExportState.EXPIRED,
+        now,
+        "{}",
+    )
+    await User.filter(id=user_id).update(
+        name=traces.pseudonym,
+        email=None,
+        email_verified_at=None,
+        password_hash=None,
+        totp_secret=None,
+        totp_confirmed_at=None,
+        totp_last_step=None,
+        import_key=None,
+        is_administrator=False,
+        is_active=False,
+        erased_at=now,
+    )
+
+
+async def _forget_words(traces: _Traces) -> None:
+    """Letters that were not sent yet are not sent; the audit log goes on under the pseudonym."""
+    if traces.email is not None:
+        await sql.execute("DELETE FROM outbox WHERE payload LIKE $1", f'%"to":{json.dumps(traces.email)}%')
+    await sql.execute("UPDATE audit_entries SET actor = $2 WHERE actor_id = $1", traces.user_id, traces.pseudonym)
+    for word in sorted(traces.words):
+        # JSON escapes what is not ASCII in no way here, and quotation marks as ever.
+        sought = f"%{json.dumps(word, ensure_ascii=False)[1:-1]}%"
+        rows = await sql.rows(
+            "SELECT id, state_before, state_after FROM audit_entries WHERE state_before LIKE $1 OR state_after LIKE $1",
+            sought,
+        )
+        for row in rows:
+            states = [_without(row[name], traces) for name in ("state_before", "state_after")]
+            await sql.execute(
+                "UPDATE audit_entries SET state_before = $2, state_after = $3 WHERE id = $1", row["id"], *states
+            )
+
+
+def _without(state: str | None, traces: _Traces) -> str | None:
+    if state is None:
+        return None
+    return json.dumps(_replaced(json.loads(state), traces), ensure_ascii=False, separators=(",", ":"))
+
+
+def _replaced(value: Any, traces: _Traces) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(one, traces) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_replaced(one, traces) for one in value]
+    if isinstance(value, str) and any(re.search(rf"\b{re.escape(word)}\b", value) for word in traces.words):
+        return traces.pseudonym  # Also where it is part of it, as in the name of a card.
+    return value

@@ -1,0 +1,64 @@
+"""Everything that is kept about a person, for that person (GDPR, articles 15 and 20)."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from domain import audit, sql
+from domain.access import Access
+from domain.errors import ConflictError, ErrorCode
+from domain.models import User
+
+MOST_ROWS: Final = 50_000
+"""Of each kind: a charge a day for more than a hundred years."""
+
+# Name of the part → (statement with $1 as the person, in the order of its time). Numbers of cards are the person's own, so whole.
+_PARTS: Final[Mapping[str, str]] = {
+    "account": "SELECT name, email, email_verified_at, is_administrator, created_at, totp_confirmed_at FROM users WHERE id = $1",
+    "signIns": "SELECT created_at, refreshed_at, expires_at, ended_at FROM sign_ins WHERE user_id = $1 ORDER BY created_at, id",
+    "outsideSignIns": "SELECT issuer, subject, linked_at FROM open_id_links WHERE user_id = $1 ORDER BY id",
+    "chargeCards": "SELECT number, name, is_blocked, created_at, external_id FROM charge_cards WHERE user_id = $1 ORDER BY created_at, id",
+    "permissions": "SELECT p.role, i.name AS installation, c.name AS charger, g.name AS user_group, p.valid_from, p.valid_to, p.granted_at,"
+    " p.revoked_at FROM permissions p JOIN installations i ON i.id = p.installation_id LEFT JOIN chargers c ON c.id = p.charger_id"
+    " LEFT JOIN user_groups g ON g.id = p.group_id WHERE p.user_id = $1"
+    " OR p.group_id IN (SELECT m.group_id FROM group_members m WHERE m.user_id = $1) ORDER BY p.granted_at, p.id",
+    "knownAs": "SELECT a.name AS program, x.external_id, x.email, x.created_at FROM external_users x"
+    " JOIN service_accounts a ON a.id = x.account_id WHERE x.user_id = $1 ORDER BY x.id",
+    "sessions": "SELECT id, installation_name, charger_name, card_name, state, authorized_at, started_at, ended_at, registered_at,"
+    " energy_wh, connected_s, charging_s, stop_reason, external_id FROM charge_sessions WHERE user_id = $1 ORDER BY started_at, id",
+    "energyIntervals": "SELECT e.session_id, e.start_at, e.end_at, e.energy_wh, e.quality FROM energy_intervals e"
+    " JOIN charge_sessions s ON s.id = e.session_id WHERE s.user_id = $1 ORDER BY e.start_at, e.id",
+    "attemptsToCharge": "SELECT a.at, c.name AS charger, a.credential_type, a.token, a.decision, a.decided_by, a.reason"
+    " FROM authorization_attempts a LEFT JOIN chargers c ON c.id = a.charger_id WHERE a.user_id = $1 ORDER BY a.at, a.id",
+    "commands": "SELECT m.action, c.name AS charger, m.state, m.requested_at, m.finished_at FROM commands m"
+    " JOIN chargers c ON c.id = m.charger_id WHERE m.requested_by_id = $1 OR m.for_user_id = $1 ORDER BY m.requested_at, m.id",
+    "changesMade": "SELECT at, action, object_type, object_id FROM audit_entries WHERE actor_id = $1 ORDER BY at, id",
+    "files": "SELECT kind, format, created_at, expires_at FROM exports WHERE user_id = $1 ORDER BY created_at, id",
+}
+
+
+async def export_my_data(access: Access) -> str:
+    """All of it as JSON: instants in UTC, energy in Wh. ConflictError (TOO_LARGE) for more of one kind than can be given at once."""
+    user_id = access.person()
+    found: dict[str, Any] = {}
+    for name, statement in _PARTS.items():
+        rows = await sql.rows(f"{statement} LIMIT {MOST_ROWS + 1}", user_id)
+        if len(rows) > MOST_ROWS:
+            message = f"There is more of {name} than can be given at once: ask the operator of the portal."
+            raise ConflictError(message, code=ErrorCode.TOO_LARGE)
+        found[name] = rows
+    found["account"] = found["account"][0]
+    person = await User.get(id=user_id)
+    await audit.record(access, "user.exportData", "User", person.id)
+    # Years of intervals take a second to write out: not on the loop.
+    return await asyncio.to_thread(_written, found)
+
+
+def _written(found: dict[str, Any]) -> str:
+    return json.dumps(found, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> str:
+    return sql.instant_of(value).isoformat() if isinstance(value, datetime) else str(value)

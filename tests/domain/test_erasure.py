@@ -1,0 +1,212 @@
+"""A person who is forgotten is found nowhere, and the energy is still all there."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.auth import SignedTokens
+from domain import own_data, sql
+from domain.access import Access
+from domain.access_times import next_change_of
+from domain.accounts import create_account
+from domain.card_enrollments import Shown, enroll, start_card_enrollment
+from domain.cards import register_charge_card
+from domain.erasure import Proof, erase_person
+from domain.errors import ConflictError, ErrorCode, NotFoundError, ValidationError
+from domain.events import SignInEnded
+from domain.models import (
+    AuthorizationAttempt,
+    ChargerStatus,
+    ChargeSession,
+    Command,
+    ExternalUser,
+    MailedSecret,
+    Permission,
+    SessionEvent,
+    User,
+)
+from domain.roles import CommandAction, MailedSecretKind, Role, SessionEventKind
+from domain.sign_ins import Entrance, sign_in
+from tests.factories import (
+    NOW,
+    Town,
+    a_grant,
+    a_group,
+    a_person,
+    a_program,
+    a_session,
+    a_town,
+    access,
+    an_attempt,
+)
+from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
+
+pytestmark = pytest.mark.usefixtures("database")
+
+NAME, EMAIL, CARD, KNOWN_AS = "Xaviera Quist", "xaviera@quist.example", "0DEADBEEF01234", "guest-xq-4711"
+PASSWORD = "nine copper wires"
+
+
+def _proof(password: str | None = None) -> Proof:
+    return Proof(PlainPasswords(), UnlimitedAttempts(), "192.0.2.1", password)
+
+
+async def _full_life(town: Town) -> UUID:
+    """A person with traces everywhere."""
+    site, charger = town.site, town.charger_id
+    person = await create_account(NAME, EMAIL, PASSWORD, passwords=PlainPasswords(), now=NOW)
+    await sign_in(
+        EMAIL,
+        PASSWORD,
+        at=Entrance(
+            passwords=PlainPasswords(),
+            tokens=SignedTokens("a secret for tests"),
+            sealer=OpenSeals(),
+            attempts=UnlimitedAttempts(),
+            clock=HandClock(NOW),
+            bus=RecordingBus(),
+            address="192.0.2.1",
+        ),
+    )
+    await a_grant(Role.USER, site, user_id=person, charger_id=charger, external_id=KNOWN_AS)
+    await a_group(site, person)
+    await a_grant(Role.USER, site, email=EMAIL, charger_id=town.neighbour_id)
+    viewer = await access(person)
+    card = await register_charge_card(viewer, number=CARD, name=f"Tag of {NAME}", bus=RecordingBus())
+    program = await a_program(site)
+    await program.knows(person, KNOWN_AS)
+    await ExternalUser.filter(user_id=person).update(email=EMAIL)
+    session = await a_session(site, charger, user_id=person, user_name=NAME, card_id=card)
+    await ChargeSession.filter(id=session).update(card_name=f"Tag of {NAME}", id_token=CARD, external_id=KNOWN_AS)
+    await an_attempt(site, charger, user_id=person, session_id=session, card=CARD)
+    await an_attempt(site, charger, card=CARD)
+    await SessionEvent.create(
+        installation_id=site.id,
+        session_id=session,
+        kind=SessionEventKind.ENDED,
+        payload=json.dumps(
+            {"data": {"session": {"externalUserId": KNOWN_AS, "externalId": KNOWN_AS, "state": "ENDED"}}}
+        ),
+        created_at=NOW,
+        due_at=NOW,
+    )
+    await Command.create(
+        installation_id=site.id,
+        charger_id=charger,
+        for_user_id=person,
+        requested_by_id=person,
+        action=CommandAction.AUTHORIZE,
+        external_session_id=KNOWN_AS,
+        requested_at=NOW,
+        deadline=NOW,
+    )
+    await MailedSecret.create(
+        kind=MailedSecretKind.RESET, user_id=person, email=EMAIL, digest="d", created_at=NOW, expires_at=NOW
+    )
+    await ChargerStatus.all().update(is_online=True)
+    await start_card_enrollment(viewer, charger, name=f"Second of {NAME}", bus=RecordingBus())
+    return person
+
+
+async def _everything() -> str:
+    """Every value in the database."""
+    if sql.is_sqlite():
+        tables = [row["name"] for row in await sql.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    else:
+        tables = [
+            row["tablename"] for row in await sql.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        ]
+    found = [await sql.rows(f'SELECT * FROM "{table}"') for table in tables]  # noqa: S608  names from the database
+    return "\n".join(map(repr, found))
+
+
+async def _energy() -> list[Any]:
+    return await sql.rows(
+        "SELECT charger_id, user_id, SUM(energy_wh) AS wh, COUNT(*) AS number FROM charge_sessions"
+        " GROUP BY charger_id, user_id ORDER BY charger_id, user_id"
+    )
+
+
+@pytest.mark.parametrize("is_own_wish", [True, False])
+async def test_nothing_of_the_person_is_left(is_own_wish: bool) -> None:
+    """No table holds their name, address, card or outside name; energy by charger and by person is what it was."""
+    town, bus = await a_town(), RecordingBus()
+    person = await _full_life(town)
+    everything, energy = await _everything(), await _energy()
+    for word in (NAME, EMAIL, CARD, KNOWN_AS):
+        assert word in everything
+    if is_own_wish:
+        await erase_person(await access(person), None, proof=_proof(PASSWORD), bus=bus)
+    else:
+        await erase_person(await town.access("ADMINISTRATOR"), person, proof=_proof(), bus=bus)
+    everything = await _everything()
+    for word in (NAME, EMAIL, CARD, KNOWN_AS, "Quist", "xaviera"):
+        assert word not in everything, [line for line in everything.splitlines() if word in line]
+    assert await _energy() == energy
+    assert [type(event) for event in bus.published].count(SignInEnded) == 1
+    assert (await access(person)).actor is None
+    session = await ChargeSession.get(user_id=person)
+    assert session.user_name == (await User.get(id=person)).name
+
+
+async def test_what_is_forgotten_is_forgotten_once() -> None:
+    """A second time there is nobody."""
+    town = await a_town()
+    person = await a_person("Nora")
+    await erase_person(await town.access("ADMINISTRATOR"), person, proof=_proof(), bus=RecordingBus())
+    with pytest.raises(NotFoundError):
+        await erase_person(await town.access("ADMINISTRATOR"), person, proof=_proof(), bus=RecordingBus())
+
+
+async def test_the_last_owner_stays_until_there_is_another() -> None:
+    """Nothing is changed; an administrator may all the same."""
+    town = await a_town()
+    owner = town.people["OWNER of installation"]
+    await User.filter(id=owner).update(password_hash=f"plain:{PASSWORD}")
+    before = await _everything()
+    with pytest.raises(ConflictError) as caught:
+        await erase_person(await access(owner), None, proof=_proof(PASSWORD), bus=RecordingBus())
+    assert caught.value.code is ErrorCode.LAST_OWNER
+    assert await _everything() == before
+    await erase_person(await town.access("ADMINISTRATOR"), owner, proof=_proof(), bus=RecordingBus())
+    assert await Permission.filter(user_id=owner, revoked_at=None).count() == 0
+
+
+async def test_a_stolen_session_forgets_nobody() -> None:
+    """The password is asked for."""
+    person = await a_person("Nora", password=PASSWORD)
+    with pytest.raises(ValidationError) as caught:
+        await erase_person(await access(person), None, proof=_proof("wrong"), bus=RecordingBus())
+    assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+    assert (await User.get(id=person)).erased_at is None
+
+
+async def test_a_person_is_given_all_that_is_kept_about_them() -> None:
+    """With the whole number of their card, and nothing of anybody else."""
+    town = await a_town()
+    person = await _full_life(town)
+    await a_session(town.site, town.charger_id, user_id=town.people["stranger"], user_name="Somebody else")
+    found = json.loads(await own_data.export_my_data(await access(person)))
+    assert found["account"]["name"] == NAME
+    assert [card["number"] for card in found["chargeCards"]] == [CARD]
+    assert [session["energy_wh"] for session in found["sessions"]] == [7_200]
+    assert {one["external_id"] for one in found["knownAs"]} == {KNOWN_AS}
+    assert len(found["attemptsToCharge"]) == 1
+    assert "password" not in json.dumps(found)
+    assert "Somebody else" not in json.dumps(found)
+
+
+async def test_a_card_that_was_waited_for_is_not_a_forgotten_persons() -> None:
+    """The waiting goes with the person."""
+    town = await a_town()
+    person = await _full_life(town)
+    await erase_person(await town.access("ADMINISTRATOR"), person, proof=_proof(), bus=RecordingBus())
+    row = await sql.row("SELECT station_id FROM chargers WHERE id = $1", town.charger_id)
+    assert row is not None
+    assert await enroll([Shown(sql.uuid_of(row["station_id"]), "AAAA1111")], now=NOW + timedelta(seconds=1)) == []
+    nobody = Access.nobody(NOW)
+    assert await next_change_of(nobody, now=NOW) is None
+    assert await AuthorizationAttempt.filter(token=CARD).count() == 0
