@@ -107,7 +107,8 @@ def sql_of(condition: Condition, columns: Columns, arguments: list[object]) -> s
                 return _term(condition, column, arguments)
             return column(condition.value, arguments)
         case Not():
-            return f"NOT ({sql_of(condition.part, columns, arguments)})"
+            # What is not known or hidden is not found by the part, so it is found by its opposite.
+            return f"NOT COALESCE({sql_of(condition.part, columns, arguments)}, FALSE)"
         case Every():
             return _joined(" AND ", (sql_of(part, columns, arguments) for part in condition.parts), empty="1 = 1")
         case Some():

@@ -1,0 +1,97 @@
+"""Leaks that are put into the product, one at a time, to see that they are found."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from domain import access as doors
+from domain.access import Access, StatusView
+from domain.views import authorization_views, card_views
+from tests.factories import LONG_AGO
+
+Plant = Callable[[ExitStack], None]
+
+
+def _open(*names: str) -> Plant:
+    """These conditions let every row through."""
+
+    def plant(stack: ExitStack) -> None:
+        for name in names:
+            stack.enter_context(patch.object(Access, name, lambda *_: "1 = 1"))
+
+    return plant
+
+
+def _always(name: str, value: object) -> Plant:
+    def plant(stack: ExitStack) -> None:
+        stack.enter_context(patch.object(Access, name, lambda *_, **__: value))
+
+    return plant
+
+
+def _without(statement: str, part: str, instead: str = "") -> Plant:
+    """A part is missing in a statement of the module that reads rights."""
+
+    def plant(stack: ExitStack) -> None:
+        text = getattr(doors, statement)
+        assert part in text, f"{statement} does not hold {part!r} any more"
+        stack.enter_context(patch.object(doors, statement, text.replace(part, instead)))
+
+    return plant
+
+
+def _since_ever(stack: ExitStack) -> None:
+    joined = doors._joined
+
+    def earlier(*given: Any, **named: Any) -> Any:
+        known, place, role, _ = given
+        return joined(known, place, role, LONG_AGO, **named)
+
+    stack.enter_context(patch.object(doors, "_joined", earlier))
+
+
+def _unmasked(stack: ExitStack) -> None:
+    for module in (card_views, authorization_views):
+        stack.enter_context(patch.object(module, "masked", lambda number: number))
+
+
+PLANTED: Mapping[str, Plant] = {
+    "all charges are listed": _open("sessions_condition"),
+    "all chargers are listed": _open("chargers_condition"),
+    "all installations are listed": _open("installations_condition"),
+    "all circuits are listed": _open("circuits_condition"),
+    "all grants are listed": _open("permissions_condition"),
+    "whoever sees a grant could have given it": _open("granting_condition"),
+    "all groups are listed": _open("groups_condition"),
+    "everybody sees who is in a group": _open("managed_groups_condition"),
+    "everybody has a name for everybody": _open("users_condition"),
+    "whoever knows a name knows the address": _open("user_contacts_condition"),
+    "all cards are listed": _open("cards_condition"),
+    "all attempts are listed": _open("attempts_condition"),
+    "programs are asked about every place": _open("asked_condition"),
+    "all service accounts are listed": _open("service_accounts_condition"),
+    "the audit log is for everybody": _open("ruled_condition"),
+    "what only staff sees of a charger is for all": _open("charger_details_condition"),
+    "summaries are for everybody": _always("reads_sessions_of", True),
+    "live status tells everybody all": _always("status_view", StatusView.FULL),
+    "card numbers are whole": _unmasked,
+    "revoked grants hold": _without("_GRANTS", "AND p.revoked_at IS NULL "),
+    "ended grants hold": _without("_GRANTS", "AND (p.valid_to IS NULL OR p.valid_to > $2)"),
+    "grants hold before they begin": _without("_GRANTS", "p.valid_from <= $2", "$2 = $2"),
+    "an owner of a charger sees what was before": _since_ever,
+    "programs work everywhere": _without("_PROGRAM", "p ON p.account_id = a.id", "p ON 1 = 1"),
+    "tokens that are over work": _without("_PROGRAM", "t.revoked_at IS NULL AND "),
+    "grants move with their charger": _without(
+        "_GRANTS", "c.installation_id AS stands_at", "p.installation_id AS stands_at"
+    ),
+}
+"""By what goes wrong."""
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Inside: the product has that leak."""
+    with ExitStack() as stack:
+        PLANTED[name](stack)
+        yield
