@@ -152,7 +152,10 @@ class Usage:
 class UsageRow:
     """Read from domain.usage.question.UsageRow."""
 
-    key: str = strawberry.field(description="Stable for the same summary: the same group has the same key.")
+    # Not the ids that it is made from: a driver's own charges are grouped by chargers, too, that they see no more.
+    key: str = derived(
+        lambda row: row.id.hex, description="Stable for the same summary: the same group has the same key."
+    )
     labels: list[str] = strawberry.field(
         description="The group's label, one per dimension: a charger's, person's or card's name as it was last in the period, a date."
     )
