@@ -412,3 +412,20 @@ async def test_a_file_is_asked_for_followed_and_cancelled(town: Town) -> None:
     hidden = {"source": {"usage": {"installationIds": [installation_id(town.other_site.id)], "period": MARCH}}}
     refused = await api.mutate(owner, "createExport", hidden, EXPORT)
     assert refused["code"] == "NOT_FOUND"
+
+
+async def test_the_key_of_a_usage_row_tells_no_ids() -> None:
+    """Who charged at a charger that they see no more learns its name of then, and not its id."""
+    town = await factories.a_town()
+    driver = await factories.a_person("Guest")
+    await factories.a_session(town.site, town.charger_id, user_id=driver)
+    answer = await Api().data(
+        await factories.access(driver),
+        """{ viewer { usageSummary(period: {from: "2026-03-01", to: "2026-04-01"}) {
+             rows(first: 2) { edges { cursor } nodes { key labels charger { id } } } } } }""",
+    )
+    (row,) = answer["viewer"]["usageSummary"]["rows"]["nodes"]
+    assert row["labels"] == ["Space 1"]
+    assert row["charger"] is None
+    assert str(town.charger_id) not in row["key"]
+    assert town.charger_id.hex not in row["key"]

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from app.database import Database, opened
 from domain.access import Access
+from domain.ids import new_id
 from domain.roles import Scope
 from gql.ids import global_id
 from gql.schema.public import public_schema
@@ -29,7 +30,7 @@ from tests.scoping.world import PersonFact, ProgramFact, SessionFact, World, a_w
 CASES_A_WORLD = 50
 
 _WORD = re.compile(r"w\d{5}x")
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 """Of rows; those of other versions are digests."""
 _ENCODED = re.compile(r"[A-Za-z0-9_-]{8,}")
 _GLOBAL = re.compile(rf"([A-Z][A-Za-z]+):({_UUID.pattern}|[0-9a-f]{{32}})")
@@ -104,7 +105,7 @@ class Asking:
         self.random = random
         self.tally = tally
         self.api = Api()
-        by_type = _all_ids(world)
+        self.by_type = by_type = _all_ids(world)
         self.all_ids = [one for ids in by_type.values() for one in ids]
         self.questions = Questions(
             public_schema().core, random, by_type, [], words=world.words(), followed=self.all_ids
@@ -119,6 +120,8 @@ class Asking:
             self._usage,
             self._nodes,
             self._statuses,
+            self._hidden_ids,
+            self._hidden_words,
         )
 
     async def case(self) -> None:
@@ -320,6 +323,42 @@ class Asking:
             " activeSession { __typename id energyKwh userName cardName user { __typename id name email } } } } }",
         )
 
+    async def _hidden_ids(self, oracle: Oracle, held: Access) -> None:
+        """Whoever asks by the id of something hidden is answered as by an id that never was."""
+        kind = self.random.choice(list(_ASKED_BY_ID))
+        # Of their own charges they know where it was, also when the place itself is not theirs to see any more.
+        theirs = {
+            one
+            for charge in self.world.sessions
+            if oracle.sees_session(charge)
+            for one in (charge.charger_id, charge.site_id)
+        }
+        shown = oracle.knows.of(kind) | theirs
+        hidden = [one for one in self.by_type[kind] if _uuid_of(one) not in shown]
+        if hidden:
+            await self._as_absent(oracle, held, kind, self.random.choice(hidden), global_id(kind, new_id()))
+
+    async def _as_absent(self, oracle: Oracle, held: Access, kind: str, hidden: str, absent: str) -> None:
+        document = _ASKED_BY_ID[kind]
+        told = [await self._checked(oracle, held, document, id=one, ids=[one], p=PERIOD) for one in (hidden, absent)]
+        if told[0] != told[1]:
+            raise LeakError(f"{_called(oracle.caller)}: a hidden {kind} does not look absent:\n{document}\n{told}")
+
+    async def _hidden_words(self, oracle: Oracle, held: Access) -> None:
+        """Whoever searches for a word that is not theirs to know is answered as if it stood nowhere."""
+        known, world = oracle.knows, self.world
+        near = [one.identity for one in world.chargers if one.id in known.of("Charger")]
+        near += [one.external_id for one in world.grants if one.id in known.of("Permission")]
+        near = [one for one in near if one not in known.words]
+        hidden = [one for one in self.questions.words if one not in known.words]
+        if not hidden:
+            return
+        # What is hidden of things that they see is found the sooner.
+        word = self.random.choice(near if near and self.random.random() < 0.8 else hidden)
+        told = [await self._checked(oracle, held, _SEARCHED, word={"contains": one}) for one in (word, "w99999x")]
+        if told[0] != told[1]:
+            raise LeakError(f"{_called(oracle.caller)}: the hidden word {word} is found:\n{told}")
+
     def _same(self, oracle: Oracle, what: str, shown: Mapping[str, Any], wanted: set[str]) -> None:
         found = {one["id"] for one in shown["nodes"]}
         if found - wanted or shown["totalCount"] > len(wanted):
@@ -331,6 +370,37 @@ class Asking:
             raise HidingError(f"{_called(oracle.caller)}: {what}: {len(found)} of {len(wanted)} are shown")
 
 
+_PAGE = "{ totalCount nodes { __typename id } }"
+_NODE = "node(id: $id) { __typename id } nodes(ids: $ids) { __typename id }"
+_ASKED_BY_ID = {
+    "Installation": f"""query($id: ID!, $ids: [ID!]!) {{ {_NODE}
+        installations(first: 50, where: {{NOT: {{id: {{eq: $id}}}}}}) {_PAGE}
+        chargers(first: 50, where: {{OR: [{{installationId: {{eq: $id}}}}, {{mode: FAULTED}}]}}) {_PAGE}
+        sessions(first: 50, where: {{installationId: {{oneOf: $ids}}}}) {_PAGE} }}""",
+    "Charger": f"""query($id: ID!, $ids: [ID!]!, $p: PeriodInput!) {{ {_NODE}
+        chargers(first: 50, where: {{NOT: {{id: {{oneOf: $ids}}}}}}) {_PAGE}
+        sessions(first: 50, where: {{NOT: {{chargerId: {{eq: $id}}}}}}) {_PAGE}
+        viewer {{ usageSummary(period: $p, where: {{chargerIds: $ids}}) {{ total {{ sessionCount }} }} }} }}""",
+    "Circuit": f"""query($id: ID!, $ids: [ID!]!) {{ {_NODE}
+        chargers(first: 50, where: {{circuitId: {{eq: $id}}}}) {_PAGE}
+        sessions(first: 50, where: {{circuitId: {{oneOf: $ids}}}}) {_PAGE}
+        others: sessions(first: 50, where: {{NOT: {{circuitId: {{eq: $id}}}}}}) {_PAGE} }}""",
+    "User": f"""query($id: ID!, $ids: [ID!]!, $p: PeriodInput!) {{ {_NODE}
+        sessions(first: 50, where: {{userId: {{eq: $id}}}}) {_PAGE}
+        installations(first: 50) {{ nodes {{ permissions(first: 50, where: {{userId: {{eq: $id}}}}) {_PAGE} }} }}
+        viewer {{ usageSummary(period: $p, where: {{userIds: $ids}}) {{ total {{ sessionCount }} }} }} }}""",
+    "ChargeCard": f"""query($id: ID!, $ids: [ID!]!, $p: PeriodInput!) {{ {_NODE}
+        sessions(first: 50, where: {{chargeCardId: {{oneOf: $ids}}}}) {_PAGE}
+        viewer {{ usageSummary(period: $p, where: {{chargeCardIds: $ids}}) {{ total {{ sessionCount }} }} }} }}""",
+    "ChargeSession": f"""query($id: ID!, $ids: [ID!]!) {{ {_NODE}
+        sessions(first: 50, where: {{NOT: {{id: {{eq: $id}}}}}}) {_PAGE} }}""",
+}
+_SEARCHED = f"""query($word: StringFilter!) {{
+    installations(first: 50, where: {{name: $word}}) {{ totalCount nodes {{ __typename id }} }}
+    chargers(first: 50, where: {{OR: [{{name: $word}}, {{identity: $word}}, {{serialNumber: $word}}]}}) {_PAGE}
+    others: chargers(first: 50, where: {{NOT: {{identity: $word}}}}) {_PAGE}
+    sessions(first: 50, where: {{externalId: $word}}) {_PAGE}
+    places: installations(first: 50) {{ nodes {{ permissions(first: 50, where: {{externalId: $word}}) {_PAGE} }} }} }}"""
 PERIOD = {"from": "2026-01-01", "to": "2026-05-01", "timeZone": "Europe/Oslo"}
 
 
@@ -391,6 +461,10 @@ def _is_of_an_entry(oracle: Oracle, name: str, identity: UUID) -> bool:
 def _countable(oracle: Oracle, kind: str) -> int:
     of = kind.removesuffix("Connection")
     return len(oracle.knows.of(of)) if of in _LISTED and of != kind else _MANY
+
+
+def _uuid_of(identity: str) -> UUID:
+    return UUID(base64.urlsafe_b64decode(identity + "==").decode().partition(":")[2])
 
 
 def _decoded(text: str) -> Iterator[str]:

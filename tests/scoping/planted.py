@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 from domain import access as doors
 from domain.access import Access, StatusView
-from domain.views import authorization_views, card_views
+from domain.filters import Expression
+from domain.models import Charger
+from domain.pages import page_of
+from domain.views import authorization_views, card_views, charger_views, permission_views
 from tests.factories import LONG_AGO
 
 Plant = Callable[[ExitStack], None]
@@ -51,6 +55,26 @@ def _since_ever(stack: ExitStack) -> None:
     stack.enter_context(patch.object(doors, "_joined", earlier))
 
 
+def _filtered(module: ModuleType, column: str, expression: str) -> Plant:
+    """The filter compares with this, whoever asks; what is shown stays as it is."""
+
+    def plant(stack: ExitStack) -> None:
+        columns = {**module.COLUMNS, column: Expression(expression, is_text=True)}
+        stack.enter_context(patch.object(module, "COLUMNS", columns))
+
+    return plant
+
+
+def _all_counted(stack: ExitStack) -> None:
+    async def count() -> int:
+        return await Charger.all().count()
+
+    def counting(*given: Any, **named: Any) -> Any:
+        return page_of(*given, **{**named, "count": count})
+
+    stack.enter_context(patch.object(charger_views, "page_of", counting))
+
+
 def _unmasked(stack: ExitStack) -> None:
     for module in (card_views, authorization_views):
         stack.enter_context(patch.object(module, "masked", lambda number: number))
@@ -82,6 +106,20 @@ PLANTED: Mapping[str, Plant] = {
     "an owner of a charger sees what was before": _since_ever,
     "programs work everywhere": _without("_PROGRAM", "p ON p.account_id = a.id", "p ON 1 = 1"),
     "tokens that are over work": _without("_PROGRAM", "t.revoked_at IS NULL AND "),
+    "groups are everybody's": _without("_GRANTS", " WHERE m.user_id = $1)", " WHERE m.user_id = $1 OR 1 = 1)"),
+    "a grant on a charger is one on the whole place": _without(
+        "_GRANTS", "p.charger_id, p.valid", "NULL AS charger_id, p.valid"
+    ),
+    "a token has all that its account has": _without("_PROGRAM", "t.scopes AS token_scopes", "NULL AS token_scopes"),
+    "a charger is found by the identity that is hidden": _filtered(
+        charger_views,
+        "identity",
+        "(SELECT y.identity FROM chargers x JOIN stations y ON y.id = x.station_id WHERE x.id = c.id)",
+    ),
+    "a grant is found by its giver's own id for it": _filtered(
+        permission_views, "externalId", "(SELECT x.external_id FROM permissions x WHERE x.id = p.id)"
+    ),
+    "all chargers are counted": _all_counted,
     "grants move with their charger": _without(
         "_GRANTS", "c.installation_id AS stands_at", "p.installation_id AS stands_at"
     ),
