@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from devices.greeting import greet
 from devices.link import Link, Surroundings
+from devices.local_lists import LocalLists
 from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL
 from devices.registry import Registry
 from domain import lifecycle, sql
@@ -96,6 +97,8 @@ class Endpoint:
     bus: EventBus
     process: str
     secret: str
+    lists: LocalLists | None = None
+    """None: local authorization lists are left alone."""
 
     def routes(self) -> list[BaseRoute]:
         """Where chargers connect."""
@@ -162,6 +165,8 @@ class Endpoint:
             self.registry.add(link)
             await self.bus.publish(*made.events)
             link.spawn(greet(link, self.shared.settings))
+            if self.lists is not None:
+                link.spawn(self.lists.keep(link))
             await link.run()
         except (WebSocketDisconnect, RuntimeError) as error:
             _log.info("a charger's connection broke", identity=identity, reason=type(error).__name__)

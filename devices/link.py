@@ -128,6 +128,7 @@ class Link:
         "epoch",
         "heard_at",
         "identity",
+        "list_outdated",
         "offset",
         "station_id",
     )
@@ -153,6 +154,7 @@ class Link:
         self.offset = ClockOffset()
         self._hearing = Hearing(self.connected_at)
         self.booted = asyncio.Event()
+        self.list_outdated = asyncio.Event()
         self._socket = socket
         self._shared = shared
         self._mailbox: deque[Call] = deque()

@@ -11,6 +11,7 @@ from devices.endpoint import Endpoint
 from devices.ingest import IngestCounts, Ingestor
 from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
+from devices.local_lists import LocalLists
 from devices.registry import CommandRouter, Registry
 from domain import lifecycle, sql
 from domain.authorizer import Authorizer, AuthorizerPorts
@@ -67,7 +68,8 @@ class DeviceService:
         self._liveness = Liveness(
             self.process, self._registry, bus, clock, options.offline_after_s, options.check_every_s
         )
-        self._endpoint = Endpoint(self._registry, self._shared, bus, self.process, secret)
+        self._lists = LocalLists(self._registry, bus, clock)
+        self._endpoint = Endpoint(self._registry, self._shared, bus, self.process, secret, self._lists)
 
     @property
     def commands(self) -> ChargerCommands:
@@ -84,6 +86,7 @@ class DeviceService:
             ("ingest", self._ingestor.run),
             ("charger commands", self._router.run),
             ("authorizations", self.authorizer.run),
+            ("local lists", self._lists.run),
             ("liveness", self._liveness.run),
         ]
 

@@ -1,6 +1,7 @@
 """What every protocol version offers to the link: messages in our words, answers, and commands as the charger understands them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -8,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from devices.ocpp.frames import CallError, ErrorCode
+from domain.local_lists import Update
 from domain.observations import AnyObservation
 from domain.ports import DeviceAnswer, DeviceCommand
 from domain.roles import AuthorizationDecision
@@ -68,6 +70,16 @@ class Outgoing:
     payload: msgspec.Struct
 
 
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """What a charger says about its local authorization list; None: nothing."""
+
+    most_entries: int | None = None
+    most_per_message: int | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Settings as they are, by the charger's names."""
+
+
 class UnencodableError(ValueError):
     """The command cannot be said in this protocol: a token that is too long, a schedule that does not start now."""
 
@@ -118,4 +130,33 @@ class Adapter(Protocol):
 
     def error_verdict(self, error: CallError) -> DeviceAnswer:
         """What the charger's CALLERROR to a command says."""
+        ...
+
+    @property
+    def keeps_no_list(self) -> str:
+        """A charger's word for an update of a list that it does not keep."""
+        ...
+
+    def ask_list_version(self) -> Outgoing:
+        """The question for the version of the local authorization list."""
+        ...
+
+    def list_version(self, answer: DeviceAnswer) -> int | None:
+        """The version in the answer, 0 for an empty list; None where the charger keeps none."""
+        ...
+
+    def ask_list_limits(self) -> Outgoing:
+        """The question for how long the list may be and how it is used."""
+        ...
+
+    def list_limits(self, answer: DeviceAnswer) -> ListLimits:
+        """What the answer says."""
+        ...
+
+    def list_settings(self, limits: ListLimits) -> tuple[Outgoing, ...]:
+        """The calls that make a charger use the list while it is off the net, and only then."""
+        ...
+
+    def send_list(self, update: Update, version: int) -> Outgoing:
+        """The update, which makes the list that version."""
         ...

@@ -1,6 +1,7 @@
 """What a simulated charge point does when it is told to (OCPP 1.6 §5): one row each of ORDERS."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -116,10 +117,20 @@ def _change_configuration(station: Station, request: messages.ChangeConfiguratio
 
 
 def _local_list(station: Station, request: messages.SendLocalList) -> msgspec.Struct:
-    is_behind = request.update_type == "Differential" and request.list_version <= station.local_list_version
-    if is_behind:
+    entries = [] if request.local_authorization_list is msgspec.UNSET else request.local_authorization_list
+    values = station.configuration.values
+    if request.update_type == "Differential" and request.list_version <= station.local_list_version:
         return messages.SendLocalListResponse(status="VersionMismatch")
-    station.local_list_version = request.list_version
+    kept = {} if request.update_type == "Full" else dict(station.local_list)
+    for entry in entries:
+        if entry.id_tag_info is msgspec.UNSET:
+            kept.pop(entry.id_tag, None)
+        elif entry.id_tag_info.status == "Accepted":
+            until = entry.id_tag_info.expiry_date
+            kept[entry.id_tag] = None if until is msgspec.UNSET else datetime.fromisoformat(until)
+    if len(entries) > int(values["SendLocalListMaxLength"]) or len(kept) > int(values["LocalAuthListMaxLength"]):
+        return messages.SendLocalListResponse(status="Failed")
+    station.local_list, station.local_list_version = kept, request.list_version
     return messages.SendLocalListResponse(status="Accepted")
 
 

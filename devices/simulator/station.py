@@ -4,7 +4,7 @@ Time comes from a clock; `advance` moves the world to now. Nothing here waits.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Literal
 
@@ -23,6 +23,7 @@ from devices.simulator.wiring import LINES, loaded_lines
 from domain.clock import Clock
 
 DARK = Limit(0.0)
+DENIED = datetime.min.replace(tzinfo=UTC)
 
 Status = messages.StatusNotificationStatus
 Activity = Literal["Charging", "SuspendedEV", "SuspendedEVSE"]
@@ -52,6 +53,8 @@ class Station:
         self.configuration = Configuration()
         self.configuration.values[SAMPLE_INTERVAL] = str(fleet.sample_every_s)
         self.local_list_version = 0
+        self.local_list: dict[str, datetime | None] = {}
+        """Cards that are accepted while there is no connection, and until when."""
         self.is_operative = True
         self.is_online = False
         self.is_restarting = False
@@ -164,11 +167,19 @@ class Station:
         self.begin(id_tag)
 
     def present(self, id_tag: str) -> None:
-        """A card is held at the reader: asked about where there is a connection, trusted where there is none."""
+        """A card is held at the reader: asked about where there is a connection, looked up where there is none."""
         if self.is_online:
             self.say("Authorize", messages.Authorize(id_tag=id_tag))
         else:
+            self.begin_offline(id_tag)
+
+    def begin_offline(self, id_tag: str) -> None:
+        """As the local list says; every card is trusted by a charger that never got a list."""
+        until = self.local_list.get(id_tag, DENIED) if self.local_list_version else None
+        if until is None or self.charger_time() < until:
             self.begin(id_tag)
+        else:
+            self.note(Kind.DENIED, "not in the local list")
 
     def begin(self, id_tag: str) -> None:
         """The session runs, if a car is there and none runs yet."""
@@ -290,7 +301,7 @@ class Station:
         asked = [m.payload for m in self.outbox.waiting if isinstance(m.payload, messages.Authorize)]
         self.outbox.keep_records()
         for authorize in asked:
-            self.begin(authorize.id_tag)
+            self.begin_offline(authorize.id_tag)
 
 
 def _on(lines: tuple[int, ...], milliamps: int) -> tuple[int, int, int]:

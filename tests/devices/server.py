@@ -178,7 +178,7 @@ ACCEPTING = {
         "TriggerMessage",
         "Reset",
     )
-}
+} | {"GetLocalListVersion": {"listVersion": -1}}
 
 
 @asynccontextmanager

@@ -6,10 +6,11 @@ import msgspec
 
 from devices.ocpp.frames import CallError, ErrorCode
 from devices.ocpp.leniency import Names, Unreadable
-from devices.ocpp.protocol import BootVerdict, Outgoing, Received, Refused
-from devices.ocpp.v16 import commands, messages
+from devices.ocpp.protocol import BootVerdict, ListLimits, Outgoing, Received, Refused
+from devices.ocpp.v16 import commands, local_list, messages
 from devices.ocpp.v16.reading import READINGS, Payload
-from domain.ports import DeviceAnswer, DeviceCommand
+from domain.local_lists import Update
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
 from domain.roles import AuthorizationDecision
 
 DECISIONS: dict[AuthorizationDecision, messages.IdTagInfo] = {
@@ -38,6 +39,8 @@ ACKNOWLEDGEMENTS: dict[str, msgspec.Struct] = {
     "SignCertificate": messages.SignCertificateResponse(status="Rejected"),
     "DataTransfer": messages.DataTransferResponse(status="UnknownVendorId"),
 }
+
+_WITHOUT_STATUS = {"GetLocalListVersion", "GetConfiguration"}
 
 
 class V16:
@@ -92,10 +95,38 @@ class V16:
         """ChangeConfiguration.req for what we rely on; a charger may refuse each."""
         return commands.settings(meter_interval_s)
 
-    def verdict(self, action: str, payload: Payload) -> DeviceAnswer:  # noqa: ARG002  all answers of 1.6 have one status
-        """What a CALLRESULT says."""
+    def verdict(self, action: str, payload: Payload) -> DeviceAnswer:
+        """What a CALLRESULT says: its status, or the answer itself where there is none."""
+        if action in _WITHOUT_STATUS:
+            return DeviceAnswer(DeviceVerdict.ACCEPTED, bytes(payload).decode(errors="replace"))
         return commands.verdict(payload)
 
     def error_verdict(self, error: CallError) -> DeviceAnswer:
         """What a CALLERROR says."""
         return commands.error_verdict(error)
+
+    keeps_no_list = "NotSupported"
+
+    def ask_list_version(self) -> Outgoing:
+        """GetLocalListVersion.req."""
+        return local_list.ask_version()
+
+    def list_version(self, answer: DeviceAnswer) -> int | None:
+        """The version, 0 for an empty list; None where the charger keeps none."""
+        return local_list.version_of(answer.detail) if answer.verdict is DeviceVerdict.ACCEPTED else None
+
+    def ask_list_limits(self) -> Outgoing:
+        """GetConfiguration.req."""
+        return local_list.ask_limits()
+
+    def list_limits(self, answer: DeviceAnswer) -> ListLimits:
+        """What it says about the list."""
+        return local_list.limits_of(answer.detail)
+
+    def list_settings(self, limits: ListLimits) -> tuple[Outgoing, ...]:
+        """ChangeConfiguration.req for what is not as it has to be."""
+        return local_list.settings(limits)
+
+    def send_list(self, update: Update, version: int) -> Outgoing:
+        """SendLocalList.req."""
+        return local_list.send(update, version)

@@ -112,8 +112,15 @@ MEASURANDS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
 
 
 def settings(meter_interval_s: int) -> tuple[Outgoing, ...]:
-    """Which readings come how often (§9.1); the interval first, because some firmware refuses a list with one unknown measurand."""
-    wanted = {"MeterValueSampleInterval": str(meter_interval_s), "MeterValuesSampledData": MEASURANDS}
+    """Which readings come how often (§9.1); the interval first, because some firmware refuses a list with one unknown measurand.
+
+    While there is a connection we are asked about every card, whatever the charger remembers of it.
+    """
+    wanted = {
+        "MeterValueSampleInterval": str(meter_interval_s),
+        "MeterValuesSampledData": MEASURANDS,
+        "LocalPreAuthorize": "false",
+    }
     return tuple(
         Outgoing("ChangeConfiguration", messages.ChangeConfiguration(key=key, value=value))
         for key, value in wanted.items()

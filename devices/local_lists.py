@@ -1,0 +1,167 @@
+"""Keeps the local authorization list of every charger here in step with who may charge, again and again until it is so."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from devices.link import Link
+from devices.ocpp.protocol import ListLimits
+from devices.registry import Registry
+from domain import events, local_lists, sql
+from domain.clock import Clock
+from domain.errors import UnavailableError
+from domain.events import LocalListOutdated
+from domain.local_lists import Entries, Update
+from domain.ports import DeviceAnswer, DeviceVerdict, EventBus
+
+BOOT_EXPECTED_S = 2.0
+"""A charger that has just started is not asked anything before it said so."""
+LOOK_AGAIN_S = 900.0
+"""How often a list is compared at least, in case a change was not heard of."""
+GATHER_S = 0.5
+"""Changes that come together are sent together."""
+RETRY_FIRST_S, RETRY_LONGEST_S = 10.0, 900.0
+ANSWER_TIMEOUT_S = 120.0
+"""A call may wait for others of the same charger."""
+MOST_PER_MESSAGE = 100
+"""Entries a message, where the charger does not say fewer: about 10 kB."""
+MOST_AT_ONCE = 8
+"""Lists that are read from the database at the same time."""
+
+_AWAY = (UnavailableError, *sql.DATABASE_AWAY)
+_log = structlog.get_logger(__name__)
+
+
+class _NotKeptError(Exception):
+    """The charger keeps no list."""
+
+
+class _NotTakenError(Exception):
+    """The charger did not take an update; what it holds now is not known."""
+
+
+@dataclass
+class LocalLists:
+    """The lists of the chargers that are connected to this process. `run` hears of changes, `keep` runs beside each link."""
+
+    registry: Registry
+    bus: EventBus
+    clock: Clock
+    _outdated: set[UUID] = field(default_factory=set)
+    """Installations."""
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with self.bus.subscribe(events.LOCAL_LISTS_CHANNEL) as messages, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(messages), name="outdated local lists")
+            tasks.create_task(self._wake_links(), name="local lists")
+
+    async def _listen(self, messages: AsyncIterator[bytes]) -> None:
+        async for message in messages:
+            with contextlib.suppress(msgspec.DecodeError):
+                event = events.decode(message)
+                if isinstance(event, LocalListOutdated):
+                    self._outdated.add(event.installation_id)
+                    self._woken.set()
+
+    async def _wake_links(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            places, self._outdated = self._outdated, set()
+            try:
+                stations = await local_lists.stations_at(places)
+            except _AWAY:
+                self._outdated |= places
+                await self.clock.sleep(RETRY_FIRST_S)
+                self._woken.set()
+                continue
+            for link in self.registry.links():
+                if link.station_id in stations:
+                    link.list_outdated.set()
+
+    async def keep(self, link: Link) -> None:
+        """The link's charger is brought into step now, at each change, and when a permission begins or ends; for as long as it is there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BOOT_EXPECTED_S):
+                await link.booted.wait()
+        limits: ListLimits | None = None
+        retry_s = RETRY_FIRST_S
+        while True:
+            link.list_outdated.clear()
+            try:
+                limits = limits or await self._limits(link)
+                wait_s, retry_s = await self._synchronise(link, limits), RETRY_FIRST_S
+            except _NotKeptError as reason:
+                with contextlib.suppress(*_AWAY):
+                    await local_lists.unsupported(link.station_id, str(reason))
+                return
+            except (_NotTakenError, *_AWAY) as error:
+                _log.info("a local list is not in step", identity=link.identity, reason=str(error))
+                with contextlib.suppress(*_AWAY):
+                    await local_lists.failed(link.station_id, str(error))
+                wait_s, retry_s = retry_s, min(RETRY_LONGEST_S, 2 * retry_s)
+            await self._wait(link, wait_s)
+
+    async def _wait(self, link: Link, for_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(for_s):
+                await link.list_outdated.wait()
+        await self.clock.sleep(GATHER_S)
+
+    async def _limits(self, link: Link) -> ListLimits:
+        """What the charger says about its list; it is set as it has to be."""
+        await self._version(link)
+        answer = await link.call(link.adapter.ask_list_limits(), timeout_s=ANSWER_TIMEOUT_S)
+        limits = link.adapter.list_limits(answer)
+        for outgoing in link.adapter.list_settings(limits):
+            await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
+        return limits
+
+    async def _version(self, link: Link) -> int:
+        answer = await link.call(link.adapter.ask_list_version(), timeout_s=ANSWER_TIMEOUT_S)
+        if answer.verdict in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE):
+            raise _NotTakenError(answer.detail)
+        version = link.adapter.list_version(answer)
+        if version is None:
+            raise _NotKeptError(f"The charger keeps no local list: {answer.detail}")
+        return version
+
+    async def _synchronise(self, link: Link, limits: ListLimits) -> float:
+        """The charger holds what it should; seconds until that is to be looked at again."""
+        version = await self._version(link)
+        now = self.clock.now()
+        async with self._room:
+            wanted = await local_lists.wanted(link.station_id, most=limits.most_entries, now=now)
+            held = await local_lists.held(link.station_id)
+        # Any other version: an answer was lost, or the list was changed without us.
+        entries: Entries | None = held.entries if version == held.version else None
+        if version == 0 and not wanted.entries:
+            entries = {}
+        most = min(MOST_PER_MESSAGE, limits.most_per_message or MOST_PER_MESSAGE)
+        version = max(version, held.version)
+        for update in local_lists.updates(entries, wanted.entries, most=most):
+            version += 1
+            await self._send(link, update, version)
+            entries = local_lists.applied(entries, update)
+            await local_lists.confirmed(link.station_id, version, entries, now=self.clock.now())
+        if wanted.changes_at is None:
+            return LOOK_AGAIN_S
+        return min(LOOK_AGAIN_S, max(0.0, (wanted.changes_at - self.clock.now()).total_seconds()))
+
+    async def _send(self, link: Link, update: Update, version: int) -> None:
+        answer: DeviceAnswer = await link.call(link.adapter.send_list(update, version), timeout_s=ANSWER_TIMEOUT_S)
+        if answer.verdict is DeviceVerdict.ACCEPTED:
+            return
+        if answer.detail == link.adapter.keeps_no_list:
+            raise _NotKeptError("The charger keeps no local list: it says so to an update.")
+        # Version 0 is no version that we ever sent, so that the whole list goes out next.
+        await local_lists.confirmed(link.station_id, 0, {}, now=self.clock.now())
+        raise _NotTakenError(f"An update was not taken: {answer.detail or answer.verdict}")

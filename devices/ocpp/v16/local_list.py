@@ -1,0 +1,90 @@
+"""The local authorization list in OCPP 1.6 (§3.5.2, §5.6, §5.15, §9.2). Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from devices.ocpp.frames import UNREADABLE
+from devices.ocpp.protocol import ListLimits, Outgoing
+from devices.ocpp.v16 import messages
+from devices.ocpp.v16.commands import timestamp
+from domain.local_lists import Update
+
+_MAX_LENGTH, _MAX_SENT = "LocalAuthListMaxLength", "SendLocalListMaxLength"
+WANTED: Mapping[str, str] = {
+    "LocalAuthListEnabled": "true",
+    "LocalAuthorizeOffline": "true",
+}
+"""How a charger has to be set for the list to mean what it should."""
+_KEYS = (*WANTED, _MAX_LENGTH, _MAX_SENT)
+_NO_SUCH_FIELD = -1
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    list_version: int
+
+
+class _Key(msgspec.Struct, rename="camel"):
+    key: str
+    value: str | None = None
+
+
+class _Configuration(msgspec.Struct, rename="camel"):
+    configuration_key: list[_Key] = []
+
+
+def ask_version() -> Outgoing:
+    """GetLocalListVersion.req."""
+    return Outgoing("GetLocalListVersion", messages.GetLocalListVersion())
+
+
+def version_of(answer: str | None) -> int | None:
+    """The version in a charger's answer; None where it keeps no list (-1) or did not understand."""
+    try:
+        version = msgspec.json.decode(answer or "", type=_Version, strict=False).list_version
+    except UNREADABLE:
+        return None
+    return version if version > _NO_SUCH_FIELD else None
+
+
+def ask_limits() -> Outgoing:
+    """GetConfiguration.req for what concerns the list."""
+    return Outgoing("GetConfiguration", messages.GetConfiguration(key=list(_KEYS)))
+
+
+def limits_of(answer: str | None) -> ListLimits:
+    """What a charger says about its list; what it does not say is not known."""
+    try:
+        told = msgspec.json.decode(answer or "", type=_Configuration, strict=False).configuration_key
+    except UNREADABLE:
+        return ListLimits()
+    values = {one.key: one.value or "" for one in told}
+    return ListLimits(_whole(values.get(_MAX_LENGTH)), _whole(values.get(_MAX_SENT)), values)
+
+
+def settings(limits: ListLimits) -> tuple[Outgoing, ...]:
+    """The calls that set what is not known to be set."""
+    return tuple(
+        Outgoing("ChangeConfiguration", messages.ChangeConfiguration(key=key, value=value))
+        for key, value in WANTED.items()
+        if limits.values.get(key, "").lower() != value
+    )
+
+
+def send(update: Update, version: int) -> Outgoing:
+    """SendLocalList.req; an entry without idTagInfo is removed."""
+    entries = [messages.LocalAuthorizationList(id_tag=number) for number in update.removed]
+    for number, until in update.entries.items():
+        expiry = msgspec.UNSET if until is None else timestamp(until)
+        info = messages.IdTagInfo(status="Accepted", expiry_date=expiry)
+        entries.append(messages.LocalAuthorizationList(id_tag=number, id_tag_info=info))
+    payload = messages.SendLocalList(
+        list_version=version,
+        update_type="Full" if update.is_full else "Differential",
+        local_authorization_list=entries or msgspec.UNSET,
+    )
+    return Outgoing("SendLocalList", payload)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.strip().isdecimal() and int(text) > 0 else None

@@ -1,0 +1,246 @@
+"""Local authorization lists: which cards each station may take while it is off the net, and what it holds (domain.md §3). Machines only.
+
+A station has one list for all its connectors, so that a card is in it only if it may charge at each of them. Where an external system
+decides, the list holds what that system pushed and what it accepted for a time that is not over (domain.md §4).
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain import sql
+from domain.models import LocalList
+from domain.roles import AuthorizationDecision, CredentialType, ExternalMode, Role
+
+Entries = Mapping[str, datetime | None]
+"""Card number → until when it may charge; None: no end is known."""
+
+LONGEST_NUMBER = 20
+"""Longer ones are no idTag (OCPP 1.6 CiString20Type)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a station's list should hold now, and when that changes by itself."""
+
+    entries: Entries
+    changes_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a station's list holds: its version as we last confirmed it."""
+
+    version: int
+    entries: Entries
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One message to a station. `is_full` replaces the list; else `removed` go and `entries` come or change."""
+
+    is_full: bool
+    entries: Entries
+    removed: Sequence[str] = ()
+
+
+def updates(held: Entries | None, wanted: Entries, *, most: int) -> list[Update]:
+    """What brings a list into step, at most `most` entries a message, what goes first; nothing when it is in step.
+
+    `held` None: what the station holds is not known. Pure.
+    """
+    if held is None:
+        pieces = _pieces(list(wanted), most)
+        first = pieces[0] if pieces else []
+        full = Update(is_full=True, entries={one: wanted[one] for one in first})
+        return [full, *(Update(is_full=False, entries={one: wanted[one] for one in piece}) for piece in pieces[1:])]
+    gone = sorted(set(held) - set(wanted))
+    changed = [one for one, until in wanted.items() if one not in held or held[one] != until]
+    return [
+        Update(
+            is_full=False,
+            entries={one: wanted[one] for one in piece if one in wanted},
+            removed=tuple(one for one in piece if one not in wanted),
+        )
+        for piece in _pieces([*gone, *changed], most)
+    ]
+
+
+def applied(held: Entries | None, update: Update) -> Entries:
+    """What the list holds after the update. Pure."""
+    if update.is_full or held is None:
+        return dict(update.entries)
+    kept = {number: until for number, until in held.items() if number not in set(update.removed)}
+    return {**kept, **update.entries}
+
+
+def _pieces(numbers: Sequence[str], most: int) -> list[list[str]]:
+    return [list(numbers[start : start + most]) for start in range(0, len(numbers), most)]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A card may charge at a charger, from then until then."""
+
+    number: str
+    charger_id: UUID | None
+    """None: at every charger of the installation."""
+    valid_from: datetime
+    valid_to: datetime | None
+
+
+def listed(spans: Iterable[Span], charger_ids: Collection[UUID], *, now: datetime) -> Wanted:
+    """The cards that may charge now at each of the chargers, and the next instant at which others may. Pure."""
+    until: dict[tuple[str, UUID], datetime | None] = {}
+    instants: set[datetime] = set()
+    for span in spans:
+        instants |= {at for at in (span.valid_from, span.valid_to) if at is not None and at > now}
+        if span.valid_from > now or (span.valid_to is not None and span.valid_to <= now):
+            continue
+        for charger_id in charger_ids if span.charger_id is None else {span.charger_id} & set(charger_ids):
+            key = (span.number, charger_id)
+            until[key] = _later(until[key], span.valid_to) if key in until else span.valid_to
+    entries: dict[str, datetime | None] = {}
+    for number in sorted({number for number, _ in until}):
+        ends = [until.get((number, charger_id), now) for charger_id in charger_ids]
+        if now not in ends:
+            entries[number] = min((end for end in ends if end is not None), default=None)
+    return Wanted(entries, min(instants, default=None))
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return None if one is None or other is None else max(one, other)
+
+
+async def wanted(station_id: UUID, *, most: int | None, now: datetime) -> Wanted:
+    """What that station's list should hold, at most `most` entries: then those who charged there last come first."""
+    chargers = await sql.rows(_CHARGERS, station_id)
+    by_site: dict[UUID, list[UUID]] = {}
+    for row in chargers:
+        by_site.setdefault(sql.uuid_of(row["installation_id"]), []).append(sql.uuid_of(row["id"]))
+    # When a connector is out of use, or they stand at two sites, the list is for none: less is safe.
+    if len(by_site) != 1 or not all(row["is_enabled"] and row["is_active"] for row in chargers):
+        return Wanted({}, None)
+    ((site_id, charger_ids),) = by_site.items()
+    is_external = any(row["mode"] == ExternalMode.ENFORCE for row in chargers)
+    spans = await _permitted(site_id, charger_ids, now, is_external=is_external)
+    if is_external:
+        spans += await _cached(site_id, now)
+    found = listed(spans, charger_ids, now=now)
+    if most is None or len(found.entries) <= most:
+        return found
+    return Wanted(await _foremost(found.entries, charger_ids, most), found.changes_at)
+
+
+_CHARGERS = """
+SELECT c.id, c.installation_id, c.is_enabled, i.is_active, x.mode FROM chargers c
+JOIN installations i ON i.id = c.installation_id LEFT JOIN external_authentications x ON x.installation_id = i.id
+WHERE c.station_id = $1 AND c.removed_at IS NULL
+"""
+
+_PERMITTED = """
+SELECT k.number, p.charger_id, p.valid_from, p.valid_to FROM permissions p
+LEFT JOIN group_members m ON m.group_id = p.group_id
+JOIN users u ON u.id = COALESCE(p.user_id, m.user_id) AND u.is_active AND u.erased_at IS NULL
+JOIN charge_cards k ON k.user_id = u.id AND NOT k.is_blocked
+WHERE p.installation_id = $1 AND p.revoked_at IS NULL AND (p.valid_to IS NULL OR p.valid_to > $2) AND p.role IN ($3, $4)
+  AND NOT EXISTS (SELECT 1 FROM card_blocks b WHERE b.card_id = k.id AND b.installation_id = $1)
+"""
+
+
+async def _permitted(site_id: UUID, charger_ids: Sequence[UUID], now: datetime, *, is_external: bool) -> list[Span]:
+    arguments: list[object] = [site_id, now, Role.USER, Role.OWNER]
+    here = sql.any_of("p.charger_id", charger_ids, arguments)
+    pushed = " AND p.granted_by_id IN (SELECT id FROM service_accounts)" if is_external else ""
+    rows = await sql.rows(f"{_PERMITTED} AND (p.charger_id IS NULL OR {here}){pushed}", *arguments)
+    return [
+        Span(
+            row["number"],
+            sql.optional_uuid_of(row["charger_id"]),
+            sql.instant_of(row["valid_from"]),
+            sql.optional_instant_of(row["valid_to"]),
+        )
+        for row in rows
+        if len(row["number"]) <= LONGEST_NUMBER
+    ]
+
+
+_CACHED = """
+SELECT r.token, r.decision, r.requested_at, r.cache_until, k.is_blocked, b.id AS block_id FROM authorization_requests r
+LEFT JOIN charge_cards k ON k.number = r.token
+LEFT JOIN card_blocks b ON b.card_id = k.id AND b.installation_id = r.installation_id
+WHERE r.installation_id = $1 AND r.cache_until > $2 AND NOT r.is_shadow AND r.credential_type IN ($3, $4)
+ORDER BY r.requested_at, r.id
+"""
+
+
+async def _cached(site_id: UUID, now: datetime) -> list[Span]:
+    rows = await sql.rows(_CACHED, site_id, now, CredentialType.CARD, CredentialType.UNKNOWN)
+    newest = {row["token"]: row for row in rows}
+    return [
+        Span(token, None, min(sql.instant_of(row["requested_at"]), now), sql.instant_of(row["cache_until"]))
+        for token, row in newest.items()
+        if row["decision"] == AuthorizationDecision.ACCEPTED
+        and not row["is_blocked"]
+        and row["block_id"] is None
+        and len(token) <= LONGEST_NUMBER
+    ]
+
+
+async def _foremost(entries: Entries, charger_ids: Sequence[UUID], most: int) -> Entries:
+    arguments: list[object] = []
+    here = sql.any_of("charger_id", charger_ids, arguments)
+    rows = await sql.rows(
+        f"SELECT id_token, MAX(started_at) AS last_at FROM charge_sessions WHERE {here} AND id_token IS NOT NULL"  # noqa: S608
+        " GROUP BY id_token ORDER BY 2 DESC",
+        *arguments,
+    )
+    used = [row["id_token"] for row in rows if row["id_token"] in entries]
+    first = list(dict.fromkeys([*used, *entries]))[:most]
+    return {number: entries[number] for number in sorted(first)}
+
+
+async def held(station_id: UUID) -> Held:
+    """What we confirmed last; nothing at version 0 where there never was a list."""
+    row = await sql.row("SELECT version, entries FROM local_lists WHERE station_id = $1", station_id)
+    if row is None:
+        return Held(0, {})
+    stored: dict[str, str | None] = json.loads(row["entries"])
+    ends = {number: None if until is None else datetime.fromisoformat(until) for number, until in stored.items()}
+    return Held(int(row["version"]), ends)
+
+
+async def confirmed(station_id: UUID, version: int, entries: Entries, *, now: datetime) -> None:
+    """The station has taken that version."""
+    texts = {number: None if until is None else until.isoformat() for number, until in entries.items()}
+    await _write(
+        station_id, version=version, entries=json.dumps(texts), is_supported=True, synchronised_at=now, error=None
+    )
+
+
+async def unsupported(station_id: UUID, reason: str) -> None:
+    """The station keeps no list."""
+    await _write(station_id, is_supported=False, error=reason[:300])
+
+
+async def failed(station_id: UUID, reason: str) -> None:
+    """The list could not be brought into step; it will be tried again."""
+    await _write(station_id, error=reason[:300])
+
+
+async def _write(station_id: UUID, **values: object) -> None:
+    if not await LocalList.filter(station_id=station_id).update(**values):
+        await LocalList.bulk_create([LocalList(station_id=station_id, **values)], ignore_conflicts=True)
+
+
+async def stations_at(installation_ids: Collection[UUID]) -> set[UUID]:
+    """The stations with a charger at one of these installations."""
+    arguments: list[object] = []
+    places = sql.any_of("installation_id", sorted(installation_ids), arguments)
+    rows = await sql.rows(
+        f"SELECT DISTINCT station_id FROM chargers WHERE {places} AND removed_at IS NULL AND station_id IS NOT NULL",  # noqa: S608
+        *arguments,
+    )
+    return {sql.uuid_of(row["station_id"]) for row in rows}

@@ -1,0 +1,217 @@
+"""Local authorization lists over real sockets: sent, kept in step, and what a charger off the net makes of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.database import Database
+from app.redis_bus import RedisBus
+from devices import local_lists as service
+from devices.simulator.car import CarSpec
+from devices.simulator.fleet import Fleet
+from devices.simulator.plan import ChargerPlan, Plan, Visit
+from devices.simulator.station import Station
+from domain.clock import SystemClock
+from domain.events import LocalListOutdated
+from domain.models import ChargeCard, LocalList, Permission
+from domain.roles import Role
+from tests.devices.server import Registered, Server, a_raw_charger, a_registered_charger, a_server
+from tests.factories import Site, a_card, a_grant, a_person, a_site
+
+CARD, OTHER = "04A1B2C3", "04D4E5F6"
+LIMIT_S = 20.0
+CAR = CarSpec(phases=3, max_current_a=16.0)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "BOOT_EXPECTED_S", 0.2)
+    monkeypatch.setattr(service, "GATHER_S", 0.02)
+    monkeypatch.setattr(service, "RETRY_FIRST_S", 0.05)
+
+
+@pytest.fixture
+async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
+    async with a_server(bus) as running:
+        yield running
+
+
+@pytest.fixture
+async def site(server: Server) -> Site:
+    made = await a_site()
+    person = await a_person()
+    await a_card(person, number=CARD)
+    await a_grant(Role.USER, made, user_id=person)
+    return made
+
+
+@asynccontextmanager
+async def simulated(server: Server, charger: Registered, **values: str) -> AsyncIterator[tuple[Fleet, Station]]:
+    """A simulated charger with these values in its configuration, and its inside."""
+    plan = Plan(
+        chargers=(ChargerPlan(identity=charger.identity, visits=(), password=charger.password),),
+        step_s=0.02,
+        connect_over_s=0.0,
+        retry_after_s=0.01,
+        reconnect_after_s=(0.01, 0.05),
+        drain_s=5.0,
+    )
+    fleet = Fleet(f"ws://127.0.0.1:{server.port}/ocpp", plan)
+    station = fleet.chargers[charger.identity].station
+    station.configuration.values.update(values)
+    task = asyncio.create_task(fleet.run())
+    try:
+        yield fleet, station
+        fleet.stop()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Returns when it holds."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def stored(charger: Registered, **values: object) -> None:
+    """Returns when the portal has written that down."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            if await LocalList.filter(station_id=charger.station_id, **values).exists():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_list_follows_who_may_charge(server: Server, site: Site, bus: RedisBus) -> None:
+    """Sent whole at first; a new card comes, a blocked and a revoked one go, each by a message with no more than the change."""
+    charger = await a_registered_charger(site)
+    async with simulated(server, charger, LocalPreAuthorize="true", LocalAuthListEnabled="false") as (_, station):
+        await until(lambda: station.local_list == {CARD: None})
+        assert station.local_list_version == 1
+        assert station.configuration.values["LocalAuthListEnabled"] == "true"
+        await until(lambda: station.configuration.values["LocalPreAuthorize"] == "false")
+        person = await a_person()
+        await a_card(person, number=OTHER)
+        grant = await a_grant(Role.USER, site, user_id=person, charger_id=charger.charger_id)
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        await until(lambda: station.local_list == {CARD: None, OTHER: None})
+        await ChargeCard.filter(number=CARD).update(is_blocked=True)
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        await until(lambda: station.local_list == {OTHER: None})
+        await Permission.filter(id=grant).update(revoked_at=SystemClock().now())
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        await until(lambda: station.local_list == {})
+        assert station.local_list_version == 4
+    await stored(charger, version=4)
+
+
+async def test_a_permission_that_ends_or_begins_changes_the_list_by_itself(server: Server, site: Site) -> None:
+    """The end stands in the entry for a charger off the net, and the entry goes when it is reached."""
+    now = SystemClock().now()
+    ending = now + timedelta(seconds=2)
+    await Permission.filter(installation_id=site.id).update(valid_to=ending)
+    person = await a_person()
+    await a_card(person, number=OTHER)
+    await a_grant(Role.USER, site, user_id=person, valid_from=ending)
+    async with simulated(server, await a_registered_charger(site)) as (_, station):
+        await until(lambda: set(station.local_list) == {CARD})
+        told = station.local_list[CARD]
+        assert told is not None
+        assert abs(told - ending) < timedelta(milliseconds=1)
+        await until(lambda: set(station.local_list) == {OTHER})
+
+
+async def test_the_limits_of_a_charger_are_kept(server: Server, site: Site) -> None:
+    """No more entries than it keeps, no more in a message than it takes."""
+    for number in range(9):
+        person = await a_person()
+        await a_card(person, number=f"04BB{number:04}")
+        await a_grant(Role.USER, site, user_id=person)
+    limits = {"LocalAuthListMaxLength": "7", "SendLocalListMaxLength": "3"}
+    async with simulated(server, await a_registered_charger(site), **limits) as (_, station):
+        await until(lambda: len(station.local_list) == 7)
+        assert station.local_list_version == 3
+
+
+async def test_a_list_that_was_changed_without_us_is_sent_whole(server: Server, site: Site) -> None:
+    """After a reconnect with another version, whichever."""
+    charger = await a_registered_charger(site)
+    async with simulated(server, charger) as (fleet, station):
+        await until(lambda: station.local_list == {CARD: None})
+        fleet.chargers[charger.identity].drop_connection(for_s=0.05)
+        await until(lambda: not station.is_online)
+        station.local_list, station.local_list_version = {"STRANGE": None}, 77
+        await until(lambda: station.local_list == {CARD: None})
+        assert station.local_list_version == 78
+
+
+async def test_a_charger_off_the_net_takes_the_cards_of_its_list(server: Server, site: Site) -> None:
+    """And no others."""
+    charger = await a_registered_charger(site)
+    async with simulated(server, charger) as (fleet, station):
+        await until(lambda: station.local_list == {CARD: None})
+        fleet.chargers[charger.identity].drop_connection(for_s=LIMIT_S)
+        await until(lambda: not station.is_online)
+        fleet.chargers[charger.identity].plug_in(Visit(after_s=0.0, stay_s=600.0, car=CAR, id_tag=OTHER))
+        assert station.car is not None
+        assert station.transaction is None
+        station.present(CARD)
+        assert station.transaction is not None
+
+
+async def _answering(server: Server, charger: Registered, answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a charger that gives these answers is sent of its list, until the portal has given up or is done."""
+    async with a_raw_charger(server, charger) as raw:
+        raw.answers.update(answers)
+        first = await raw.next_call("SendLocalList")
+        again = await raw.next_call("SendLocalList") if answers["SendLocalList"]["status"] != "NotSupported" else {}
+        return [first, again]
+
+
+@pytest.mark.parametrize("status", ["Failed", "VersionMismatch", "nonsense"])
+async def test_a_list_that_is_not_taken_is_sent_whole_again(server: Server, site: Site, status: str) -> None:
+    """Under a new version."""
+    charger = await a_registered_charger(site)
+    first, again = await _answering(
+        server,
+        charger,
+        {
+            "GetLocalListVersion": {"listVersion": 4},
+            "GetConfiguration": {
+                "configurationKey": [{"key": "LocalAuthListMaxLength", "readonly": True, "value": "x"}]
+            },
+            "SendLocalList": {"status": status},
+        },
+    )
+    entry = {"idTag": CARD, "idTagInfo": {"status": "Accepted"}}
+    assert first == {"listVersion": 5, "updateType": "Full", "localAuthorizationList": [entry]}
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"GetLocalListVersion": {"listVersion": -1}},
+        {"GetLocalListVersion": {}},
+        {
+            "GetLocalListVersion": {"listVersion": 0},
+            "GetConfiguration": {},
+            "SendLocalList": {"status": "NotSupported"},
+        },
+    ],
+)
+async def test_a_charger_without_a_list_is_left_alone(server: Server, site: Site, answers: dict[str, Any]) -> None:
+    """It is written down, and nothing else fails."""
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger) as raw:
+        raw.answers.update(answers)
+        await stored(charger, is_supported=False)
