@@ -5,7 +5,6 @@ energy in every answer is looked up in what the oracle lets the asker know. Then
 and must be found by the same cases. What is done is kept in `bench/.results`: a run that was broken off goes on where it was.
 """
 
-import gc
 import json
 import tempfile
 import time
@@ -41,7 +40,6 @@ async def _cases(template: Path, given: Options, kept: Path | None) -> Tally:
         seed = given.seed * _SEEDS_APART + tally.cases // CASES_A_WORLD
         async with empty_database(template):
             await run_world(seed, tally)
-        gc.collect()
         _keep(tally, kept)
         if tally.cases % 1_000 == 0:
             print(f"{tally.cases:,} of {wanted:,} cases, {tally.values:,} values, {len(tally.leaks)} leaks", flush=True)
@@ -101,7 +99,6 @@ def main() -> None:
     configure_logs(LogFormat.CONSOLE, "error")
     # graphql-core cancels fields beside one that failed, some before they began.
     warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
-    gc.disable()  # between worlds: so that these are not cleared away, with a message, in the midst of something else
     report = uvloop.run(measure(given))
     report.show()
     figures = report.figures
