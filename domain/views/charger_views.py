@@ -57,7 +57,6 @@ _HIDDEN = (
     "s.vendor",
     "s.model",
     "s.firmware_version",
-    "c.circuit_id",
     "c.phase_rotation",
     "c.offline_current_a",
     "c.can_switch_phases",
@@ -72,11 +71,13 @@ def _seen(access: Access, arguments: list[object]) -> str:
     """A SELECT of the chargers that exist for this person, with NULL where they may not see, filter or sort by a value."""
     details = access.charger_details_condition("c", arguments)
     visible = access.chargers_condition("c", arguments)
+    # Circuits are for who sees the site's, not for the owner of one charger.
+    circuit = f"CASE WHEN {access.circuits_condition('c', arguments)} THEN c.circuit_id END AS circuit_id"
     may_charge = _may_charge(access, arguments)
     hidden = ", ".join(f"CASE WHEN c.is_detailed THEN {name} END AS {name.partition('.')[2]}" for name in _HIDDEN)
     return (
         f"SELECT c.id, c.name, {sql.folded('c.name')} AS sort_name, c.installation_id, c.min_current_a, c.max_current_a,"  # noqa: S608
-        f" c.is_enabled, t.mode, t.is_online, {hidden}, ({may_charge}) AS viewer_may_charge"
+        f" c.is_enabled, t.mode, t.is_online, {circuit}, {hidden}, ({may_charge}) AS viewer_may_charge"
         f" FROM (SELECT c.*, ({details}) AS is_detailed FROM chargers c WHERE c.removed_at IS NULL AND {visible}) c"
         " JOIN installations i ON i.id = c.installation_id JOIN charger_statuses t ON t.charger_id = c.id"
         " LEFT JOIN stations s ON s.id = c.station_id"

@@ -117,6 +117,17 @@ async def test_the_neighbouring_charger_is_absent(person: str) -> None:
         assert found == {"totalCount": 0, "nodes": []}
 
 
+async def test_a_charger_is_not_found_by_a_circuit_that_is_hidden() -> None:
+    """An owner of one charger sees no circuits, so that the id of its circuit finds it no more than one that never was."""
+    town = await a_town()
+    document = "query ($w: ChargerWhere) { chargers(first: 10, where: $w) { totalCount nodes { circuit { id } } } }"
+    where = {"circuitId": {"eq": circuit_id(town.site.root_id)}}
+    found = (await Api().data(await town.access("OWNER of charger"), document, {"w": where}))["chargers"]
+    assert found == {"totalCount": 0, "nodes": []}
+    found = (await Api().data(await town.access("OWNER of installation"), document, {"w": where}))["chargers"]
+    assert found["totalCount"] == 2
+
+
 STATUS = """
 query ($id: ID!) { node(id: $id) { ... on Charger {
   status { mode powerKw currentA { l1 } allocatedA allocatedPhases sessionEnergyKwh }

@@ -348,6 +348,8 @@ class Asking:
             if oracle.sees_session(charge)
             for one in (charge.charger_id, charge.site_id)
         }
+        # Who holds a whole place may report on the chargers that were removed from it.
+        theirs |= {one.id for one in self.world.chargers if oracle.finds_by(one)}
         shown = oracle.knows.of(kind) | theirs
         hidden = [one for one in self.by_type[kind] if _uuid_of(one) not in shown]
         if hidden:
