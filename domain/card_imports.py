@@ -15,7 +15,7 @@ from domain.cards import NAME_LENGTH, UNNAMED, NewCard
 from domain.checks import Problems
 from domain.csv_imports import ImportLine, ImportOutcome, Line, RejectedError, read_table, rejected
 from domain.errors import DomainError, NotFoundError
-from domain.models import ChargeCard
+from domain.models import CardBlock, ChargeCard
 from domain.people import PersonKey
 from domain.ports import EventBus
 from domain.roles import ImportAction
@@ -32,6 +32,8 @@ class _Planned:
     new: NewCard | None = None
     row: ChargeCard | None = None
     values: Mapping[str, object] | None = None
+    is_blocked_here: bool | None = None
+    """At the installation, from now on; None: as it is."""
 
 
 async def import_charge_cards(
@@ -47,10 +49,10 @@ async def import_charge_cards(
     planned: list[_Planned] = []
     try:
         async with in_transaction():
-            planned = await _plan(access, lines)
+            planned = await _plan(access, installation_id, lines)
             is_applied = not (is_dry_run or any(one.line.action is ImportAction.REJECT for one in planned))
             if is_applied:
-                await _apply(access, planned)
+                await _apply(access, installation_id, planned)
     except IntegrityError as error:
         raise cards.taken(("csv",)) from error
     if is_applied:
@@ -63,14 +65,20 @@ class _Known:
     """What is known while the lines are read: cards by their numbers, people by what they are called, and what came before."""
 
     cards: Mapping[str, ChargeCard]
+    blocked_here: frozenset[UUID]
+    """Cards that the installation does not take."""
     holders: dict[PersonKey, UUID | RejectedError] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
     counts: dict[UUID, int] = field(default_factory=dict)
 
 
-async def _plan(access: Access, lines: Sequence[Line]) -> list[_Planned]:
+async def _plan(access: Access, installation_id: UUID, lines: Sequence[Line]) -> list[_Planned]:
     numbers = {normalised_card_number(line["number"]) for line in lines}
-    known = _Known({card.number: card for card in await ChargeCard.filter(number__in=sorted(numbers))})
+    blocks = await CardBlock.filter(installation_id=installation_id)
+    known = _Known(
+        {card.number: card for card in await ChargeCard.filter(number__in=sorted(numbers))},
+        frozenset(block.card_id for block in blocks),
+    )
     return [await _planned(access, line, known) for line in lines]
 
 
@@ -98,8 +106,7 @@ async def _one(access: Access, line: Line, number: str, user_id: UUID, table: _K
     if line.flag("remove"):
         if known is None:
             return _Planned(ImportLine(line.number, ImportAction.KEEP, f"There is no card {shown} to remove."))
-        is_pushed = known.external_account_id == access.signed_in().id
-        if not (access.is_administrator or known.user_id == access.user_id or is_pushed):
+        if not cards.is_theirs(access, known):
             raise RejectedError(f"remove: the card {shown} is its holder's to remove; block it instead.")
         return _Planned(ImportLine(line.number, ImportAction.REMOVE, f"The card {shown} is removed."), row=known)
     if known is None:
@@ -107,19 +114,35 @@ async def _one(access: Access, line: Line, number: str, user_id: UUID, table: _K
         table.counts[user_id] = (await ChargeCard.filter(user_id=user_id).count() if held is None else held) + 1
         if table.counts[user_id] > cards.MOST_CARDS:
             raise RejectedError(f"A person has at most {cards.MOST_CARDS} cards.")
+        is_own = user_id == access.user_id or access.user_id is None or access.is_administrator
         new = NewCard(
             user_id=user_id,
             number=number,
             name=name or UNNAMED,
-            is_blocked=is_blocked,
+            is_blocked=is_blocked and is_own,
             is_pushed=access.user_id is None,
         )
-        return _Planned(ImportLine(line.number, ImportAction.ADD, f"The card {shown} is registered."), new=new)
+        added = ImportLine(line.number, ImportAction.ADD, f"The card {shown} is registered.")
+        return _Planned(added, new=new, is_blocked_here=True if is_blocked and not is_own else None)
+    if not cards.is_theirs(access, known):
+        return _anothers(line, known, table)
     values = {"name": name or known.name, "is_blocked": is_blocked if line["blocked"] else bool(known.is_blocked)}
     if values == {"name": known.name, "is_blocked": bool(known.is_blocked)}:
         return _Planned(ImportLine(line.number, ImportAction.KEEP, f"The card {shown} stays as it is."))
     text = f"The card {shown} is called {values['name']}{' and is blocked' if values['is_blocked'] else ''}."
     return _Planned(ImportLine(line.number, ImportAction.CHANGE, text), row=known, values=values)
+
+
+def _anothers(line: Line, known: ChargeCard, table: _Known) -> _Planned:
+    """What a line does to a card that is somebody else's: it is blocked here or is not, and stays as its holder has it."""
+    shown, name = cards.masked(known.number), line.optional("name")
+    if name is not None and name != known.name:
+        raise RejectedError(f"name: the card {shown} is its holder's to name; leave this empty.")
+    was_blocked, is_blocked = known.id in table.blocked_here, line.flag("blocked")
+    if not line["blocked"] or is_blocked == was_blocked:
+        return _Planned(ImportLine(line.number, ImportAction.KEEP, f"The card {shown} stays as it is."))
+    text = f"The card {shown} is {'not taken' if is_blocked else 'taken again'} at this installation."
+    return _Planned(ImportLine(line.number, ImportAction.CHANGE, text), row=known, is_blocked_here=is_blocked)
 
 
 def _number(line: Line) -> str:
@@ -144,11 +167,14 @@ async def _holder(access: Access, line: Line, known: _Known) -> UUID:
     return found
 
 
-async def _apply(access: Access, planned: Sequence[_Planned]) -> None:
+async def _apply(access: Access, installation_id: UUID, planned: Sequence[_Planned]) -> None:
     for one in planned:
-        if one.new is not None:
-            await cards.add(access, one.new)
-        elif one.row is not None and one.values is not None:
-            await cards.change(access, one.row, **one.values)
-        elif one.row is not None:
-            await cards.remove(access, one.row)
+        row = one.row if one.new is None else await cards.add(access, one.new)
+        if row is None:
+            continue
+        if one.is_blocked_here is not None:
+            await cards.block_at(access, row.id, installation_id, is_blocked=one.is_blocked_here)
+        elif one.values is not None:
+            await cards.change(access, row, **one.values)
+        elif one.new is None:
+            await cards.remove(access, row)

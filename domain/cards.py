@@ -154,27 +154,32 @@ async def block_charge_card(
     if await sql.row("SELECT 1 AS found FROM installations WHERE id = $1", installation_id) is None:
         raise NotFoundError(path=("installationId",))
     async with in_transaction():
-        blocks = CardBlock.filter(card_id=card_id, installation_id=installation_id)
-        was_blocked = await blocks.exists()
-        if is_blocked and not was_blocked:
-            await CardBlock.create(
-                card_id=card_id,
-                installation_id=installation_id,
-                blocked_by_id=access.signed_in().id,
-                blocked_at=access.now,
-            )
-        elif not is_blocked:
-            await blocks.delete()
-        await audit.record(
-            access,
-            "chargeCard.block" if is_blocked else "chargeCard.unblock",
-            "ChargeCard",
-            card_id,
-            installation_id=installation_id,
-            before={"isBlockedHere": was_blocked},
-            after={"isBlockedHere": is_blocked},
-        )
+        await block_at(access, card_id, installation_id, is_blocked=is_blocked)
     await tell({installation_id}, bus)
+
+
+async def block_at(access: Access, card_id: UUID, installation_id: UUID, *, is_blocked: bool) -> None:
+    """The card is not taken at that installation, or is again; call inside a transaction."""
+    blocks = CardBlock.filter(card_id=card_id, installation_id=installation_id)
+    was_blocked = await blocks.exists()
+    if is_blocked and not was_blocked:
+        await CardBlock.create(
+            card_id=card_id,
+            installation_id=installation_id,
+            blocked_by_id=access.signed_in().id,
+            blocked_at=access.now,
+        )
+    elif not is_blocked:
+        await blocks.delete()
+    await audit.record(
+        access,
+        "chargeCard.block" if is_blocked else "chargeCard.unblock",
+        "ChargeCard",
+        card_id,
+        installation_id=installation_id,
+        before={"isBlockedHere": was_blocked},
+        after={"isBlockedHere": is_blocked},
+    )
 
 
 async def remove_charge_card(access: Access, card_id: UUID, *, bus: EventBus) -> None:
@@ -279,15 +284,20 @@ async def _visible(access: Access, card_id: UUID, path: Path = _CARD) -> ChargeC
 
 async def _own_card(access: Access, card_id: UUID, path: Path = _CARD) -> ChargeCard:
     """The card, for whom it is theirs. NotAllowedError for others who see it."""
-    actor = access.signed_in()
+    access.signed_in()
     row = await _visible(access, card_id, path)
-    is_pushed = row.external_account_id is not None and row.external_account_id == actor.id
-    if not (row.user_id == access.user_id or access.is_administrator or is_pushed):
+    if not is_theirs(access, row):
         message = (
             "This is for the card's holder. Who keeps an installation's cards blocks it there: name the installation."
         )
         raise NotAllowedError(message, path=path)
     return row
+
+
+def is_theirs(access: Access, row: ChargeCard) -> bool:
+    """Whether the card is the actor's to name, to remove, and to block everywhere: its holder's, who pushed it, ADMINISTRATOR's."""
+    is_pushed = row.external_account_id is not None and row.external_account_id == access.signed_in().id
+    return row.user_id == access.user_id or access.is_administrator or is_pushed
 
 
 async def places_of(user_ids: Iterable[UUID], *, now: datetime) -> set[UUID]:

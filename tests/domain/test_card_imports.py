@@ -1,0 +1,133 @@
+"""Cards from a table: what each line does, tried first; nothing of a table with a wrong line is done, and nobody's card is taken over."""
+
+import pytest
+
+from domain.access import Access
+from domain.card_imports import import_charge_cards
+from domain.csv_imports import ImportOutcome
+from domain.errors import NotAllowedError, NotFoundError
+from domain.models import CardBlock, ChargeCard
+from domain.roles import ImportAction, Role
+from tests.factories import Site, Town, a_card, a_grant, a_person, a_program, a_site, a_town, access
+from tests.fakes import RecordingBus
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ADD, CHANGE, KEEP, REMOVE, REJECT = (
+    ImportAction.ADD,
+    ImportAction.CHANGE,
+    ImportAction.KEEP,
+    ImportAction.REMOVE,
+    ImportAction.REJECT,
+)
+
+
+@pytest.fixture
+async def town(database: object) -> Town:
+    made = await a_town()
+    for name in ("one", "two"):
+        person = await a_person(name, email=f"{name}@example.com")
+        await a_grant(Role.USER, made.site, user_id=person)
+    return made
+
+
+async def _import(held: Access, site: Site, *lines: str, is_dry_run: bool = False) -> ImportOutcome:
+    table = "\n".join(["email,number,name,blocked,remove", *lines])
+    return await import_charge_cards(held, site.id, table=table, is_dry_run=is_dry_run, bus=RecordingBus())
+
+
+def _actions(outcome: ImportOutcome) -> list[ImportAction]:
+    return [line.action for line in outcome.lines]
+
+
+async def test_what_was_tried_is_what_is_done(town: Town) -> None:
+    """The same lines; a dry run changes nothing; the same table again changes nothing either."""
+    owner = await town.access("OWNER of installation")
+    lines = ("one@example.com,04 aa:01,Blue,,", "two@example.com,04AA02,,yes,")
+    tried = await _import(owner, town.site, *lines, is_dry_run=True)
+    assert (tried.is_applied, await ChargeCard.all().count()) == (False, 0)
+    done = await _import(owner, town.site, *lines)
+    assert (done.is_applied, done.lines) == (True, tried.lines)
+    assert {card.number: card.name for card in await ChargeCard.all()} == {"04AA01": "Blue", "04AA02": "Card"}
+    again = await _import(owner, town.site, *lines)
+    assert _actions(again) == [KEEP, KEEP]
+
+
+async def test_a_table_with_a_wrong_line_does_nothing(town: Town) -> None:
+    """Every wrong line says what is wrong with it; none tells whose a card is."""
+    stranger = await a_person("Secret", email="secret@example.com")
+    await a_card(stranger, number="04BB01", name="Hidden name")
+    outcome = await _import(
+        await town.access("OWNER of installation"),
+        town.site,
+        "one@example.com,04AA01,,,",
+        "one@example.com,04AA01,,,",
+        "two@example.com,04BB01,,,",
+        "secret@example.com,04AA03,,,",
+        "nobody@example.com,04AA04,,,",
+        ",04AA05,,,",
+        "one@example.com,x,,,",
+        "one@example.com,04AA06,,perhaps,",
+        "one@example.com,04AA07,=1+1,,",
+    )
+    assert _actions(outcome) == [ADD, *[REJECT] * 8]
+    assert not outcome.is_applied
+    assert await ChargeCard.all().count() == 1
+    texts = [line.text for line in outcome.lines]
+    assert texts[3] == texts[4]
+    assert not [text for text in texts if "Secret" in text or "Hidden" in text or "04BB01" in text]
+
+
+async def test_anothers_card_is_blocked_here_only(town: Town) -> None:
+    """Who keeps the cards of one installation neither blocks them elsewhere, nor unblocks what its holder blocked, nor renames."""
+    owner = await town.access("OWNER of installation")
+    person = await a_person("Three", email="three@example.com")
+    await a_grant(Role.USER, town.site, user_id=person)
+    stolen = await a_card(person, number="04CC01", name="Ring", is_blocked=True)
+    spare = await a_card(person, number="04CC02", name="Spare")
+    outcome = await _import(owner, town.site, "three@example.com,04CC01,,no,", "three@example.com,04CC02,,yes,")
+    assert _actions(outcome) == [KEEP, CHANGE]
+    assert (await ChargeCard.get(id=stolen)).is_blocked
+    assert not (await ChargeCard.get(id=spare)).is_blocked
+    assert [(block.card_id, block.installation_id) for block in await CardBlock.all()] == [(spare, town.site.id)]
+    assert _actions(await _import(owner, town.site, "three@example.com,04CC02,Spare,no,")) == [CHANGE]
+    assert await CardBlock.all().count() == 0
+    for line in ("three@example.com,04CC02,Mine now,,", "three@example.com,04CC02,,,yes"):
+        assert _actions(await _import(owner, town.site, line)) == [REJECT]
+    assert (await ChargeCard.get(id=spare)).name == "Spare"
+
+
+async def test_a_new_card_that_comes_blocked_is_blocked_here(town: Town) -> None:
+    """Its holder would not know why it is taken nowhere."""
+    await _import(await town.access("OWNER of installation"), town.site, "one@example.com,04AA01,,yes,")
+    card = await ChargeCard.get()
+    assert not card.is_blocked
+    assert [(block.card_id, block.installation_id) for block in await CardBlock.all()] == [(card.id, town.site.id)]
+
+
+async def test_what_a_program_pushed_is_its_own_to_change(town: Town) -> None:
+    """Everywhere: name, block, removal."""
+    program = await a_program(town.site)
+    held = await program.access()
+    assert _actions(await _import(held, town.site, "one@example.com,04AA01,Room 1,,")) == [ADD]
+    assert _actions(await _import(held, town.site, "one@example.com,04AA01,Room 2,yes,")) == [CHANGE]
+    card = await ChargeCard.get()
+    assert (card.name, bool(card.is_blocked)) == ("Room 2", True)
+    assert _actions(await _import(held, town.site, "one@example.com,04AA01,,,yes")) == [REMOVE]
+    assert await ChargeCard.all().count() == 0
+
+
+async def test_who_may_import_cards(town: Town) -> None:
+    """Who keeps the cards there; a foreign installation looks absent."""
+    for who, error in (
+        ("SERVICE", NotAllowedError),
+        ("USER of installation", NotAllowedError),
+        ("stranger", NotFoundError),
+    ):
+        with pytest.raises(error):
+            await _import(await town.access(who), town.site, "one@example.com,04AA01,,,")
+    elsewhere = await a_person()
+    await a_grant(Role.OWNER, await a_site("Elsewhere"), user_id=elsewhere)
+    with pytest.raises(NotFoundError):
+        await _import(await access(elsewhere), town.site, "one@example.com,04AA01,,,")
+    assert await ChargeCard.all().count() == 0
