@@ -109,10 +109,19 @@ async def _accepted(
 
 
 async def _merged(held: Permission, invited: Permission, now: datetime, user_id: UUID) -> None:
-    """They hold the same already: it lasts from the earlier beginning to the later end."""
-    held.valid_from = min(held.valid_from, invited.valid_from)
-    if held.valid_to is not None:
-        held.valid_to = None if invited.valid_to is None else max(held.valid_to, invited.valid_to)
+    """They hold the same already: it lasts from the earlier beginning to the later end where the two times touch.
+
+    Else there is a time between in which neither holds: one that is over gives way to the invited one, one that is to come stays.
+    """
+    is_touching = (held.valid_to is None or held.valid_to >= invited.valid_from) and (
+        invited.valid_to is None or invited.valid_to >= held.valid_from
+    )
+    if is_touching:
+        held.valid_from = min(held.valid_from, invited.valid_from)
+        if held.valid_to is not None:
+            held.valid_to = None if invited.valid_to is None else max(held.valid_to, invited.valid_to)
+    elif held.valid_to is not None and held.valid_to <= now:
+        held.valid_from, held.valid_to = invited.valid_from, invited.valid_to
     await held.save(update_fields=["valid_from", "valid_to"])
     invited.revoked_at, invited.revoked_by_id, invited.invitation_digest = now, user_id, None
     await invited.save(update_fields=["revoked_at", "revoked_by_id", "invitation_digest"])

@@ -149,6 +149,18 @@ async def test_accepting_what_is_held_already_makes_it_last() -> None:
     assert (row.id, row.valid_to) == (held, NOW + timedelta(days=9))
 
 
+async def test_a_time_in_which_nothing_was_granted_stays_so() -> None:
+    """What ended long ago gives way to the invited time: nobody charges, or sees charges, in between."""
+    site, person = await a_site(), await a_person("Nora")
+    held = await a_grant(Role.USER, site, user_id=person, valid_to=NOW - timedelta(days=90))
+    begin, end = NOW + timedelta(days=5), NOW + timedelta(days=9)
+    code = await _invited(site, valid_from=begin, valid_to=end)
+    assert await invitations.accept(await access(person), code, tokens=TOKENS, bus=RecordingBus()) == held
+    (row,) = await Permission.filter(revoked_at=None)
+    assert (row.valid_from, row.valid_to) == (begin, end)
+    assert (await access(person)).roles_at(site.id) == set()
+
+
 async def test_nobody_accepts_service_that_they_gave() -> None:
     """Through an address of one's own, either."""
     site, owner = await a_site(), await a_person("Ole")
