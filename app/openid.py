@@ -22,6 +22,8 @@ REFETCH_S: Final = 60.0
 KEPT_S: Final = 3600.0
 _TIMEOUT_S: Final = 5.0
 _MOST_BYTES: Final = 256 * 1024
+_LONGEST_SUBJECT: Final = 255
+"""OpenID Connect Core 1.0 §2."""
 
 _log = structlog.get_logger(__name__)
 
@@ -88,8 +90,11 @@ class OpenIdConnect:
         audience = claims["aud"]
         is_for_several = isinstance(audience, list) and len(audience) > 1
         is_for_us = not is_for_several or claims.get("azp") == self._audience
-        is_asked = nonce is None or hmac.compare_digest(str(claims.get("nonce") or ""), nonce)
-        if not (is_now and is_for_us and is_asked and isinstance(claims["sub"], str) and claims["sub"]):
+        is_asked = nonce is None or hmac.compare_digest(str(claims.get("nonce") or "").encode(), nonce.encode())
+        subject = claims["sub"]
+        if not (
+            is_now and is_for_us and is_asked and isinstance(subject, str) and 0 < len(subject) <= _LONGEST_SUBJECT
+        ):
             raise _wrong()
 
     async def _key(self, kid: str) -> Any:
@@ -140,7 +145,7 @@ def _identity(issuer: str, claims: dict[str, Any]) -> OpenIdIdentity:
     email, name = claims.get("email"), claims.get("name")
     return OpenIdIdentity(
         issuer=issuer,
-        subject=claims["sub"][:255],
+        subject=claims["sub"],
         email=email if isinstance(email, str) else None,
         is_email_verified=claims.get("email_verified") is True,
         name=name[:200] if isinstance(name, str) and name.strip() else None,

@@ -103,7 +103,9 @@ def _wrong(provider: Provider) -> dict[str, str]:
         "for several": provider.token(aud=[AUDIENCE, "another-app"]),
         "of another issuer": provider.token(iss="https://other.example"),
         "another nonce": provider.token(nonce="n-2"),
+        "a nonce beyond ASCII": provider.token(nonce="ñ-1"),
         "without a subject": provider.token(sub=""),
+        "a subject that is too long": provider.token(sub="s" * 256),
         "another key": provider.token(key=OTHER_KEY),
         "unknown key": provider.token(kid="three"),
         "no signature": jwt.encode({"sub": "subject-1"}, "", algorithm="none"),
@@ -120,6 +122,14 @@ async def test_every_other_token_is_refused(provider: Provider, trouble: str) ->
         with pytest.raises(ValidationError) as caught:
             await reader.verified(_wrong(provider)[trouble], nonce="n-1", now=NOW)
     assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+
+
+async def test_a_nonce_may_be_of_any_letters(provider: Provider) -> None:
+    """It is the app's own; another one of such letters is another one."""
+    async with OpenIdConnect(provider.issuer, AUDIENCE, HandClock(NOW)) as reader:
+        await reader.verified(provider.token(nonce="ñ-1"), nonce="ñ-1", now=NOW)
+        with pytest.raises(ValidationError):
+            await reader.verified(provider.token(nonce="ñ-1"), nonce="ø-1", now=NOW)
 
 
 async def test_a_minute_of_difference_between_clocks_is_forgiven(provider: Provider) -> None:
