@@ -111,7 +111,7 @@ async def configure_external(
                 row.previous_secret, row.previous_secret_until = row.secret, access.now + OVERLAP
             row.secret = outside.sealer.seal(made)
         await _stored(row, is_new=known is None)
-        after = {**_state(row), "isSecretMade": made is not None}
+        after = {**_state(row), "isSecretMade": made is not None, "isForced": changes.is_forced}
         await _audit(access, "externalAuthentication.configure", installation_id, before, after)
     await _tell(installation_id, outside.bus)
     return made
