@@ -9,7 +9,7 @@ from tortoise.transactions import in_transaction
 from domain import session_events, sql
 from domain.authorization import credentials_for
 from domain.charging import live
-from domain.events import AuthorizationDecided, Event, SessionChanged
+from domain.events import AuthorizationDecided, Event, LocalListOutdated, SessionChanged
 from domain.models import AuthorizationRequest, User
 from domain.roles import (
     AuthorizationDecision,
@@ -196,7 +196,9 @@ async def _decide(request: AuthorizationRequest, given: Answer, now: datetime) -
     )
     told = await _tell_sessions(request, given, person, now)
     await session_events.record(told, now=now)
-    events = (AuthorizationDecided(request.installation_id, request.id), *told)
+    events: tuple[Event, ...] = (AuthorizationDecided(request.installation_id, request.id), *told)
+    if request.cache_until is not None:
+        events = (*events, LocalListOutdated(installation_id=request.installation_id))
     return Settled(given.decision, reason or "", given.decided_by, events)
 
 

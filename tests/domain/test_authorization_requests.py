@@ -8,6 +8,7 @@ import pytest
 
 from domain import authorization_requests
 from domain.authorization_requests import Answer, answer, denied_charges, forget, overdue, settle
+from domain.events import LocalListOutdated
 from domain.models import (
     AuthorizationAttempt,
     AuthorizationRequest,
@@ -52,6 +53,22 @@ async def test_the_first_answer_holds() -> None:
     assert (await settle(request_id, now=TOO_LATE)).decision is ACCEPTED
     (attempt,) = await AuthorizationAttempt.all()
     assert (attempt.decision, attempt.reason, attempt.external_session_id) == (ACCEPTED, "A guest.", "stay-1")
+
+
+async def test_an_answer_that_is_kept_is_in_the_chargers_lists() -> None:
+    """They hear of it at once; of one for this time only they do not."""
+    rig = await a_rig()
+    request_id = await _question(rig)
+    kept = Answer(decision=ACCEPTED, decided_by=Decider.CALL_OUT, cache_for_s=600)
+    found = await answer(request_id, kept, now=SOON)
+    assert found is not None
+    assert LocalListOutdated(installation_id=rig.site.id) in found.events
+    await AuthorizationRequest.all().delete()
+    outcome = await rig.present(CARD, at(2))
+    assert outcome.question is not None
+    once = await answer(outcome.question.request_id, YES, now=at(2.01))
+    assert once is not None
+    assert not [one for one in once.events if isinstance(one, LocalListOutdated)]
 
 
 async def test_two_answers_at_once_are_one() -> None:
