@@ -236,25 +236,63 @@ async def add(access: Access, wanted: NewCard) -> ChargeCard:
         external_id=wanted.external_id,
     )
     await card.save(force_create=True)
-    await audit.record(access, "chargeCard.register", "ChargeCard", card.id, after=_state(card))
+    await _log(access, "chargeCard.register", card.id, after=(card.user_id, _state(card)))
     return card
 
 
 async def change(access: Access, row: ChargeCard, **values: object) -> None:
     """The card has these values; call inside a transaction. What is as it was is not written, and not in the audit log."""
-    before = _state(row)
+    before = row.user_id, _state(row)
     row.update_from_dict(values)
-    if _state(row) == before:
+    if _state(row) == before[1]:
         return
     await row.save(update_fields=sorted(values))
-    await audit.record(access, "chargeCard.change", "ChargeCard", row.id, before=before, after=_state(row))
+    await _log(access, "chargeCard.change", row.id, before=before, after=(row.user_id, _state(row)))
 
 
 async def remove(access: Access, row: ChargeCard) -> None:
     """The card is gone; call inside a transaction."""
-    before = _state(row)
+    before = row.user_id, _state(row)
     await row.delete()
-    await audit.record(access, "chargeCard.remove", "ChargeCard", row.id, before=before)
+    await _log(access, "chargeCard.remove", row.id, before=before)
+
+
+async def _log(
+    access: Access,
+    action: str,
+    card_id: UUID,
+    *,
+    before: tuple[UUID, audit.State] | None = None,
+    after: tuple[UUID, audit.State] | None = None,
+) -> None:
+    """In the log of each place where its holder holds something, of what was theirs before and is after.
+
+    Of what somebody else does: of the places whose cards they keep, so that no other owner reads who they are.
+    """
+    places: dict[bool, set[UUID]] = {}
+    for is_after, side in ((False, before), (True, after)):
+        at = set() if side is None else await places_of([side[0]], now=access.now)
+        is_all = access.is_administrator or (side is not None and side[0] == access.user_id)
+        places[is_after] = at if is_all else at & set(access.installations_with(CARD_MANAGERS))
+    entries = [
+        audit.Entry(
+            action=action,
+            object_type="ChargeCard",
+            object_id=card_id,
+            installation_id=place,
+            before=before[1] if before is not None and place in places[False] else None,
+            after=after[1] if after is not None and place in places[True] else None,
+        )
+        for place in sorted(places[False] | places[True])
+    ]
+    nowhere = audit.Entry(
+        action=action,
+        object_type="ChargeCard",
+        object_id=card_id,
+        before=before and before[1],
+        after=after and after[1],
+    )
+    await audit.record_all(access, entries or [nowhere])
 
 
 def _state(row: ChargeCard) -> audit.State:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from domain import sql
-from domain.models import AuditEntry
+from domain.models import AuditEntry, ChargeCard
+from domain.roles import Role
 from gql.schema.public import public_schema
-from tests.factories import NOW, Town
-from tests.gql.asking import Api, installation_id
+from tests.factories import NOW, Town, a_grant, a_person, access
+from tests.gql.asking import Api, installation_id, user_id
 from tests.gql.matrix import MUTATIONS
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -86,3 +87,24 @@ async def test_nobody_else_reads_it(town: Town, person: str) -> None:
     await api.mutate(await town.access("SERVICE"), "updateInstallation", {"installationId": site, "mainBreakerA": 50.0})
     found = (await api.data(await town.access(person), LOG, {"site": site}))["node"]
     assert found["auditLog"]["nodes"] == []
+
+
+async def test_owners_read_of_cards_at_their_site(town: Town) -> None:
+    """What they, the holder and administrators did; what another site's owner did is in the log there only."""
+    api, site = Api(), installation_id(town.site.id)
+    driver, other_owner = town.people["USER of charger"], await a_person("Other owner")
+    await a_grant(Role.OWNER, town.other_site, user_id=other_owner)
+    await a_grant(Role.USER, town.other_site, user_id=driver)
+    for number, who in ((1, "USER of charger"), (2, "OWNER of installation"), (3, "ADMINISTRATOR")):
+        person = {} if who == "USER of charger" else {"person": {"userId": user_id(driver)}}
+        given = {"number": f"04AA0{number}", **person}
+        await api.mutate(await town.access(who), "registerChargeCard", given)
+    given = {"number": "04AA04", "person": {"userId": user_id(driver)}}
+    await api.mutate(await access(other_owner), "registerChargeCard", given)
+    assert await ChargeCard.all().count() == 4
+    owner = await town.access("OWNER of installation")
+    here = (await api.data(owner, LOG, {"site": site}))["node"]["auditLog"]["nodes"]
+    assert {entry["actor"] for entry in here} == {"USER of charger", "OWNER of installation", "ADMINISTRATOR"}
+    there = installation_id(town.other_site.id)
+    seen = (await api.data(await access(other_owner), LOG, {"site": there}))["node"]["auditLog"]["nodes"]
+    assert {entry["actor"] for entry in seen} == {"USER of charger", "Other owner", "ADMINISTRATOR"}
