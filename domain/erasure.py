@@ -18,7 +18,7 @@ from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundErr
 from domain.events import Event, LocalListOutdated, PermissionChanged, SignInEnded
 from domain.models import Permission, SignIn, User
 from domain.people import people_by_ids
-from domain.permission_book import owners_of
+from domain.permission_book import is_last_gone, owners_of
 from domain.ports import Attempts, EventBus, Passwords
 from domain.roles import ExportState
 
@@ -45,12 +45,14 @@ class _Traces:
     pseudonym: str
     cards: dict[UUID, str] = field(default_factory=dict)
     """Card → its number."""
+    outside_emails: set[str] = field(default_factory=set)
+    """As programs told them."""
     external_ids: set[str] = field(default_factory=set)
 
     @property
     def words(self) -> Collection[str]:
-        """As they may stand in kept texts."""
-        return {one for one in (self.name, self.email, *self.external_ids) if one}
+        """As they may stand in kept texts. Ids of programs are not among them: one that is `7` would be found everywhere."""
+        return {one for one in (self.name, self.email, *self.outside_emails) if one}
 
 
 async def erase_person(access: Access, user_id: UUID | None, *, proof: Proof, bus: EventBus) -> None:
@@ -69,6 +71,7 @@ async def erase_person(access: Access, user_id: UUID | None, *, proof: Proof, bu
         events = await _end_rights(access, traces)
         await _forget_charges(traces)
         await _forget_account(traces, access.now)
+        await _forget_lists(traces)
         await audit.record(access, "user.erase", "User", found)
         await _forget_words(traces)
     await bus.publish(*events)
@@ -104,7 +107,8 @@ async def _traces(person: User) -> _Traces:
         person.email,
         f"Erased person {secrets.token_hex(4).upper()}",
         {sql.uuid_of(row["id"]): row["number"] for row in cards},
-        {word for row in known for word in (row["external_id"], row["email"]) if word},
+        {row["email"] for row in known if row["email"]},
+        {row["external_id"] for row in known if row["external_id"]},
     )
 
 
@@ -125,8 +129,7 @@ async def _end_rights(access: Access, traces: _Traces) -> list[Event]:
         )
     await sql.execute("DELETE FROM group_members WHERE user_id = $1", user_id)
     for place in places:
-        after = await owners_of(place, now)
-        if before[place].now > 0 and after.now == 0 and not access.is_administrator:
+        if not access.is_administrator and is_last_gone(before[place], await owners_of(place, now)):
             message = "This is the last owner of an installation: make another person OWNER there first."
             raise ConflictError(message, code=ErrorCode.LAST_OWNER, path=_USER)
     ended = [
@@ -151,10 +154,15 @@ async def _forget_charges(traces: _Traces) -> None:
         user_id,
         traces.pseudonym,
     )
+    shown: list[object] = []
+    by_card = sql.any_of("id_token", numbers, shown)
+    # Also what began with their card before it was known whose it is.
+    await sql.execute(f"UPDATE charge_sessions SET id_token = NULL WHERE {by_card}", *shown)  # noqa: S608
     arguments: list[object] = [user_id]
     theirs = f"(user_id = $1 OR {sql.any_of('token', numbers, arguments)})"
     await sql.execute(
-        f"UPDATE authorization_attempts SET token = NULL, card_id = NULL, external_session_id = NULL WHERE {theirs}",  # noqa: S608
+        "UPDATE authorization_attempts SET token = NULL, card_id = NULL, external_session_id = NULL,"  # noqa: S608
+        f" reason = CASE WHEN request_id IS NULL THEN reason END WHERE {theirs}",
         *arguments,
     )
     await sql.execute(f"DELETE FROM authorization_requests WHERE {theirs}", *arguments)  # noqa: S608
@@ -209,36 +217,118 @@ async def _forget_account(traces: _Traces, now: datetime) -> None:
     )
 
 
-async def _forget_words(traces: _Traces) -> None:
-    """Letters that were not sent yet are not sent; the audit log goes on under the pseudonym."""
-    if traces.email is not None:
-        await sql.execute("DELETE FROM outbox WHERE payload LIKE $1", f'%"to":{json.dumps(traces.email)}%')
-    await sql.execute("UPDATE audit_entries SET actor = $2 WHERE actor_id = $1", traces.user_id, traces.pseudonym)
-    for word in sorted(traces.words):
-        # JSON escapes what is not ASCII in no way here, and quotation marks as ever.
-        sought = f"%{json.dumps(word, ensure_ascii=False)[1:-1]}%"
-        rows = await sql.rows(
-            "SELECT id, state_before, state_after FROM audit_entries WHERE state_before LIKE $1 OR state_after LIKE $1",
-            sought,
-        )
-        for row in rows:
-            states = [_without(row[name], traces) for name in ("state_before", "state_after")]
+async def _forget_lists(traces: _Traces) -> None:
+    """What a station holds counts as unknown where one of the cards is in it: it is given a whole list without them."""
+    for row in await sql.rows("SELECT station_id, entries FROM local_lists"):
+        if not json.loads(row["entries"]).keys().isdisjoint(traces.cards.values()):
             await sql.execute(
-                "UPDATE audit_entries SET state_before = $2, state_after = $3 WHERE id = $1", row["id"], *states
+                "UPDATE local_lists SET version = 0, entries = '{}' WHERE station_id = $1", row["station_id"]
             )
 
 
-def _without(state: str | None, traces: _Traces) -> str | None:
-    if state is None:
+async def _forget_words(traces: _Traces) -> None:
+    """Letters that were not sent yet are not sent; the audit log goes on under the pseudonym."""
+    await _forget_letters(traces)
+    await _forget_answers(traces)
+    await sql.execute("UPDATE audit_entries SET actor = $2 WHERE actor_id = $1", traces.user_id, traces.pseudonym)
+    await _forget_changes(traces)
+
+
+async def _forget_letters(traces: _Traces) -> None:
+    if traces.email is None:
+        return
+    # Another's account may wait for a proof that the address is theirs.
+    await sql.execute("DELETE FROM mailed_secrets WHERE email = $1", traces.email)
+    to = _anywhere(f'"to":{_quoted(traces.email)}')
+    await sql.execute(f"DELETE FROM outbox WHERE {sql.folded('payload')} LIKE $1 ESCAPE '!'", to)  # noqa: S608
+    said = f"UPDATE outbox SET error = NULL WHERE {sql.folded('error')} LIKE $1 ESCAPE '!'"  # noqa: S608
+    await sql.execute(said, _anywhere(traces.email))
+
+
+async def _forget_answers(traces: _Traces) -> None:
+    """Answers that others can still have repeated, as of an import, name nobody any more."""
+    words = {*traces.words, *traces.external_ids}
+    for word in sorted(words):
+        rows = await sql.rows(
+            f"SELECT id, result_json FROM idempotency_keys WHERE {sql.folded('result_json')} LIKE $1 ESCAPE '!'",  # noqa: S608
+            _anywhere(_quoted(word)[1:-1]),
+        )
+        for row in rows:
+            answer = _without(row["result_json"], words, traces.pseudonym)
+            await sql.execute("UPDATE idempotency_keys SET result_json = $2 WHERE id = $1", row["id"], answer)
+
+
+async def _forget_changes(traces: _Traces) -> None:
+    """The log still says what was done and when: not to whom, in the words of any time, nor how their cards are called."""
+    for row in await _changes(traces):
+        states = [
+            _without(row[name], traces.words, traces.pseudonym, is_theirs=row["is_theirs"], ids=traces.external_ids)
+            for name in ("state_before", "state_after")
+        ]
+        await sql.execute(
+            "UPDATE audit_entries SET state_before = $2, state_after = $3 WHERE id = $1", row["id"], *states
+        )
+
+
+async def _changes(traces: _Traces) -> list[sql.Row]:
+    """Entries in which they may be named; `is_theirs`: it is about the person, or a card or a card to come of theirs."""
+    arguments: list[object] = [traces.user_id, f'%"userId":"{traces.user_id}"%']
+    named = " OR ".join(f"{state} LIKE $2" for state in _STATES)
+    cards = f"object_type = 'ChargeCard' AND ({named})"
+    known = f"SELECT object_id FROM audit_entries WHERE {cards}"  # noqa: S608  parts of ours
+    own = f"object_id = $1 OR (action LIKE 'chargeCard.%' AND ({named})) OR object_id IN ({known})"
+    parts = [own]
+    for word in sorted({*traces.words, *traces.external_ids}):
+        arguments.append(_anywhere(_quoted(word)[1:-1]))
+        parts += [f"{sql.folded(state)} LIKE ${len(arguments)} ESCAPE '!'" for state in _STATES]
+    found = f"SELECT id, state_before, state_after, ({own}) AS is_theirs FROM audit_entries WHERE {' OR '.join(parts)}"  # noqa: S608
+    return await sql.rows(found, *arguments)
+
+
+_STATES = ("state_before", "state_after")
+_PERSONAL = frozenset({"name", "email", "number", "externalId"})
+"""Fields of a state by which a person or a card is known."""
+
+
+def _anywhere(text: str) -> str:
+    """A pattern for texts without case in which this one is; for LIKE with ESCAPE '!', as a backslash escapes in one dialect only."""
+    return f"%{sql.literal(text.lower())}%"
+
+
+def _quoted(text: str) -> str:
+    """As it stands in JSON: what is not ASCII is itself there."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _without(
+    content: str | None,
+    words: Collection[str],
+    pseudonym: str,
+    *,
+    is_theirs: bool = False,
+    ids: Collection[str] = (),
+) -> str | None:
+    """The JSON with the pseudonym for each text in which one of the words is, or which is one of the ids; with `is_theirs` also for
+    every personal field.
+    """
+    if content is None:
         return None
-    return json.dumps(_replaced(json.loads(state), traces), ensure_ascii=False, separators=(",", ":"))
+    # A word ends where its own letters do: that of a name such as `Bo (2nd floor)` is no letter.
+    pattern = re.compile("|".join(_bounded(word) for word in words) or r"(?!)", re.IGNORECASE)
+
+    def replaced(value: Any, name: str = "") -> Any:
+        match value:
+            case dict():
+                return {key: replaced(one, key) for key, one in value.items()}
+            case list():
+                return [replaced(one) for one in value]
+            case str() if value in ids or pattern.search(value) or (is_theirs and name in _PERSONAL):
+                return pseudonym  # Also where it is part of it, as in the name of a card.
+        return value
+
+    return json.dumps(replaced(json.loads(content)), ensure_ascii=False, separators=(",", ":"))
 
 
-def _replaced(value: Any, traces: _Traces) -> Any:
-    if isinstance(value, dict):
-        return {key: _replaced(one, traces) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_replaced(one, traces) for one in value]
-    if isinstance(value, str) and any(re.search(rf"\b{re.escape(word)}\b", value) for word in traces.words):
-        return traces.pseudonym  # Also where it is part of it, as in the name of a card.
-    return value
+def _bounded(word: str) -> str:
+    before, after = (r"(?<!\w)" if word[0].isalnum() else ""), (r"(?!\w)" if word[-1].isalnum() else "")
+    return f"{before}{re.escape(word)}{after}"

@@ -128,7 +128,7 @@ def _term(term: Term, expression: Expression, arguments: list[object]) -> str:
             return sql.any_of(left, [_comparable(member, expression) for member in members], arguments)
         case Comparison.CONTAINS | Comparison.STARTS_WITH:
             lead = "%" if term.comparison is Comparison.CONTAINS else ""
-            arguments.append(f"{lead}{_literal(str(term.value).lower())}%")
+            arguments.append(f"{lead}{sql.literal(str(term.value).lower())}%")
             return f"{left} LIKE ${len(arguments)} ESCAPE '!'"
         case comparison:
             arguments.append(_comparable(term.value, expression))
@@ -139,8 +139,3 @@ def _comparable(value: object, expression: Expression) -> object:
     if isinstance(value, Enum):
         return value.value
     return str(value).lower() if expression.is_text else value
-
-
-def _literal(text: str) -> str:
-    """The text with LIKE's own signs made ordinary."""
-    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")

@@ -115,6 +115,11 @@ def folded(expression: str) -> str:
     return f"LOWER({expression})" if is_sqlite() else f'LOWER({expression} COLLATE "und-x-icu")'
 
 
+def literal(text: str) -> str:
+    """The text with the signs of `LIKE … ESCAPE '!'` made ordinary: a backslash escapes in one of the dialects only."""
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
 def for_update() -> str:
     """The suffix that locks the selected rows; SQLite's transaction is the lock."""
     return "" if is_sqlite() else " FOR UPDATE"

@@ -61,12 +61,14 @@ async def a_person(
     password: str | None = None,
     is_administrator: bool = False,
     is_active: bool = True,
+    is_proven: bool = True,
 ) -> UUID:
-    """An account; its password as `fakes.PlainPasswords` keeps it."""
+    """An account; its password as `fakes.PlainPasswords` keeps it. `is_proven`: the address is theirs."""
     row = await User.create(
         id=new_id(),
         name=name,
         email=email if email is not None else f"person{next(_numbers)}@example.com",
+        email_verified_at=LONG_AGO if is_proven else None,
         password_hash=None if password is None else f"plain:{password}",
         is_administrator=is_administrator,
         is_active=is_active,

@@ -8,22 +8,26 @@ from uuid import UUID
 import pytest
 
 from app.auth import SignedTokens
-from domain import own_data, sql
+from domain import audit, letters, local_lists, own_data, sql
 from domain.access import Access
 from domain.access_times import next_change_of
 from domain.accounts import create_account
 from domain.card_enrollments import Shown, enroll, start_card_enrollment
-from domain.cards import register_charge_card
+from domain.cards import register_charge_card, remove_charge_card, rename_charge_card
 from domain.erasure import Proof, erase_person
 from domain.errors import ConflictError, ErrorCode, NotFoundError, ValidationError
 from domain.events import SignInEnded
+from domain.ids import new_id
 from domain.models import (
+    AuditEntry,
     AuthorizationAttempt,
     ChargerStatus,
     ChargeSession,
     Command,
     ExternalUser,
+    IdempotencyKey,
     MailedSecret,
+    OutboxMessage,
     Permission,
     SessionEvent,
     User,
@@ -37,6 +41,7 @@ from tests.factories import (
     a_group,
     a_person,
     a_program,
+    a_question,
     a_session,
     a_town,
     access,
@@ -46,7 +51,9 @@ from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, Unli
 
 pytestmark = pytest.mark.usefixtures("database")
 
-NAME, EMAIL, CARD, KNOWN_AS = "Xaviera Quist", "xaviera@quist.example", "0DEADBEEF01234", "guest-xq-4711"
+NAME, EMAIL, CARD, KNOWN_AS = 'Xaviera "X%" Quist (2nd)', "xa_viera@quist.example", "0DEADBEEF01234", "guest-xq-4711"
+SIMILAR = "xaaviera@quist.example"
+"""Is as EMAIL to who takes the underscore for any sign."""
 PASSWORD = "nine copper wires"
 
 
@@ -75,7 +82,13 @@ async def _full_life(town: Town) -> UUID:
     await a_group(site, person)
     await a_grant(Role.USER, site, email=EMAIL, charger_id=town.neighbour_id)
     viewer = await access(person)
-    card = await register_charge_card(viewer, number=CARD, name=f"Tag of {NAME}", bus=RecordingBus())
+    card = await register_charge_card(viewer, number=CARD, name="Xaviera's first", bus=RecordingBus())
+    await rename_charge_card(viewer, card, name=f"Tag of {NAME}")
+    gone = await register_charge_card(viewer, number="0DEADBEEF05678", name="Xaviera's second", bus=RecordingBus())
+    await remove_charge_card(viewer, gone, bus=RecordingBus())
+    await audit.record(
+        viewer, "externalUser.change", "User", person, before={"name": "Xaviera Maiden"}, after={"name": NAME}
+    )
     program = await a_program(site)
     await program.knows(person, KNOWN_AS)
     await ExternalUser.filter(user_id=person).update(email=EMAIL)
@@ -106,9 +119,40 @@ async def _full_life(town: Town) -> UUID:
     await MailedSecret.create(
         kind=MailedSecretKind.RESET, user_id=person, email=EMAIL, digest="d", created_at=NOW, expires_at=NOW
     )
+    await _traces_at_others(town, session)
     await ChargerStatus.all().update(is_online=True)
     await start_card_enrollment(viewer, charger, name=f"Second of {NAME}", bus=RecordingBus())
     return person
+
+
+async def _traces_at_others(town: Town, session: UUID) -> None:
+    """What is kept about them under other people's names, and in lists and logs."""
+    site, charger, other = town.site, town.charger_id, town.people["stranger"]
+    unknown = await a_session(site, charger, user_name="Not identified", started_at=NOW - timedelta(days=3))
+    await ChargeSession.filter(id=unknown).update(id_token=CARD)
+    question = await a_question(site, charger, card=CARD)
+    await AuthorizationAttempt.filter(session_id=session).update(reason=f"{NAME} has not paid.", request_id=question)
+    await MailedSecret.create(
+        kind=MailedSecretKind.VERIFY, user_id=other, email=EMAIL, digest="e", created_at=NOW, expires_at=NOW
+    )
+    row = await sql.row("SELECT station_id FROM chargers WHERE id = $1", charger)
+    assert row is not None
+    await local_lists.confirmed(sql.uuid_of(row["station_id"]), 3, {CARD: None, "AAAA1111": None}, now=NOW)
+    lines = [{"line": 2, "text": f"USER on the installation for {EMAIL.title()}, {KNOWN_AS}"}]
+    await IdempotencyKey.create(
+        user_id=other,
+        mutation="importPermissions",
+        request_key="k",
+        input_hash="h",
+        result_type="Import",
+        result_json=json.dumps({"isApplied": True, "lines": lines}),
+        created_at=NOW,
+    )
+    for address in (EMAIL, SIMILAR):
+        await letters.post(address, "A letter", "Hello", about=new_id(), now=NOW)
+    await OutboxMessage.create(
+        kind="invitation", payload="0", error=f"550 {EMAIL.title()} unknown", created_at=NOW, due_at=NOW
+    )
 
 
 async def _everything() -> str:
@@ -143,13 +187,48 @@ async def test_nothing_of_the_person_is_left(is_own_wish: bool) -> None:
     else:
         await erase_person(await town.access("ADMINISTRATOR"), person, proof=_proof(), bus=bus)
     everything = await _everything()
-    for word in (NAME, EMAIL, CARD, KNOWN_AS, "Quist", "xaviera"):
-        assert word not in everything, [line for line in everything.splitlines() if word in line]
+    for word in (NAME, EMAIL, CARD, KNOWN_AS, "quist (", "xaviera", "maiden"):
+        assert word.lower() not in everything.lower(), [
+            one for one in everything.split("}") if word.lower() in one.lower()
+        ]
     assert await _energy() == energy
     assert [type(event) for event in bus.published].count(SignInEnded) == 1
     assert (await access(person)).actor is None
     session = await ChargeSession.get(user_id=person)
     assert session.user_name == (await User.get(id=person)).name
+    assert [json.loads(row.payload)["to"] for row in await OutboxMessage.filter(kind="mail")] == [SIMILAR]
+    assert json.loads((await IdempotencyKey.get()).result_json or "")["lines"][0]["line"] == 2
+    (row,) = await sql.rows("SELECT version, entries FROM local_lists")
+    assert (row["version"], json.loads(row["entries"])) == (0, {})
+
+
+async def test_an_id_that_is_a_common_word_spoils_nothing_else() -> None:
+    """The log of others keeps what only looks like a forgotten person's outside id."""
+    town = await a_town()
+    person = await a_person("Nora")
+    await (await a_program(town.site)).knows(person, "7")
+    owner = await town.access("OWNER of installation")
+    await audit.record(owner, "charger.rename", "Charger", town.charger_id, after={"name": "Space 7", "row": 7})
+    await audit.record(owner, "externalUser.add", "User", person, after={"name": "Nora", "externalId": "7"})
+    administrator = await town.access("ADMINISTRATOR")
+    await erase_person(administrator, person, proof=_proof(), bus=RecordingBus())
+    kept = await AuditEntry.get(action="charger.rename")
+    assert json.loads(kept.state_after or "") == {"name": "Space 7", "row": 7}
+    assert "7" not in set(json.loads((await AuditEntry.get(action="externalUser.add")).state_after or "").values())
+
+
+async def test_the_last_owner_without_an_end_stays() -> None:
+    """One who owns until June is not enough."""
+    town = await a_town()
+    owner = town.people["OWNER of installation"]
+    await User.filter(id=owner).update(password_hash=f"plain:{PASSWORD}")
+    await a_grant(Role.OWNER, town.site, user_id=await a_person("June"), valid_to=NOW + timedelta(days=30))
+    with pytest.raises(ConflictError) as caught:
+        await erase_person(await access(owner), None, proof=_proof(PASSWORD), bus=RecordingBus())
+    assert caught.value.code is ErrorCode.LAST_OWNER
+    await a_grant(Role.OWNER, town.site, user_id=await a_person("Always"))
+    await erase_person(await access(owner), None, proof=_proof(PASSWORD), bus=RecordingBus())
+    assert await Permission.filter(user_id=owner, revoked_at=None).count() == 0
 
 
 async def test_what_is_forgotten_is_forgotten_once() -> None:

@@ -457,3 +457,17 @@ async def test_who_gave_and_took_is_named_be_it_a_program() -> None:
     assert (row.granted_by, row.revoked_by) == ("Parking Ltd", "Parking Ltd")
     own = (await permissions_by_ids(await access(driver), [made]))[made]
     assert (own.granted_by, own.revoked_by) == (None, None)
+
+
+async def test_an_address_that_was_only_told_is_nobodys() -> None:
+    """A grant to it is an invitation, although somebody whom a program gave that address holds the same already."""
+    site, owner = await a_site(), await a_person("Ole")
+    await a_grant(Role.OWNER, site, user_id=owner)
+    for is_proven in (False, True):
+        email = f"{is_proven}@example.com".lower()
+        person = await a_person("Pushed", email=email, is_proven=is_proven)
+        held = await a_grant(Role.USER, site, user_id=person)
+        wanted = Grant(subject=SubjectKey(email=email), object_id=site.id, role=Role.USER)
+        given = await grant_permission(await access(owner), wanted, bus=RecordingBus())
+        assert (given == held) is is_proven
+        assert await Permission.filter(email=email).count() == (0 if is_proven else 1)
