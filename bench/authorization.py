@@ -157,8 +157,35 @@ async def _port(process: Process) -> int:
     raise RuntimeError("the portal did not start; its words are above")
 
 
+class Talker:
+    """A charger's end of a socket: its calls, and calls of the portal, which are accepted at any time."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._waiting: dict[str, asyncio.Future[dict[str, object]]] = {}
+
+    async def call(self, action: str, payload: dict[str, object]) -> dict[str, object]:
+        """The portal's answer."""
+        identity = secrets.token_hex(8)
+        answer: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
+        self._waiting[identity] = answer
+        await self._socket.send(json.dumps([2, identity, action, payload]))
+        return await answer
+
+    async def listen(self) -> None:
+        """Until the socket is closed."""
+        async for text in self._socket:
+            frame = json.loads(text)
+            if frame[0] == 2:
+                await self._socket.send(json.dumps([3, frame[1], {"status": "Accepted"}]))
+            elif frame[0] == 3:
+                self._waiting.pop(frame[1]).set_result(frame[2])
+            else:
+                self._waiting.pop(frame[1]).set_exception(RuntimeError(str(frame)))
+
+
 @asynccontextmanager
-async def charger(port: int, login: Login) -> AsyncIterator[ClientConnection]:
+async def charger(port: int, login: Login) -> AsyncIterator[Talker]:
     """Inside: the charger is connected and has booted."""
     key = base64.b64encode(f"{login.identity}:{login.password}".encode()).decode()
     async with connect(
@@ -167,30 +194,20 @@ async def charger(port: int, login: Login) -> AsyncIterator[ClientConnection]:
         additional_headers={"Authorization": f"Basic {key}"},
         compression=None,
     ) as socket:
-        await _call(socket, "BootNotification", {"chargePointVendor": "Bench", "chargePointModel": "One"})
-        yield socket
-
-
-async def _call(socket: ClientConnection, action: str, payload: dict[str, object]) -> tuple[dict[str, object], float]:
-    """(the answer, when it came); calls of the portal meanwhile are accepted."""
-    identity = secrets.token_hex(8)
-    await socket.send(json.dumps([2, identity, action, payload]))
-    while True:
-        frame = json.loads(await socket.recv())
-        if frame[0] == 2:
-            await socket.send(json.dumps([3, frame[1], {"status": "Accepted"}]))
-        elif frame[1] == identity:
-            if frame[0] != 3:
-                raise RuntimeError(f"{action}: {frame}")
-            return frame[2], time.perf_counter()
+        talker = Talker(socket)
+        listening = asyncio.create_task(talker.listen(), name="charger")
+        await talker.call("BootNotification", {"chargePointVendor": "Bench", "chargePointModel": "One"})
+        yield talker
+        await socket.close()
+        await listening
 
 
 class Chargers:
     """Connected chargers, each of which asks one question at a time."""
 
-    def __init__(self, sockets: Sequence[ClientConnection], *, seed: int) -> None:
-        self._sockets = sockets
-        self._locks = [asyncio.Lock() for _ in sockets]
+    def __init__(self, talkers: Sequence[Talker], *, seed: int) -> None:
+        self._talkers = talkers
+        self._locks = [asyncio.Lock() for _ in talkers]
         self._random = Random(seed)
         self._numbers = itertools.count()
 
@@ -201,14 +218,15 @@ class Chargers:
         async with asyncio.TaskGroup() as tasks:
             for number in range(count):
                 await asyncio.sleep(max(0.0, begin + number / per_s - asyncio.get_running_loop().time()))
-                tasks.create_task(self._one(next(self._numbers) % len(self._sockets), found), name="authorize")
+                tasks.create_task(self._one(next(self._numbers) % len(self._talkers), found), name="authorize")
         return found
 
     async def _one(self, place: int, found: dict[str, tuple[float, str]]) -> None:
         token = f"{self._random.getrandbits(56):014X}"
         async with self._locks[place]:
             began = time.perf_counter()
-            answer, ended = await _call(self._sockets[place], "Authorize", {"idTag": token})
+            answer = await self._talkers[place].call("Authorize", {"idTag": token})
+            ended = time.perf_counter()
         info = answer["idTagInfo"]
         assert isinstance(info, dict)
         found[token] = (ended - began, str(info["status"]))

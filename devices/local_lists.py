@@ -127,7 +127,9 @@ class LocalLists:
 
     async def _version(self, link: Link) -> int:
         answer = await link.call(link.adapter.ask_list_version(), timeout_s=ANSWER_TIMEOUT_S)
-        if answer.verdict in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE):
+        # Some firmware says nothing to what it does not know. It must not be asked until it looks as if it hangs.
+        is_silent = answer.verdict is DeviceVerdict.TIMEOUT and not await local_lists.is_kept(link.station_id)
+        if answer.verdict in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE) and not is_silent:
             raise _NotTakenError(answer.detail)
         version = link.adapter.list_version(answer)
         if version is None:

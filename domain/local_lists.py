@@ -212,6 +212,12 @@ async def held(station_id: UUID) -> Held:
     return Held(int(row["version"]), ends)
 
 
+async def is_kept(station_id: UUID) -> bool:
+    """Whether the station has ever taken a list of ours."""
+    row = await sql.row("SELECT is_supported FROM local_lists WHERE station_id = $1", station_id)
+    return row is not None and bool(row["is_supported"])
+
+
 async def confirmed(station_id: UUID, version: int, entries: Entries, *, now: datetime) -> None:
     """The station has taken that version."""
     texts = {number: None if until is None else until.isoformat() for number, until in entries.items()}

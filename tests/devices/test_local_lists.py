@@ -197,6 +197,19 @@ async def test_a_list_that_is_not_taken_is_sent_whole_again(server: Server, site
     assert again == first
 
 
+async def test_a_charger_that_says_nothing_to_the_question_is_asked_once(
+    server: Server, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is left alone; else three unanswered calls would end it, again and again."""
+    monkeypatch.setattr(service, "ANSWER_TIMEOUT_S", 0.3)
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger) as raw:
+        del raw.answers["GetLocalListVersion"]
+        await stored(charger, is_supported=False)
+        await raw.next_call("GetLocalListVersion")
+        assert (await raw.call("Heartbeat", {})).keys() == {"currentTime"}
+
+
 @pytest.mark.parametrize(
     "answers",
     [

@@ -19,6 +19,7 @@ from domain.local_lists import (
     confirmed,
     failed,
     held,
+    is_kept,
     listed,
     unsupported,
     updates,
@@ -236,6 +237,7 @@ async def test_what_was_confirmed_is_kept(site: Site) -> None:
     await failed(station_id, "no answer")
     assert await held(station_id) == Held(3, {"04AA01": SOON, "04AA02": None})
     assert (await LocalList.get(station_id=station_id)).error == "no answer"
+    assert await is_kept(station_id)
     other_id = await _station(await a_charger(site, "Space 2"))
     await unsupported(other_id, "it keeps none")
-    assert (await LocalList.get(station_id=other_id)).is_supported is False
+    assert not await is_kept(other_id)
