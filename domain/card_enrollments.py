@@ -10,7 +10,7 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import CARD_MANAGERS, CHARGERS, Access
-from domain.cards import MOST_CARDS, NAME_LENGTH, UNNAMED, kept_person, masked
+from domain.cards import MOST_CARDS, NAME_LENGTH, UNNAMED, is_card_number, kept_person, masked
 from domain.charging.live import padded
 from domain.checks import Problems
 from domain.errors import ChargerOfflineError, ConflictError, NotFoundError, invalid
@@ -166,7 +166,7 @@ async def enroll(shown: Iterable[Shown], *, now: datetime) -> list[Event]:
 
     Machines only. A card that somebody has already is TAKEN, and stays whose it is.
     """
-    cards = {(one.station_id, one.number): one for one in shown if one.number}
+    cards = {(one.station_id, one.number): one for one in shown if is_card_number(one.number)}
     if not cards:
         return []
     arguments: list[object] = [EnrollmentState.WAITING, now]
@@ -176,6 +176,8 @@ async def enroll(shown: Iterable[Shown], *, now: datetime) -> list[Event]:
         f" WHERE e.state = $1 AND e.expires_at > $2 AND {stations} ORDER BY e.created_at, e.id",
         *arguments,
     )
+    for number in await _made_up([number for _, number in cards]) if waiting else ():
+        cards = {key: one for key, one in cards.items() if one.number != number}
     events: list[Event] = []
     for row in waiting:
         station_id = sql.uuid_of(row["station_id"])
@@ -186,19 +188,26 @@ async def enroll(shown: Iterable[Shown], *, now: datetime) -> list[Event]:
     return events
 
 
+async def _made_up(numbers: Sequence[str]) -> set[str]:
+    """Those that are no cards but names of starts from an app, which chargers ask about as if they had been shown."""
+    arguments: list[object] = []
+    wanted = sql.any_of("id_token", sorted(set(numbers)), arguments)
+    rows = await sql.rows(f"SELECT DISTINCT id_token FROM commands WHERE {wanted}", *arguments)  # noqa: S608
+    return {row["id_token"] for row in rows}
+
+
 async def _enrolled(row: Mapping[str, Any], number: str, now: datetime) -> Event:
     enrollment_id, user_id = sql.uuid_of(row["id"]), sql.uuid_of(row["user_id"])
-    is_free = not await ChargeCard.exists(number=number)
     has_room = await ChargeCard.filter(user_id=user_id).count() < MOST_CARDS
     card_id, state = None, EnrollmentState.TAKEN
-    if is_free and has_room:
-        card = ChargeCard(id=new_id(), user_id=user_id, number=number, name=row["name"], created_at=now)
-        await card.save(force_create=True)
-        card_id, state = card.id, EnrollmentState.ENROLLED
+    new = new_id()
+    # Somebody may be registering the same number at this moment: then the row is theirs, and this transaction goes on.
+    if has_room and await sql.row(_INSERT, new, user_id, number, row["name"], now) is not None:
+        card_id, state = new, EnrollmentState.ENROLLED
         await audit.record_portal(
             "chargeCard.register",
             "ChargeCard",
-            card.id,
+            new,
             now=now,
             installation_id=sql.uuid_of(row["installation_id"]),
             after={"name": row["name"], "number": masked(number), "userId": str(user_id)},
@@ -207,6 +216,12 @@ async def _enrolled(row: Mapping[str, Any], number: str, now: datetime) -> Event
         "UPDATE card_enrollments SET state = $2, card_id = $3 WHERE id = $1", enrollment_id, state, card_id
     )
     return CardEnrollmentChanged(enrollment_id)
+
+
+_INSERT = """
+INSERT INTO charge_cards (id, user_id, number, name, is_blocked, created_at) VALUES ($1, $2, $3, $4, FALSE, $5)
+ON CONFLICT (number) DO NOTHING RETURNING id
+"""
 
 
 async def forget(*, before: datetime) -> int:

@@ -56,7 +56,8 @@ async def import_charge_cards(
     except IntegrityError as error:
         raise cards.taken(("csv",)) from error
     if is_applied:
-        await cards.tell([installation_id], bus)
+        people = {one.new.user_id for one in planned if one.new} | {one.row.user_id for one in planned if one.row}
+        await cards.tell({installation_id, *await cards.places_of(people, now=access.now)}, bus)
     return ImportOutcome(is_applied=is_applied, lines=[one.line for one in planned])
 
 

@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"[0-9A-Z]{4,20}")
 NAME_LENGTH = 100
 EXTERNAL_ID_LENGTH = 200
 UNNAMED = "Card"
-_SHOWN = 2
+_SHOWN, _OF = 2, 4
 _CARD: Path = ("chargeCardId",)
 
 
@@ -50,9 +50,14 @@ def checked_number(problems: Problems, path: str | Path, number: str) -> str:
     """The number as cards are compared; notes one that no reader would send."""
     normalised = normalised_card_number(number)
     # Upper case makes ASCII of some letters that are none (ß, the long s): that would be another card.
-    if not (number.isascii() and _NUMBER.fullmatch(normalised)):
+    if not (number.isascii() and is_card_number(normalised)):
         problems.add(path, "A card number has 4 to 20 letters and digits, as the charger reads it.")
     return normalised
+
+
+def is_card_number(normalised: str) -> bool:
+    """Whether it can be that of a card."""
+    return _NUMBER.fullmatch(normalised) is not None
 
 
 async def register_charge_card(
@@ -111,6 +116,9 @@ async def upsert_charge_card(
                 )
                 row = await add(access, wanted)
             else:
+                if access.user_id is not None:
+                    # A program's cards are its own; what a person registered for others is theirs while they keep those people's.
+                    await kept_person(access, PersonKey(user_id=row.user_id), path=("externalId",))
                 before = await places_of([row.user_id], now=access.now)
                 await change(
                     access,
@@ -333,9 +341,13 @@ async def _own_card(access: Access, card_id: UUID, path: Path = _CARD) -> Charge
 
 
 def is_theirs(access: Access, row: ChargeCard) -> bool:
-    """Whether the card is the actor's to name, to remove, and to block everywhere: its holder's, who pushed it, ADMINISTRATOR's."""
+    """Whether the card is the actor's to name, to remove, and to block everywhere: its holder's, who pushed it, ADMINISTRATOR's.
+
+    Who pushed it must still keep cards somewhere: a token that may only read changes none.
+    """
     is_pushed = row.external_account_id is not None and row.external_account_id == access.signed_in().id
-    return row.user_id == access.user_id or access.is_administrator or is_pushed
+    is_kept = is_pushed and bool(access.installations_with(CARD_MANAGERS))
+    return row.user_id == access.user_id or access.is_administrator or is_kept
 
 
 async def places_of(user_ids: Iterable[UUID], *, now: datetime) -> set[UUID]:
@@ -365,5 +377,6 @@ def taken(path: Path) -> ConflictError:
 
 
 def masked(number: str) -> str:
-    """The number as it may be shown: its first and last two signs."""
-    return f"{number[:_SHOWN]}…{number[-_SHOWN:]}"
+    """The number as it may be shown: its first and last two signs, of a short one less, so that most of it stays unknown."""
+    shown = min(_SHOWN, len(number) // _OF)
+    return f"{number[:shown]}…{number[len(number) - shown :]}"

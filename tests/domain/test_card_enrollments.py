@@ -10,9 +10,9 @@ from domain.access import Access
 from domain.card_enrollments import enrollments_by_ids, start_card_enrollment
 from domain.errors import ChargerOfflineError, ConflictError, NotAllowedError, NotFoundError, ValidationError
 from domain.events import CardEnrollmentChanged
-from domain.models import AuditEntry, CardEnrollment, ChargeCard, Charger, ChargerStatus
+from domain.models import AuditEntry, CardEnrollment, ChargeCard, Charger, ChargerStatus, Command
 from domain.people import PersonKey
-from domain.roles import AuthorizationDecision, EnrollmentState, Role
+from domain.roles import AuthorizationDecision, CommandAction, EnrollmentState, Role
 from tests.domain.rig import Rig, a_rig, at
 from tests.factories import NOW, a_card, a_charger, a_grant, a_person, a_program, a_town, access
 from tests.fakes import RecordingBus
@@ -157,3 +157,33 @@ async def test_what_cannot_be_begun() -> None:
     with pytest.raises(NotFoundError):
         await _waiting(rig, held)
     assert await CardEnrollment.all().count() == 0
+
+
+async def test_the_name_of_a_start_from_an_app_is_no_card() -> None:
+    """A charger asks about it as if it had been shown: who waits for their card there does not get it."""
+    rig = await _online_rig()
+    made_up = "STARTSTARTSTARTSTART"
+    await Command.create(
+        installation_id=rig.site.id,
+        charger_id=rig.charger_id,
+        for_user_id=await a_person(),
+        action=CommandAction.START,
+        id_token=made_up,
+        requested_at=NOW,
+        deadline=at(5),
+    )
+    await _waiting(rig, await access(rig.user_id))
+    await rig.present(made_up, at(0.2))
+    assert await _states() == [EnrollmentState.WAITING]
+    assert not await ChargeCard.filter(number=made_up).exists()
+    await rig.present(NEW, at(0.3))
+    assert (await ChargeCard.get(number=NEW)).user_id == rig.user_id
+
+
+@pytest.mark.parametrize("shown", ["ab", "04CAFE01/7", "Ж04CAFE01", "04CAFE010000000000000"])
+async def test_what_cannot_be_registered_is_not_enrolled(shown: str) -> None:
+    """The waiting goes on, and the charger is answered."""
+    rig = await _online_rig()
+    await _waiting(rig, await access(rig.user_id))
+    assert (await rig.present(shown, at(0.2))).decision is AuthorizationDecision.INVALID
+    assert await _states() == [EnrollmentState.WAITING]

@@ -5,7 +5,8 @@ import pytest
 from domain.access import Access
 from domain.card_imports import import_charge_cards
 from domain.csv_imports import ImportOutcome
-from domain.errors import NotAllowedError, NotFoundError
+from domain.errors import NotAllowedError, NotFoundError, ValidationError
+from domain.events import LocalListOutdated
 from domain.models import CardBlock, ChargeCard
 from domain.roles import ImportAction, Role
 from tests.factories import Site, Town, a_card, a_grant, a_person, a_program, a_site, a_town, access
@@ -130,4 +131,69 @@ async def test_who_may_import_cards(town: Town) -> None:
     await a_grant(Role.OWNER, await a_site("Elsewhere"), user_id=elsewhere)
     with pytest.raises(NotFoundError):
         await _import(await access(elsewhere), town.site, "one@example.com,04AA01,,,")
+    assert await ChargeCard.all().count() == 0
+
+
+async def test_the_lists_of_every_site_follow(town: Town) -> None:
+    """A card that an administrator removes from a table is taken off the lists of the other sites of its holder, too."""
+    person, elsewhere, bus = (
+        await a_person("three", email="three@example.com"),
+        await a_site("Elsewhere"),
+        RecordingBus(),
+    )
+    for site in (town.site, elsewhere):
+        await a_grant(Role.USER, site, user_id=person)
+    await a_card(person, number="04AA01")
+    await import_charge_cards(
+        await town.access("ADMINISTRATOR"),
+        town.site.id,
+        table="email,number,remove\nthree@example.com,04AA01,yes",
+        is_dry_run=False,
+        bus=bus,
+    )
+    assert set(bus.published) == {LocalListOutdated(installation_id=one.id) for one in (town.site, elsewhere)}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("email,number,color\none@example.com,04AA01,red", "unknown"),
+        ("email,name\none@example.com,Blue", "missing"),
+        ("email,number,number\none@example.com,04AA01,04AA02", "twice"),
+        ("", "no header"),
+        ("email,number\n" + "one@example.com,04AA01\n" * 5_001, "more than 5,000"),
+    ],
+    ids=["unknown column", "missing column", "column twice", "empty", "too long"],
+)
+async def test_a_table_that_is_none_of_cards_is_refused_whole(town: Town, table: str, message: str) -> None:
+    """With what is wrong with it, and nothing is done."""
+    with pytest.raises(ValidationError, match=message):
+        await import_charge_cards(
+            await town.access("OWNER of installation"), town.site.id, table=table, is_dry_run=False, bus=RecordingBus()
+        )
+    assert await ChargeCard.all().count() == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("one@example.com;04 aa 01;;;", "in line 2 already"),
+        ("not an address;04AA02;;;", "nobody here"),
+        ("one@example.com;04AA02;=1+1;;", "formula"),
+        ("one@example.com;04AA02;Bl\ufffd\x01;;", "control characters"),
+        ("one@example.com;0÷4;;;", "4 to 20"),
+        ("one@example.com;04AA02;;maybe;", "maybe"),
+        ("one@example.com;04AA02;;;;;more", "more cells"),
+        (f"one@example.com;04AA02;{'x' * 101};;", "at most 100"),
+    ],
+)
+async def test_a_bad_row_is_named_by_its_line_and_nothing_is_done(town: Town, bad: str, message: str) -> None:
+    """In a table with a byte order mark, semicolons and Windows' ends of lines; the good row beside it is told as it would be."""
+    table = f"\ufeffemail;number;name;blocked;remove\r\none@example.com;04AA01;;;\r\n\r\n{bad}\r\n"
+    outcome = await import_charge_cards(
+        await town.access("OWNER of installation"), town.site.id, table=table, is_dry_run=False, bus=RecordingBus()
+    )
+    assert not outcome.is_applied
+    assert [(one.line, one.action) for one in outcome.lines] == [(2, ADD), (4, REJECT)]
+    assert message in outcome.lines[1].text
     assert await ChargeCard.all().count() == 0
