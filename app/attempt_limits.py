@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from domain.clock import Clock
-from domain.errors import RateLimitedError
+from domain.errors import RateLimitedError, UnavailableError
 from domain.ports import Attempt
 
 _log = structlog.get_logger(__name__)
@@ -98,6 +98,9 @@ class AttemptLimits:
             attempt = Attempt()
             try:
                 yield attempt
+            except UnavailableError:
+                attempt.is_right = True  # Nobody looked at it: it was not wrong.
+                raise
             finally:
                 if attempt.is_right:
                     await self._given_back(keys)

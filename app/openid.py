@@ -76,7 +76,7 @@ class OpenIdConnect:
                     "verify_nbf": False,
                 },
             )
-        except (jwt.InvalidTokenError, TypeError, ValueError) as error:
+        except (jwt.PyJWTError, TypeError, ValueError) as error:
             raise _wrong() from error
         self._check(claims, nonce, now)
         return _identity(self._issuer, claims)
@@ -148,7 +148,7 @@ def _identity(issuer: str, claims: dict[str, Any]) -> OpenIdIdentity:
         subject=claims["sub"],
         email=email if isinstance(email, str) else None,
         is_email_verified=claims.get("email_verified") is True,
-        name=name[:200] if isinstance(name, str) and name.strip() else None,
+        name=name.strip()[:200] if isinstance(name, str) and name.strip() and name.isprintable() else None,
     )
 
 

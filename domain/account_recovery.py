@@ -117,6 +117,8 @@ async def change_password(access: Access, *, current: str, new: str, public_url:
     async with in_transaction():
         await User.filter(id=user_id).update(password_hash=hashed)
         ended = await end_all(user_id, now=now, but=access.signed_in().sign_in_id)
+        # A letter that was asked for before, perhaps by somebody else, sets no other one.
+        await MailedSecret.filter(user_id=user_id, kind=MailedSecretKind.RESET, used_at=None).update(used_at=now)
         await audit.record(access, "user.changePassword", "User", user_id)
         if person.email is not None:
             await letters.post(person.email, *letters.changed(person.name, public_url), about=new_id(), now=now)

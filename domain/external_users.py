@@ -11,10 +11,11 @@ from domain import audit, cards, sql
 from domain.access import Access
 from domain.cards import EXTERNAL_ID_LENGTH, NAME_LENGTH, UNNAMED, NewCard
 from domain.checks import Problems
-from domain.errors import NotAllowedError, NotFoundError
+from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError
 from domain.events import PermissionChanged
 from domain.ids import new_id
 from domain.models import ChargeCard, ExternalUser, Permission, User
+from domain.permission_book import is_last_gone, owners_of
 from domain.ports import EventBus
 from domain.roles import Scope
 
@@ -71,7 +72,8 @@ async def upsert_external_user(
 async def remove_external_user(access: Access, *, external_id: str, bus: EventBus) -> None:
     """The program knows nobody by this id any more: the cards that it pushed for them are gone, and what it granted them is over.
 
-    The person stays for the history; who has neither password nor anybody else who knows them can no longer charge.
+    The person stays for the history; who has neither password nor anybody else who knows them can no longer charge. ConflictError
+    (LAST_OWNER) when an installation would have no owner any more.
     """
     account_id = _program(access)
     link = await ExternalUser.get_or_none(account_id=account_id, external_id=external_id)
@@ -79,6 +81,10 @@ async def remove_external_user(access: Access, *, external_id: str, bus: EventBu
         raise NotFoundError(path=("externalId",))
     places = await cards.places_of([link.user_id], now=access.now)
     async with in_transaction():
+        owners = {}
+        for place in sorted(places):
+            await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", place)  # noqa: S608
+            owners[place] = await owners_of(place, access.now)
         for card in await ChargeCard.filter(user_id=link.user_id, external_account_id=account_id):
             await cards.remove(access, card)
         ended = await Permission.filter(user_id=link.user_id, granted_by_id=account_id, revoked_at=None)
@@ -97,6 +103,10 @@ async def remove_external_user(access: Access, *, external_id: str, bus: EventBu
         await link.delete()
         if not await _is_known_otherwise(link.user_id):
             await User.filter(id=link.user_id).update(is_active=False)
+        for place, before in owners.items():
+            if is_last_gone(before, await owners_of(place, access.now)):
+                message = "This person is an installation's last owner: another person must be OWNER there first."
+                raise ConflictError(message, code=ErrorCode.LAST_OWNER, path=("externalId",))
         await audit.record(access, "externalUser.remove", "User", link.user_id, before={"externalId": external_id})
     told = {row.installation_id for row in ended}
     await bus.publish(*(PermissionChanged(user_id=link.user_id, installation_id=one) for one in sorted(told)))

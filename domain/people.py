@@ -23,7 +23,8 @@ class PersonKey:
 class PersonRow:
     """A person as a caller may see them: `email` is None for those who know them from a session only.
 
-    `external_id` is the id by which the program that asks knows them, None for people.
+    A program reads the address that it told us itself, if it did, whether or not another account has it. `external_id` is the id by
+    which the program that asks knows them, None for people.
     """
 
     id: UUID
@@ -43,7 +44,8 @@ async def found_person(
     visible = access.user_contacts_condition("u", arguments)
     named = _named(access, key, arguments)
     active = "" if with_inactive else " AND u.is_active"
-    statement = f"SELECT u.id FROM users u WHERE {named} AND u.erased_at IS NULL{active} AND {visible}"  # noqa: S608
+    order = _order(key, arguments)
+    statement = f"SELECT u.id FROM users u WHERE {named} AND u.erased_at IS NULL{active} AND {visible} ORDER BY {order}"  # noqa: S608
     row = await sql.row(statement, *arguments)
     if row is None:
         raise NotFoundError(path=path)
@@ -57,7 +59,12 @@ def _named(access: Access, key: PersonKey, arguments: list[object]) -> str:
         return f"u.id = ${len(arguments)}"
     if key.email is not None:
         arguments.append(normal_email(key.email))
-        return f"u.email = ${len(arguments)}"
+        address = f"${len(arguments)}"
+        if access.service_account_id is None:
+            return f"u.email = {address}"
+        arguments.append(access.service_account_id)
+        told = f"SELECT x.user_id FROM external_users x WHERE x.account_id = ${len(arguments)} AND x.email = {address}"  # noqa: S608
+        return f"(u.email = {address} OR u.id IN ({told}))"
     if key.external_id is None or access.service_account_id is None:
         return "1 = 0"
     arguments.extend((access.service_account_id, key.external_id))
@@ -66,14 +73,23 @@ def _named(access: Access, key: PersonKey, arguments: list[object]) -> str:
     return f"u.id IN ({known})"
 
 
+def _order(key: PersonKey, arguments: list[object]) -> str:
+    """Whose own address it is comes before whom a program told it of."""
+    if key.email is None:
+        return "u.id"
+    arguments.append(normal_email(key.email))
+    return f"CASE WHEN u.email = ${len(arguments)} THEN 0 ELSE 1 END, u.id"
+
+
 async def people_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, PersonRow]:
     """The people among `ids` who exist for this person, by id."""
     arguments: list[object] = []
     wanted = sql.any_of("u.id", list(ids), arguments)
     visible = access.users_condition("u", arguments)
     known = access.user_contacts_condition("u", arguments)
+    email, external_id = _told(access, "email", arguments), _told(access, "external_id", arguments)
     statement = (
-        f"SELECT u.id, u.name, CASE WHEN {known} THEN u.email END AS email, {_external_id(access, arguments)} AS external_id"  # noqa: S608
+        f"SELECT u.id, u.name, CASE WHEN {known} THEN COALESCE({email}, u.email) END AS email, {external_id} AS external_id"  # noqa: S608
         f" FROM users u WHERE {wanted} AND {visible}"
     )
     found = [
@@ -83,10 +99,10 @@ async def people_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, Pe
     return {person.id: person for person in found}
 
 
-def _external_id(access: Access, arguments: list[object]) -> str:
-    """The id of `users u` for the program that asks: the first, where it gave one person several."""
+def _told(access: Access, column: str, arguments: list[object]) -> str:
+    """What the program that asks told of `users u`: the first, where it knows one person by several ids."""
     if access.service_account_id is None:
         return "NULL"
     arguments.append(access.service_account_id)
-    known = f"SELECT x.external_id FROM external_users x WHERE x.user_id = u.id AND x.account_id = ${len(arguments)}"  # noqa: S608
+    known = f"SELECT x.{column} FROM external_users x WHERE x.user_id = u.id AND x.account_id = ${len(arguments)}"  # noqa: S608
     return f"({known} ORDER BY x.id LIMIT 1)"

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from domain import audit, one_time_codes, sql
 from domain.access import Access, access_of
 from domain.accounts import MAX_PASSWORD_LENGTH, new_person
-from domain.checks import normal_email
+from domain.checks import Problems, normal_email
 from domain.clock import Clock
 from domain.errors import ErrorCode, UnavailableError, ValidationError, invalid
 from domain.events import SignInEnded
@@ -68,7 +69,7 @@ async def sign_in(email: str, password: str, *, totp_code: str | None = None, at
             if not await one_time_codes.take(user_id, totp_code, sealer=at.sealer, now=at.clock.now()):
                 raise invalid("totpCode", "This code is wrong or was used already.", ErrorCode.WRONG_CREDENTIALS)
         attempt.is_right = True
-    return await begin(user_id, at=at)
+    return await begin(user_id, at=at, proven_by=stored)
 
 
 async def sign_in_with_open_id(
@@ -83,7 +84,12 @@ async def sign_in_with_open_id(
         raise UnavailableError("No OpenID Connect provider is set here; sign in with a password.")
     async with at.attempts.one(address=at.address, account=None) as attempt:
         identity = await provider.verified(id_token, nonce=nonce, now=at.clock.now())
-        user_id = await _known(identity) or await _linked(identity, is_open=is_open, now=at.clock.now())
+        user_id = await _known(identity)
+        if user_id is None:
+            try:
+                user_id = await _linked(identity, is_open=is_open, now=at.clock.now())
+            except IntegrityError:  # The same first sign-in came twice at once.
+                user_id = await _known(identity)
         if user_id is None:
             message = "There is no account here for this sign-in; ask for an invitation."
             raise invalid("idToken", message, ErrorCode.WRONG_CREDENTIALS)
@@ -104,7 +110,9 @@ async def _known(identity: OpenIdIdentity) -> UUID | None:
 async def _linked(identity: OpenIdIdentity, *, is_open: bool, now: datetime) -> UUID | None:
     if identity.email is None or not identity.is_email_verified:
         return None
-    address = normal_email(identity.email)
+    problems = Problems()
+    address = problems.email("idToken", identity.email)
+    problems.raise_any()
     async with in_transaction():
         row = await sql.row("SELECT id, email_verified_at, is_active, erased_at FROM users WHERE email = $1", address)
         if row is None and not is_open:
@@ -121,8 +129,12 @@ async def _linked(identity: OpenIdIdentity, *, is_open: bool, now: datetime) -> 
     return user_id
 
 
-async def begin(user_id: UUID, *, at: Entrance) -> SignedIn:
-    """A new sign-in of that person."""
+async def begin(user_id: UUID, *, at: Entrance, proven_by: str | None = None) -> SignedIn:
+    """A new sign-in of that person. `proven_by`: the hash of the password that proved it.
+
+    ValidationError (WRONG_CREDENTIALS) when the account has ended or has another password by now: whoever sets one ends every sign-in, and
+    none by the old one may come after.
+    """
     now, secret = at.clock.now(), at.tokens.opaque()
     row = SignIn(
         id=new_id(),
@@ -132,7 +144,14 @@ async def begin(user_id: UUID, *, at: Entrance) -> SignedIn:
         refreshed_at=now,
         expires_at=now + REFRESH_LIFETIME,
     )
-    await row.save(force_create=True)
+    async with in_transaction():
+        person = await sql.row(
+            f"SELECT password_hash FROM users WHERE id = $1 AND is_active AND erased_at IS NULL{sql.for_change()}",  # noqa: S608
+            user_id,
+        )
+        if person is None or proven_by not in (None, person["password_hash"]):
+            raise invalid((), "The e-mail address or the password is wrong.", ErrorCode.WRONG_CREDENTIALS)
+        await row.save(force_create=True)
     return await _signed_in(row.user_id, row.id, secret.token, tokens=at.tokens, now=now)
 
 

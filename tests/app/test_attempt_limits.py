@@ -15,7 +15,7 @@ from app.attempt_limits import (
     WAITING_OF_ADDRESS,
     AttemptLimits,
 )
-from domain.errors import RateLimitedError
+from domain.errors import RateLimitedError, UnavailableError
 from tests.factories import NOW
 from tests.fakes import HandClock
 from tests.servers import free_port
@@ -63,6 +63,16 @@ async def test_right_tries_are_not_counted(redis: Redis) -> None:
     limits = AttemptLimits(redis, HandClock(NOW))
     tried = [await _try(limits, HERE, "kari", is_right=True) for _ in range(3 * MOST_OF_ADDRESS)]
     assert all(tried)
+
+
+async def test_what_could_not_be_looked_at_is_not_counted(redis: Redis) -> None:
+    """While a provider or the database is away nobody is wrong."""
+    limits = AttemptLimits(redis, HandClock(NOW))
+    for _ in range(2 * MOST_OF_ADDRESS):
+        with pytest.raises(UnavailableError):
+            async with limits.one(address=HERE, account="kari"):
+                raise UnavailableError("away")
+    assert await _try(limits, HERE, "kari")
 
 
 async def test_an_account_under_attack_can_still_be_signed_in_to(redis: Redis) -> None:

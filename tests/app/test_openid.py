@@ -107,6 +107,7 @@ def _wrong(provider: Provider) -> dict[str, str]:
         "without a subject": provider.token(sub=""),
         "a subject that is too long": provider.token(sub="s" * 256),
         "another key": provider.token(key=OTHER_KEY),
+        "of another kind than its key": provider.token(key=CURVE_KEY, kid="one", algorithm="ES256"),
         "unknown key": provider.token(kid="three"),
         "no signature": jwt.encode({"sub": "subject-1"}, "", algorithm="none"),
         "signed with the public key": provider.token(key="a" * 64, algorithm="HS256"),

@@ -1,6 +1,9 @@
 """Accounts: made by invitation or openly, proven by letters, kept by passwords and one-time codes."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -324,3 +327,78 @@ async def test_what_is_over_is_forgotten() -> None:
     await account_recovery.forget(now=NOW + timedelta(days=8))
     assert [row.id for row in await User.all()] == [kept]
     assert (await access_of(kept, now=NOW)).user_id == kept
+
+
+class SlowPasswords(PlainPasswords):
+    """Comparing takes as long as `meanwhile`."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    async def matches(self, password: str, stored: str | None) -> bool:
+        is_right = await super().matches(password, stored)
+        await self._meanwhile()
+        return is_right
+
+
+async def test_a_sign_in_by_the_old_password_does_not_outlive_it() -> None:
+    """The password is set anew while the old one is still being compared: every sign-in ends, this one does not begin."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await account_recovery.request_password_reset("kari@example.com", public_url=URL, at=_at())
+    code = _code((await _letters())[0])
+
+    async def meanwhile() -> None:
+        await account_recovery.reset_password(code, NEW, public_url=URL, at=_at())
+
+    with pytest.raises(ValidationError) as caught:
+        await sign_ins.sign_in("kari@example.com", PASSWORD, at=replace(_at(), passwords=SlowPasswords(meanwhile)))
+    assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+    assert await SignIn.filter(user_id=person, ended_at=None).count() == 0
+
+
+async def test_a_letter_from_before_a_change_sets_no_password() -> None:
+    """Who reads somebody's mail has nothing of it once they chose another password."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await account_recovery.request_password_reset("kari@example.com", public_url=URL, at=_at())
+    code = _code((await _letters())[0])
+    await account_recovery.change_password(await access(person), current=PASSWORD, new=NEW, public_url=URL, at=_at())
+    with pytest.raises(ValidationError) as caught:
+        await account_recovery.reset_password(code, PASSWORD, public_url=URL, at=_at())
+    assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+    await sign_ins.sign_in("kari@example.com", NEW, at=_at())
+
+
+async def test_a_first_sign_in_that_comes_twice_at_once_is_one_account() -> None:
+    """Both are signed in to it."""
+    provider = Provider(email="nora@example.com", is_email_verified=True, name="Nora")
+    found = await asyncio.gather(*(_by_provider(provider, is_open=True) for _ in range(4)))
+    assert len({one.access.person() for one in found}) == 1
+    assert (await User.all().count(), await OpenIdLink.all().count(), await SignIn.all().count()) == (1, 1, 4)
+
+
+async def test_a_provider_gives_nobody_an_address_that_is_none() -> None:
+    """What it tells is checked like what a person writes."""
+    with pytest.raises(ValidationError):
+        await _by_provider(Provider(email="nora@example.com\r\nBcc: all", is_email_verified=True), is_open=True)
+    assert await User.all().count() == 0
+
+
+async def test_of_two_who_refresh_at_once_neither_goes_on_unseen() -> None:
+    """One of them used a spent token: the sign-in ends, whoever was the thief, and streams are told once."""
+    person, bus = await a_person("Kari", email="kari@example.com", password=PASSWORD), RecordingBus()
+    signed_in = await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    found = await asyncio.gather(
+        *(
+            sign_ins.refresh_sign_in(signed_in.refresh_token, tokens=TOKENS, clock=HandClock(NOW), bus=bus)
+            for _ in range(3)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, ValidationError) for one in found) >= 2
+    assert await SignIn.filter(user_id=person, ended_at=None).count() == 0
+    assert len(bus.published) == 1
+    for one in found:
+        if isinstance(one, SignedIn):
+            with pytest.raises(ValidationError):
+                await sign_ins.refresh_sign_in(one.refresh_token, tokens=TOKENS, clock=HandClock(NOW), bus=bus)

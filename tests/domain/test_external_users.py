@@ -9,9 +9,9 @@ from domain.access import Access
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, ValidationError
 from domain.external_users import ExternalCard, remove_external_user, upsert_external_user
 from domain.models import ChargeCard, ExternalUser, Permission, User
-from domain.people import people_by_ids
+from domain.people import PersonKey, found_person, people_by_ids
 from domain.roles import Role, Scope
-from tests.factories import a_card, a_grant, a_person, a_program, a_site, a_town
+from tests.factories import a_card, a_grant, a_person, a_program, a_site, a_town, access
 from tests.fakes import RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -55,6 +55,10 @@ async def test_a_person_with_an_account_is_not_taken_over() -> None:
     assert taken != kari
     seen = await people_by_ids(held, [taken, free, kari])
     assert set(seen) == {taken, free}
+    assert [seen[one].email for one in (taken, free)] == ["kari@example.com", "free@example.com"]
+    for person, email in ((taken, "Kari@example.com"), (free, "Free@example.com")):
+        assert await found_person(held, PersonKey(email=email)) == person
+    assert (await people_by_ids(await access(taken), [taken]))[taken].email is None
     assert (await User.get(id=kari)).name == "Kari"
 
 
@@ -97,6 +101,22 @@ async def test_who_is_removed_charges_no_more() -> None:
     assert await ExternalUser.all().count() == 0
     with pytest.raises(NotFoundError):
         await remove_external_user(held, external_id="guest-1", bus=RecordingBus())
+
+
+async def test_a_program_removes_no_last_owner() -> None:
+    """Nothing is changed until there is another."""
+    site = await a_site()
+    held = await (await a_program(site)).access()
+    person = await _push(held, cards_wanted=[ExternalCard("04AA01")])
+    await a_grant(Role.OWNER, site, user_id=person)
+    with pytest.raises(ConflictError) as refused:
+        await remove_external_user(held, external_id="guest-1", bus=RecordingBus())
+    assert refused.value.code is ErrorCode.LAST_OWNER
+    assert (await User.get(id=person)).is_active
+    assert (await ChargeCard.all().count(), await ExternalUser.all().count()) == (1, 1)
+    await a_grant(Role.OWNER, site, user_id=await a_person())
+    await remove_external_user(held, external_id="guest-1", bus=RecordingBus())
+    assert not (await User.get(id=person)).is_active
 
 
 async def test_who_may_keep_people() -> None:
