@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpcore
 
 from domain.clock import Clock
-from domain.errors import ErrorCode, UnavailableError, ValidationError, invalid
+from domain.errors import ErrorCode, StatusError, UnavailableError, ValidationError, invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -107,7 +107,7 @@ class SignedCallOuts:
         ]
         async with self._pool.stream("POST", url, headers=headers, content=content) as answer:
             if not 200 <= answer.status < 300:
-                raise UnavailableError(f"The system answered with status {answer.status}.")
+                raise StatusError(answer.status)
             encodings = [value for name, value in answer.headers if name.lower() == b"content-encoding"]
             if any(value.strip().lower() not in (b"", b"identity") for value in encodings):
                 raise UnavailableError("The answer is compressed, which was not asked for.")

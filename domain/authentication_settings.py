@@ -15,7 +15,15 @@ from domain.access import SITE_RULERS, Access
 from domain.call_outs import AUTHORIZATION_REQUESTED, encoded, instant, read
 from domain.charging.live import DEFAULT_TIMEOUT_S
 from domain.checks import Problems
-from domain.errors import ConflictError, ErrorCode, NotFoundError, UnavailableError, ValidationError, invalid
+from domain.errors import (
+    ConflictError,
+    ErrorCode,
+    NotFoundError,
+    StatusError,
+    UnavailableError,
+    ValidationError,
+    invalid,
+)
 from domain.events import InstallationChanged, LocalListOutdated
 from domain.external_authentication import system_of
 from domain.global_ids import global_id
@@ -93,9 +101,9 @@ async def configure_external(
     access.signed_in()
     access.manage_installation(installation_id, SITE_RULERS, path=("installationId",))
     await _check(changes, outside.call_outs)
-    passed_at = None
+    passed_at, tried = None, None
     if await _needs_preflight(installation_id, changes):
-        passed_at = await _required_pass(access, installation_id, changes, outside)
+        passed_at, tried = await _required_pass(access, installation_id, changes, outside)
     made: str | None = None
     async with in_transaction():
         await managed(access, installation_id, SITE_RULERS)
@@ -104,6 +112,8 @@ async def configure_external(
         before = None if known is None else _state(row)
         _apply(row, changes)
         if passed_at is not None:
+            if row.url != tried:
+                raise ConflictError("The address was changed meanwhile: try again.", path=("mode",))
             row.passed_at = passed_at
         if row.url is not None and (row.secret is None or changes.rotates_secret):
             made = _new_secret()
@@ -149,7 +159,8 @@ async def _needs_preflight(installation_id: UUID, changes: ExternalChanges) -> b
 
 async def _required_pass(
     access: Access, installation_id: UUID, changes: ExternalChanges, outside: Outside
-) -> datetime | None:
+) -> tuple[datetime | None, str | None]:
+    """(when the address passed, if there is one; the address)."""
     url = changes.url if isinstance(changes.url, str) else None
     system = await system_of(installation_id, sealer=outside.sealer, now=access.now)
     if isinstance(changes.url, Unset):
@@ -168,7 +179,7 @@ async def _required_pass(
             code=ErrorCode.PREFLIGHT_FAILED,
             path=("mode",),
         )
-    return None if url is None else access.now
+    return None if url is None else access.now, url
 
 
 async def _stored(row: ExternalAuthentication, *, is_new: bool) -> None:
@@ -310,8 +321,13 @@ async def _signature(installation_id: UUID, url: str, timeout_s: float, now: dat
             secrets=(_new_secret(),),
             timeout_s=timeout_s,
         )
-    except UnavailableError:
-        return Check("signature", True, "It refuses what is signed wrongly.", perf_counter() - began)
+    except StatusError as refusal:
+        if refusal.is_refusal:
+            return Check("signature", True, "It refuses what is signed wrongly.", perf_counter() - began)
+        return Check("signature", False, refusal.message, perf_counter() - began)
+    except UnavailableError as error:
+        # Away is not the same as careful.
+        return Check("signature", False, error.message, perf_counter() - began)
     return Check("signature", False, "It answered a request that was signed wrongly.", perf_counter() - began)
 
 

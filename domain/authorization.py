@@ -167,7 +167,7 @@ class Credentials:
         if not place.is_usable:
             return AuthorizationDecision.BLOCKED, "This charger is out of use."
         is_here = credential is not None and credential.charger_id in (None, place.charger_id)
-        if credential is not None and credential.is_pre_authorized and is_here:
+        if credential is not None and credential.is_pre_authorized and is_here and not credential.is_blocked:
             return AuthorizationDecision.ACCEPTED, "Opened for this person."
         if not place.authentication_required:
             return AuthorizationDecision.ACCEPTED, "Nobody has to identify themselves here."

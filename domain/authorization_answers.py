@@ -26,7 +26,9 @@ async def answer_request(
     cache_for_s: int = 0,
     bus: EventBus,
 ) -> None:
-    """The answer of this program holds. ConflictError (ALREADY_DECIDED) when another was first, or the time for it is over."""
+    """The answer of this program holds, however often it is given. ConflictError (ALREADY_DECIDED) when another was first, or the
+    time for it is over.
+    """
     access.signed_in()
     row = await AuthorizationRequest.get_or_none(id=request_id)
     asked = access.installations_with(AUTHORIZERS)
@@ -51,7 +53,15 @@ async def answer_request(
     )
     settled = await authorization_requests.answer(request_id, given, now=access.now)
     if settled is None:
+        known = await AuthorizationRequest.get(id=request_id)
+        if known.answered_by_id == given.answered_by_id and _said(known) == (decision, said, user, session):
+            return
         is_decided = await authorization_requests.decision_of(request_id) is not None
         message = "Another answer came first." if is_decided else "The time for an answer is over."
         raise ConflictError(message, code=ErrorCode.ALREADY_DECIDED, path=("requestId",))
     await bus.publish(*settled.events)
+
+
+def _said(row: AuthorizationRequest) -> tuple[AuthorizationDecision | None, str | None, str | None, str | None]:
+    """What an answer said: the same again by the same program is no other answer."""
+    return row.decision, row.reason, row.external_user_id, row.external_session_id

@@ -142,6 +142,7 @@ async def _is_known(request: AuthorizationRequest, now: datetime) -> bool:
     credentials = await credentials_for([request.token], now=now)
     cached = any(
         one.installation_id == request.installation_id
+        and not one.is_shadow
         and one.decision is AuthorizationDecision.ACCEPTED
         and one.cache_until is not None
         and now < one.cache_until

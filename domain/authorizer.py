@@ -1,6 +1,7 @@
 """Puts questions to external systems and waits for the first answer. A service of the running program."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -85,8 +86,7 @@ class Authorizer:
         try:
             settled = await self.decided(question)
             if settled.decision is not AuthorizationDecision.ACCEPTED and not question.is_shadow:
-                for denied in await authorization_requests.denied_charges(request_id=question.request_id):
-                    await self._stop(denied)
+                await self._stop_all(await authorization_requests.denied_charges(request_id=question.request_id))
         except (UnavailableError, *sql.DATABASE_AWAY):
             _log.warning("a question waits for the database", request=str(question.request_id))
 
@@ -145,6 +145,12 @@ class Authorizer:
             waiting.set()
         await self._ports.bus.publish(*settled.events)
 
+    async def _stop_all(self, charges: Sequence[Denied]) -> None:
+        """At once: a charger that does not answer lets no other go on."""
+        async with asyncio.TaskGroup() as tasks:
+            for denied in charges:
+                tasks.create_task(self._stop(denied), name="stop of a denied charge")
+
     async def _stop(self, denied: Denied) -> None:
         answer = await self._ports.commands.send(
             denied.charger_id, StopCharging(denied.transaction_id), timeout_s=STOP_TIMEOUT_S
@@ -181,5 +187,4 @@ class Authorizer:
         for request_id in await authorization_requests.overdue(now=now):
             if request_id not in self._waiting:
                 await self._settle(request_id)
-        for denied in await authorization_requests.denied_charges():
-            await self._stop(denied)
+        await self._stop_all(await authorization_requests.denied_charges())

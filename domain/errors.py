@@ -136,6 +136,19 @@ class UnavailableError(DomainError):
         self.retry_after_s = retry_after_s
 
 
+class StatusError(UnavailableError):
+    """Another company's system answered with an HTTP status that is no success."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"The system answered with status {status}.")
+        self.status = status
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it was the request that it did not take, and not itself that failed (4xx)."""
+        return 400 <= self.status < 500
+
+
 class RateLimitedError(DomainError):
     """Asked too often."""
 

@@ -15,6 +15,7 @@ from domain.errors import (
     ErrorCode,
     NotAllowedError,
     NotFoundError,
+    StatusError,
     UnavailableError,
     ValidationError,
     invalid,
@@ -37,13 +38,14 @@ class System:
 
     secrets: list[str] = field(default_factory=list)
     believes_all: bool = False
+    refusal: UnavailableError = field(default_factory=lambda: StatusError(401))
     says: bytes = b'{"decision": "INVALID"}'
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
         self.asked.append(json.loads(content))
         if not self.believes_all and not set(secrets) & set(self.secrets):
-            raise UnavailableError("The system answered with status 401.")
+            raise self.refusal
         return self.says
 
     async def check(self, url: str) -> None:
@@ -129,6 +131,13 @@ async def test_a_system_decides_once_it_was_tried(site: Site) -> None:
     with pytest.raises(ConflictError):
         await site.configure(url="https://other.example/lade")
     assert (await site.row()).url == URL
+
+
+@pytest.mark.parametrize("refusal", [StatusError(500), StatusError(302), UnavailableError("No answer within 5 s.")])
+async def test_a_system_that_fails_has_not_refused(site: Site, refusal: UnavailableError) -> None:
+    """Away is not the same as careful: what is signed wrongly must be refused by a 4xx."""
+    site.system.secrets, site.system.refusal = [str(await site.configure(url=URL))], refusal
+    assert await site.tried() == {"address": True, "answer": True, "signature": False}
 
 
 async def test_a_try_is_no_attempt_to_charge(site: Site) -> None:

@@ -109,9 +109,9 @@ async def test_without_an_answer_the_policy_decides(
     assert (settled.decision, settled.decided_by) == (decision, Decider.FAIL_POLICY)
 
 
-@pytest.mark.parametrize("is_ended", [False, True])
-async def test_who_is_known_by_an_answer_that_is_kept(is_ended: bool) -> None:
-    """While its time is not over."""
+@pytest.mark.parametrize(("is_ended", "is_shadow"), [(False, False), (True, False), (False, True)])
+async def test_who_is_known_by_an_answer_that_is_kept(is_ended: bool, is_shadow: bool) -> None:
+    """While its time is not over; what was said in the shadow does not count."""
     rig = await a_rig()
     request_id = await _question(rig, policy=FailPolicy.ALLOW_KNOWN, card="UNKNOWN99")
     await AuthorizationRequest.create(
@@ -119,6 +119,7 @@ async def test_who_is_known_by_an_answer_that_is_kept(is_ended: bool) -> None:
         charger_id=rig.charger_id,
         credential_type="UNKNOWN",
         token="UNKNOWN99",
+        is_shadow=is_shadow,
         requested_at=at(-60),
         expires_at=at(-59),
         native_decision=INVALID,
@@ -127,7 +128,7 @@ async def test_who_is_known_by_an_answer_that_is_kept(is_ended: bool) -> None:
         decided_at=at(-60),
         cache_until=at(-1) if is_ended else at(60),
     )
-    assert (await settle(request_id, now=TOO_LATE)).decision is (INVALID if is_ended else ACCEPTED)
+    assert (await settle(request_id, now=TOO_LATE)).decision is (INVALID if is_ended or is_shadow else ACCEPTED)
 
 
 async def test_a_charge_that_began_meanwhile_follows_the_answer() -> None:
@@ -214,6 +215,8 @@ async def test_programs_answer_what_they_are_asked() -> None:
     assert (await authorization_requests.decision_of((await AuthorizationRequest.all())[0].id)) is None
     done = await api.mutate(await system.access(), "answerAuthorizationRequest", given, ANSWERED)
     assert done["request"] == {"decision": "ACCEPTED", "decidedBy": "SUBSCRIBER"}
+    repeated = await api.mutate(await system.access(), "answerAuthorizationRequest", given, ANSWERED)
+    assert repeated["request"] == done["request"]
     again = await api.mutate(
         await system.access(), "answerAuthorizationRequest", {**given, "decision": "BLOCKED"}, ANSWERED
     )
