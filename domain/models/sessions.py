@@ -79,6 +79,8 @@ class ChargeSession(Model):
             Index(fields=("user_id", "started_at", "id")),
             Index(fields=("charger_id", "state")),
             Index(fields=("inferred_end_due_at",)),
+            Index(fields=("replaced_by_id",)),
+            Index(fields=("id_token", "state")),
         )
 
     @property
