@@ -16,7 +16,7 @@ from domain import events, local_lists, sql
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import LocalListOutdated
-from domain.local_lists import Entries, Update
+from domain.local_list_rules import Entries, Update, applied, updates
 from domain.ports import DeviceAnswer, DeviceVerdict, EventBus
 
 BOOT_EXPECTED_S = 2.0
@@ -149,10 +149,10 @@ class LocalLists:
             entries = {}
         most = min(MOST_PER_MESSAGE, limits.most_per_message or MOST_PER_MESSAGE)
         version = max(version, held.version)
-        for update in local_lists.updates(entries, wanted.entries, most=most):
+        for update in updates(entries, wanted.entries, most=most):
             version += 1
             await self._send(link, update, version)
-            entries = local_lists.applied(entries, update)
+            entries = applied(entries, update)
             await local_lists.confirmed(link.station_id, version, entries, now=self.clock.now())
         if wanted.changes_at is None:
             return LOOK_AGAIN_S

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from devices.ocpp.frames import CallError, ErrorCode
-from domain.local_lists import Update
+from domain.local_list_rules import Update
 from domain.observations import AnyObservation
 from domain.ports import DeviceAnswer, DeviceCommand
 from domain.roles import AuthorizationDecision

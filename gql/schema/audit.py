@@ -28,10 +28,11 @@ class AuditEntry(Node):
     actor: str = strawberry.field(description="The name at that time; `portal` for what followed by itself.")
     action: str
     object_id: strawberry.ID | None = derived(
-        lambda row: None if row.object_id is None else global_id(row.object_type, row.object_id)
+        lambda row: None if row.object_id is None else global_id(row.object_type, row.object_id),
+        description="What was changed, also where it is gone by now; null where there is no one thing.",
     )
-    before: str | None
-    after: str | None
+    before: str | None = strawberry.field(description="Null where there was nothing, or nothing differs.")
+    after: str | None = strawberry.field(description="Null where it is gone, or nothing differs.")
 
 
 @strawberry.input(description="Several fields are AND.")
@@ -66,7 +67,10 @@ class ExportMyDataInput:
     idempotency_key: str | None = strawberry.UNSET
 
 
-@strawberry.type(description="Everything that is kept about the viewer, as JSON: instants in UTC, energy in Wh.")
+@strawberry.type(
+    description="The viewer's account, cards, permissions, charges, attempts, commands, changes and files as JSON: instants in UTC, "
+    "energy in Wh."
+)
 class ExportMyDataSuccess:
     """Made of a text; null when the call is repeated with its key."""
 
@@ -98,7 +102,7 @@ class PrivacyMutations:
         ExportMyDataInput,
         ExportMyDataResult,
         Plain("OwnData", _exported),
-        description="Gives the viewer everything that is kept about them.",
+        description="Gives the viewer what is kept about them.",
     )
 
 

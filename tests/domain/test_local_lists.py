@@ -10,21 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.ids import new_id
-from domain.local_lists import (
-    Entries,
-    Held,
-    Span,
-    Update,
-    applied,
-    confirmed,
-    failed,
-    held,
-    is_kept,
-    listed,
-    unsupported,
-    updates,
-    wanted,
-)
+from domain.local_list_rules import Entries, Held, Span, Update, applied, listed, updates
+from domain.local_lists import confirmed, failed, held, is_kept, unsupported, wanted
 from domain.models import (
     AuthorizationRequest,
     CardBlock,

@@ -25,7 +25,7 @@ from tests.factories import NOW, access
 from tests.gql.asking import Api
 from tests.scoping.oracle import Caller, Oracle, is_told_exactly
 from tests.scoping.planted import planted
-from tests.scoping.questions import Questions
+from tests.scoping.questions import PERIOD, Questions
 from tests.scoping.world import PersonFact, ProgramFact, SessionFact, World, a_world
 
 CASES_A_WORLD = 50
@@ -418,7 +418,6 @@ _SEARCHED = f"""query($word: StringFilter!) {{
     others: chargers(first: 50, where: {{NOT: {{identity: $word}}}}) {_PAGE}
     sessions(first: 50, where: {{externalId: $word}}) {_PAGE}
     places: installations(first: 50) {{ nodes {{ permissions(first: 50, where: {{externalId: $word}}) {_PAGE} }} }} }}"""
-PERIOD = {"from": "2026-01-01", "to": "2026-05-01", "timeZone": "Europe/Oslo"}
 
 
 def _wh(energy_kwh: str) -> int:

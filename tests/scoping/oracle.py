@@ -171,9 +171,7 @@ class Oracle:
                 continue
             known.add("Charger", charger.id, charger.name)
             if self.sees_details(charger):
-                known.words.add(charger.identity)
-                number = int(charger.identity[1:-1])
-                known.words.add(f"w{number + 1:05}x")  # its serial number, the next word
+                known.words.update((charger.identity, charger.serial_number))
             going_on = next(
                 (one for one in self.world.sessions if one.charger_id == charger.id and not one.is_ended), None
             )

@@ -10,7 +10,7 @@ from graphql import GraphQLEnumType, GraphQLField, GraphQLInputObjectType, Graph
 from tests.gql.operations import Enumerated, Operations, written
 
 _MOST_ALIASES = 20
-_PERIOD = {"from": "2026-01-01", "to": "2026-05-01", "timeZone": "Europe/Oslo"}
+PERIOD = {"from": "2026-01-01", "to": "2026-05-01", "timeZone": "Europe/Oslo"}
 """All that ever happened in a world: whole charges are in it, whatever dates them."""
 
 
@@ -37,7 +37,7 @@ class Questions(Operations):
                     ("chargers", "installations", "sessions", "sessions", "viewer", "usageSummary")
                 )
                 parts.append(self._field(name, root.fields[name], 1))
-        return "query { " + " ".join(f"root{number}: {part}" for number, part in enumerate(_bare(parts))) + " }"
+        return "query { " + " ".join(f"root{number}: {part}" for number, part in enumerate(parts)) + " }"
 
     def _node(self) -> str:
         identity = self.random.choice(self.followed)
@@ -62,7 +62,7 @@ class Questions(Operations):
         if isinstance(named, GraphQLEnumType) and named.name == "ReportBasis":
             return Enumerated(self.random.choice(("REGISTERED", "ENDED")))  # INTERVAL tears energies apart
         if isinstance(named, GraphQLInputObjectType) and named.name == "PeriodInput":
-            return dict(_PERIOD)
+            return dict(PERIOD)
         if getattr(named, "name", None) == "String" and self.random.random() < 0.8:
             return self._word()
         return Operations._value(self, kind, name, depth)
@@ -70,10 +70,3 @@ class Questions(Operations):
     def _word(self) -> str:
         word = self.random.choice(self.words)
         return self.random.choice((word, word.upper(), f"CP-{word}", f"Space {word}", f"{word}@example.com", "w"))
-
-
-def _bare(parts: Sequence[str]) -> list[str]:
-    """Without aliases of their own at the root, where each gets one."""
-    return [
-        part.split(": ", 1)[1] if part.split("(", 1)[0].split("{", 1)[0].find("__") >= 0 else part for part in parts
-    ]

@@ -5,7 +5,7 @@ answer tells whose it is, sums of energies included.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
@@ -66,6 +66,7 @@ class ChargerFact:
     site_id: UUID
     name: str
     identity: str
+    serial_number: str
     is_removed: bool
     status_wh: int
 
@@ -275,7 +276,7 @@ async def _charger(world: World, site: Site, circuit_id: UUID) -> None:
     is_removed = world.random.random() < 0.08
     if is_removed:
         await Charger.filter(id=charger_id).update(removed_at=NOW - timedelta(days=1))
-    world.chargers.append(ChargerFact(charger_id, site.id, space, identity, is_removed, status_wh))
+    world.chargers.append(ChargerFact(charger_id, site.id, space, identity, serial, is_removed, status_wh))
 
 
 async def _groups(world: World, site: Site) -> None:
@@ -510,6 +511,4 @@ async def _moved(world: World, sites: Sequence[Site]) -> None:
     circuit_id = next(reversed(next(one for one in world.sites if one.id == target.id).circuits))
     await Charger.filter(id=moved.id).update(installation_id=target.id, circuit_id=circuit_id)
     await ChargerStatus.filter(charger_id=moved.id).update(installation_id=target.id, session_id=None)
-    world.chargers[world.chargers.index(moved)] = ChargerFact(
-        moved.id, target.id, moved.name, moved.identity, moved.is_removed, moved.status_wh
-    )
+    world.chargers[world.chargers.index(moved)] = replace(moved, site_id=target.id)

@@ -9,7 +9,7 @@ from devices.ocpp.leniency import Names, Unreadable
 from devices.ocpp.protocol import BootVerdict, ListLimits, Outgoing, Received, Refused
 from devices.ocpp.v16 import commands, local_list, messages
 from devices.ocpp.v16.reading import READINGS, Payload
-from domain.local_lists import Update
+from domain.local_list_rules import Update
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
 from domain.roles import AuthorizationDecision
 

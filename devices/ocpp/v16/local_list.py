@@ -8,7 +8,7 @@ from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.protocol import ListLimits, Outgoing
 from devices.ocpp.v16 import messages
 from devices.ocpp.v16.commands import timestamp
-from domain.local_lists import Update
+from domain.local_list_rules import Update
 
 _MAX_LENGTH, _MAX_SENT = "LocalAuthListMaxLength", "SendLocalListMaxLength"
 WANTED: Mapping[str, str] = {
@@ -17,7 +17,7 @@ WANTED: Mapping[str, str] = {
 }
 """How a charger has to be set for the list to mean what it should."""
 _KEYS = (*WANTED, _MAX_LENGTH, _MAX_SENT)
-_NO_SUCH_FIELD = -1
+_KEEPS_NONE = -1
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -44,7 +44,7 @@ def version_of(answer: str | None) -> int | None:
         version = msgspec.json.decode(answer or "", type=_Version, strict=False).list_version
     except UNREADABLE:
         return None
-    return version if version > _NO_SUCH_FIELD else None
+    return version if version > _KEEPS_NONE else None
 
 
 def ask_limits() -> Outgoing:
