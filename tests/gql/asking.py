@@ -1,6 +1,8 @@
 """Asking the schema as somebody, without a network between."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -107,3 +109,16 @@ def user_id(identity: UUID) -> str:
 
 def permission_id(identity: UUID) -> str:
     return global_id("Permission", identity)
+
+
+@contextmanager
+def no_clearing_away() -> Iterator[None]:
+    """Inside: coroutines that graphql-core cancelled before they began stay. Python warns when they are cleared away, which fails in
+    the midst of code that has no builtins (`collections.namedtuple`); afterwards they go, with their warnings.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.enable()

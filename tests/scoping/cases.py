@@ -2,11 +2,10 @@
 
 import base64
 import binascii
-import gc
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +21,7 @@ from domain.roles import Scope
 from gql.ids import global_id
 from gql.schema.public import public_schema
 from tests.factories import NOW, access
-from tests.gql.asking import Api
+from tests.gql.asking import Api, no_clearing_away
 from tests.scoping.oracle import Caller, Oracle, is_told_exactly
 from tests.scoping.planted import planted
 from tests.scoping.questions import PERIOD, Questions
@@ -66,7 +65,7 @@ async def run_world(seed: int, tally: Tally) -> None:
     """The cases of one world, in the open, empty database; their faults are in the tally."""
     random = Random(seed)
     asking = Asking(await a_world(random), random, tally)
-    with _no_clearing_away():
+    with no_clearing_away():
         for number in range(CASES_A_WORLD):
             tally.cases += 1
             try:
@@ -75,19 +74,6 @@ async def run_world(seed: int, tally: Tally) -> None:
                 tally.leaks.append(f"seed {seed}, case {number}: {leak}")
             except HidingError as hiding:
                 tally.hidings.append(f"seed {seed}, case {number}: {hiding}")
-
-
-@contextmanager
-def _no_clearing_away() -> Iterator[None]:
-    """Inside: coroutines that graphql-core cancelled before they began stay. Python warns when they are cleared away, which fails in
-    the midst of code that has no builtins (`collections.namedtuple`); afterwards they go, with their warnings.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.collect()
-        gc.enable()
 
 
 @asynccontextmanager
