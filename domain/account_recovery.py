@@ -84,17 +84,24 @@ async def _invited(name: str, address: str, hashed: str, token: str, *, at: Entr
     return person.id
 
 
-async def verify_email(token: str, *, tokens: Tokens, now: datetime) -> None:
-    """The address is the account's, proven. ConflictError when it has become another account's meanwhile."""
+async def verify_email(access: Access, token: str, *, tokens: Tokens) -> None:
+    """The address is that of the account that asks, proven. ConflictError when it has become another account's meanwhile.
+
+    A code for another account is none: else a stranger could make an account with somebody's address, and that person's click would
+    prove it for the stranger.
+    """
+    user_id, now = access.person(), access.now
     try:
         async with in_transaction():
+            if not await MailedSecret.exists(digest=tokens.digest(token.strip()), user_id=user_id):
+                raise _not_valid("token")
             secret = await _spent(MailedSecretKind.VERIFY, token, tokens=tokens, now=now)
             if await User.exists(email=secret.email):
                 raise ConflictError(
                     "This address has an account by now: sign in with it.", code=ErrorCode.ALREADY_EXISTS
                 )
-            await User.filter(id=secret.user_id).update(email=secret.email, email_verified_at=now)
-            await audit.record_self(secret.user_id, "user.verifyEmail", now=now)
+            await User.filter(id=user_id).update(email=secret.email, email_verified_at=now)
+            await audit.record(access, "user.verifyEmail", "User", user_id)
     except IntegrityError as error:
         raise ConflictError(
             "This address has an account by now: sign in with it.", code=ErrorCode.ALREADY_EXISTS

@@ -29,8 +29,9 @@ def verification(name: str, token: str, url: str) -> tuple[str, str]:
     """(subject, text) of a letter that proves an address."""
     return (
         "Is this your address?",
-        f"Hello {name},\n\nan account at {url} was made with this address. If it is yours, enter this code within a day:\n\n"
-        f"    {token}\n\nIf it is not, do nothing.\n",
+        f"Hello {name},\n\nsomebody made an account at {url} with this address. If it was you, enter this code there within a day, "
+        f"while you are signed in to it:\n\n    {token}\n\nIf it was not you, do nothing, and give the code to nobody: without it the "
+        "account does not get your address, and is forgotten.\n",
     )
 
 

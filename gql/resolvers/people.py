@@ -129,7 +129,7 @@ async def reset_password(context: Context, *, token: str, new_password: str) -> 
 
 async def verify_email(context: Context, *, token: str) -> None:
     """The address is proven."""
-    await account_recovery.verify_email(token, tokens=context.ports.tokens, now=context.now)
+    await account_recovery.verify_email(context.access, token, tokens=context.ports.tokens)
 
 
 async def accept_invitation(context: Context, *, token: str) -> UUID:

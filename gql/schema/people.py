@@ -169,7 +169,7 @@ class ResetPasswordInput:
 
 @strawberry.input(description="The code of the letter, good for a day and once.")
 class VerifyEmailInput:
-    """Proves an address."""
+    """Proves the address of the account that asks."""
 
     token: str
     idempotency_key: str | None = strawberry.UNSET
@@ -325,8 +325,8 @@ class PeopleMutations:
         VerifyEmailInput,
         DoneResult,
         DONE,
-        needs_sign_in=False,
-        description="Proves the address of a new account by the code of a letter; from then on it signs in with it.",
+        description="Proves the address of a new account by the code of a letter; from then on it signs in with it. Only for who is signed "
+        "in to the account that the letter is about. TOKEN_EXPIRED: the code is wrong, for another account, was used, or is over.",
     )
     set_up_totp = mutation(
         people.set_up_totp,

@@ -14,8 +14,8 @@ import pytest
 
 from app.auth import SignedTokens
 from domain import account_recovery, invitations, one_time_codes, sign_ins
-from domain.access import access_of
-from domain.errors import ConflictError, ErrorCode, NotAllowedError, ValidationError
+from domain.access import Access, access_of
+from domain.errors import ConflictError, ErrorCode, NotAllowedError, UnauthenticatedError, ValidationError
 from domain.events import PermissionChanged
 from domain.models import AuditEntry, OpenIdLink, OutboxMessage, Permission, SignIn, User
 from domain.ports import Mail, OpenIdIdentity
@@ -81,15 +81,28 @@ async def test_an_open_sign_up_tells_nobody_whether_an_address_has_an_account() 
 
 async def test_a_proven_address_signs_in() -> None:
     """Not before the code of the letter was entered, and the code is good once."""
-    await _sign_up()
+    signed_up = await _sign_up()
     with pytest.raises(ValidationError):
         await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())
     code = _code((await _letters())[0])
-    await account_recovery.verify_email(code, tokens=TOKENS, now=NOW)
-    await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())
+    await account_recovery.verify_email(signed_up.access, code, tokens=TOKENS)
+    assert (await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())).access.person() == signed_up.access.person()
     with pytest.raises(ValidationError) as caught:
-        await account_recovery.verify_email(code, tokens=TOKENS, now=NOW)
+        await account_recovery.verify_email(signed_up.access, code, tokens=TOKENS)
     assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize("who", ["nobody", "another"])
+async def test_a_stranger_gets_nobodys_address_by_their_click(who: str) -> None:
+    """Whoever made an account with somebody's address, the letter's reader proves nothing for it: not signed out, not as another."""
+    stranger = await _sign_up(password="known to a stranger")
+    code = _code((await _letters())[0])
+    reader = Access.nobody(NOW) if who == "nobody" else await access(await a_person("Nora"))
+    with pytest.raises(UnauthenticatedError if who == "nobody" else ValidationError):
+        await account_recovery.verify_email(reader, code, tokens=TOKENS)
+    assert (await User.get(id=stranger.access.person())).email is None
+    with pytest.raises(ValidationError):
+        await sign_ins.sign_in("nora@example.com", "known to a stranger", at=_at())
 
 
 async def test_sign_up_is_by_invitation_unless_it_is_open() -> None:

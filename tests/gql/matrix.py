@@ -415,7 +415,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
         _request_reset, _ANYONE | ALL_PROGRAMS, needs_sign_in=False, is_audited=False, is_placeless=True
     ),
     "resetPassword": MutationRow(_reset, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"),
-    "verifyEmail": MutationRow(_token, _ANYONE, needs_sign_in=False, is_audited=False, refused_code="TOKEN_EXPIRED"),
+    "verifyEmail": MutationRow(_token, frozenset(), seen=frozenset(), is_for_people=True, refused_code="TOKEN_EXPIRED"),
     "acceptInvitation": MutationRow(_accept, frozenset(PEOPLE), is_for_people=True),
     "setUpTotp": MutationRow(_totp, frozenset(PEOPLE), is_for_people=True),
     "confirmTotp": MutationRow(
