@@ -11,18 +11,18 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from app.correlation import CorrelationMiddleware
+from app.proxies import ProxiesMiddleware, TrustedProxies
 
 
-def create_app(routes: Sequence[BaseRoute]) -> ASGIApp:
-    """The application that answers on these routes.
+def create_app(routes: Sequence[BaseRoute], proxies: TrustedProxies | None = None) -> ASGIApp:
+    """The application that answers on these routes, to whoever is behind the trusted proxies (None: those on this host).
 
     It has no lifespan of its own: the house is opened before and closed after it (app.serve), so that trouble at the
     start is told to the operator in one line instead of inside a server's traceback.
     """
     # The id goes around all of it: Starlette answers surprises outside of every middleware that it is given.
-    return CorrelationMiddleware(
-        Starlette(routes=routes, exception_handlers={Exception: _masked, 404: _plain, 405: _plain})
-    )
+    starlette = Starlette(routes=routes, exception_handlers={Exception: _masked, 404: _plain, 405: _plain})
+    return CorrelationMiddleware(ProxiesMiddleware(starlette, proxies or TrustedProxies()))
 
 
 async def _masked(_request: Request, _error: Exception) -> Response:

@@ -68,6 +68,7 @@ def main() -> None:
       LADE_MAIL_FROM     who e-mails come from                           (lade@ the public host)
       LADE_PUBLIC_URL    how people reach this server                    (http://127.0.0.1:8080)
       LADE_SECRET_KEY    signs sign-ins; the same on every host          (made once, in the folder)
+      LADE_TRUSTED_PROXIES  reverse proxies on other hosts, as 10.0.0.5,fd00::/64  (this host)
       LADE_HOST, LADE_PORT, LADE_LOG_FORMAT (auto, console, json), LADE_LOG_LEVEL,
       LADE_METER_INTERVAL_S, LADE_OFFLINE_AFTER_S, LADE_OPEN_INSTALLATIONS: docs/operations.md
     """  # noqa: D301  click keeps the lines after a backspace as they are

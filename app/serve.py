@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from app.asgi import create_app
 from app.composition import compose
 from app.house import House, open_house
+from app.proxies import TrustedProxies
 from app.settings import OperatorError, ServerRole, Settings, local_url
 from app.websockets import DirectWebSocket
 
@@ -84,7 +85,8 @@ async def serving(settings: Settings, roles: frozenset[ServerRole], listening: s
             composition = compose(house)
             for name, service in composition.services:
                 house.supervisor.run(name, service)
-            server = _Server(http_config(create_app(composition.routes)))
+            app = create_app(composition.routes, TrustedProxies(settings.trusted_proxies))
+            server = _Server(http_config(app))
             async with _answering(server, listening) as ended:
                 try:
                     yield Running(house, local_url(settings.host, settings.port), ended)
@@ -138,6 +140,7 @@ def http_config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # app.proxies does it: for networks of either kind, and not by uvicorn's own variable
         ws=DirectWebSocket,
         ws_per_message_deflate=False,
         ws_max_size=_WEBSOCKET_MESSAGE_LIMIT,

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+"""Reverse proxies on the same host."""
+
 DEFAULT_DATA_DIR = ".lade"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -75,6 +78,8 @@ class Settings:
     """How long a charger is silent before an alert says that it is offline."""
     call_out_allow: tuple[Network, ...] = ()
     """Private networks that calls to external authentication systems may go to."""
+    trusted_proxies: tuple[Network, ...] = LOOPBACK
+    """Reverse proxies that are believed when they say whom they heard from."""
     is_sign_up_open: bool = False
     """Whether everybody may make an account, or whoever is invited only."""
     openid_issuer: str | None = None
@@ -115,6 +120,7 @@ def load_settings(
         meter_interval_s=_seconds(env, "LADE_METER_INTERVAL_S", DEFAULT_METER_INTERVAL_S, least=1, most=900),
         offline_after_s=_seconds(env, "LADE_OFFLINE_AFTER_S", DEFAULT_OFFLINE_AFTER_S, least=60, most=86_400),
         call_out_allow=_networks(env, "LADE_CALL_OUT_ALLOW"),
+        trusted_proxies=_proxies(env),
         is_sign_up_open=_yes(env, "LADE_OPEN_SIGN_UP"),
         openid_issuer=_issuer(env),
         openid_audience=env.get("LADE_OPENID_AUDIENCE") or None,
@@ -204,6 +210,16 @@ def _networks(env: Mapping[str, str], name: str) -> tuple[Network, ...]:
         raise OperatorError(
             f"{name} is no list of networks: {error}. Write for example 10.20.0.0/16,192.168.1.5/32"
         ) from error
+
+
+def _proxies(env: Mapping[str, str]) -> tuple[Network, ...]:
+    name = "LADE_TRUSTED_PROXIES"
+    found = _networks(env, name) or LOOPBACK
+    if any(not network.prefixlen for network in found):
+        raise OperatorError(
+            f"{name} names every address: then anybody could say where they come from. Name your reverse proxies only."
+        )
+    return found
 
 
 def _yes(env: Mapping[str, str], name: str) -> bool:

@@ -142,7 +142,8 @@ class Endpoint:
 
     async def _refuse(self, websocket: WebSocket, identity: str, refusal: Refusal) -> None:
         self.shared.counts[f"upgrades refused {refusal.status}"] += 1
-        _log.info("a charger was not let in", identity=identity[:MAX_IDENTITY], status=refusal.status)
+        address = websocket.client.host if websocket.client else ""
+        _log.info("a charger was not let in", identity=identity[:MAX_IDENTITY], address=address, status=refusal.status)
         response = PlainTextResponse(f"{refusal.message}\n", refusal.status, refusal.headers)
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await websocket.send_denial_response(response)

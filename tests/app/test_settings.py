@@ -1,5 +1,6 @@
 """What an operator sets is read, kept or refused with words that name it."""
 
+import ipaddress
 import os
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         LADE_PORT="9000",
         LADE_METER_INTERVAL_S="60",
         LADE_OFFLINE_AFTER_S="1800",
+        LADE_TRUSTED_PROXIES="10.0.0.5, fd00:1::/64",
         LADE_OPEN_INSTALLATIONS="Yes",
         LADE_LOG_FORMAT="json",
         LADE_LOG_LEVEL="WARNING",
@@ -52,6 +54,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         port=9000,
         meter_interval_s=60,
         offline_after_s=1800,
+        trusted_proxies=(ipaddress.ip_network("10.0.0.5/32"), ipaddress.ip_network("fd00:1::/64")),
         is_creation_open=True,
         log_format=LogFormat.JSON,
         log_level="warning",
@@ -104,6 +107,9 @@ def test_a_new_data_folder_is_private(tmp_path: Path) -> None:
             "LADE_OFFLINE_AFTER_S is '15 min': set it to a whole number of seconds from 60 to 86400.",
         ),
         ("LADE_OPEN_INSTALLATIONS", "1", "LADE_OPEN_INSTALLATIONS is '1': set it to yes or no."),
+        ("LADE_TRUSTED_PROXIES", "proxy.example", "LADE_TRUSTED_PROXIES is no list of networks: 'proxy.example'"),
+        ("LADE_TRUSTED_PROXIES", "10.0.0.5/8", "LADE_TRUSTED_PROXIES is no list of networks: 10.0.0.5/8 has host bits"),
+        ("LADE_TRUSTED_PROXIES", "10.0.0.5,0.0.0.0/0", "LADE_TRUSTED_PROXIES names every address:"),
         ("LADE_LOG_FORMAT", "xml", "LADE_LOG_FORMAT is 'xml': set it to auto, console or json."),
         ("LADE_LOG_LEVEL", "loud", "LADE_LOG_LEVEL is 'loud': set it to debug, info, warning or error."),
         ("LADE_SECRET_KEY", "short", "LADE_SECRET_KEY is shorter than 32 characters: make one with"),
