@@ -191,7 +191,7 @@ class Credentials:
             if one.is_shadow or one.decision is None or not (is_fresh or is_cached):
                 continue
             decided_by = one.decided_by if is_fresh and one.decided_by is not None else Decider.CACHE
-            decision, reason = one.decision, one.reason or _SAID[one.decision]
+            decision, reason = one.decision, one.reason or SAID[one.decision]
             if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
                 decision, reason = AuthorizationDecision.CONCURRENT, _CONCURRENT
             return Verdict(
@@ -247,7 +247,7 @@ class Credentials:
 
 
 _CONCURRENT = "This card charges at another charger already."
-_SAID = {
+SAID = {
     AuthorizationDecision.ACCEPTED: "The site's own system permits it.",
     AuthorizationDecision.BLOCKED: "The site's own system has blocked this credential.",
     AuthorizationDecision.EXPIRED: "The site's own system says that this credential has expired.",

@@ -7,7 +7,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import session_events, sql
-from domain.authorization import credentials_for
+from domain.authorization import SAID, credentials_for
 from domain.charging import live
 from domain.events import AuthorizationDecided, Event, LocalListOutdated, SessionChanged
 from domain.models import AuthorizationRequest, User
@@ -191,7 +191,7 @@ async def _decide(request: AuthorizationRequest, given: Answer, now: datetime) -
         request.id,
         given.decision,
         given.decided_by,
-        reason or _PLAIN[given.decision is AuthorizationDecision.ACCEPTED],
+        reason or SAID[given.decision],
         given.external_session_id,
         person.id if person is not None else None,
     )
@@ -201,9 +201,6 @@ async def _decide(request: AuthorizationRequest, given: Answer, now: datetime) -
     if request.cache_until is not None:
         events = (*events, LocalListOutdated(installation_id=request.installation_id))
     return Settled(given.decision, reason or "", given.decided_by, events)
-
-
-_PLAIN = {True: "The site's own system permits it.", False: "The site's own system does not permit it."}
 
 
 async def _person(request: AuthorizationRequest, given: Answer) -> User | None:
@@ -228,42 +225,44 @@ async def _person(request: AuthorizationRequest, given: Answer) -> User | None:
 async def _tell_sessions(
     request: AuthorizationRequest, given: Answer, person: User | None, now: datetime
 ) -> tuple[Event, ...]:
-    """A charge that began meanwhile has what the answer says of it; one that is denied is to be stopped."""
-    row = await sql.row(
-        "SELECT s.id, s.user_id, s.flags FROM authorization_attempts a JOIN charge_sessions s"
-        " ON s.id = a.session_id WHERE a.request_id = $1 AND s.state = $2 ORDER BY s.started_at DESC",
+    """Every charge that began meanwhile has what the answer says of it; those that are denied are to be stopped."""
+    rows = await sql.rows(
+        "SELECT s.id, s.installation_id, s.charger_id, s.user_id, s.flags FROM charge_sessions s"
+        " WHERE s.state = $2 AND s.id IN (SELECT a.session_id FROM authorization_attempts a WHERE a.request_id = $1)"
+        " ORDER BY s.id",
         request.id,
         SessionState.ACTIVE,
     )
-    if row is None:
-        return ()
-    session_id = sql.uuid_of(row["id"])
-    event = SessionChanged(
-        installation_id=request.installation_id,
-        charger_id=request.charger_id,
-        session_id=session_id,
-        user_id=sql.optional_uuid_of(row["user_id"]) or (person.id if person else None),
-        change="UPDATED",
-    )
+    ids = [sql.uuid_of(row["id"]) for row in rows]
     if given.decision is not AuthorizationDecision.ACCEPTED:
-        await sql.execute(
-            "UPDATE charge_sessions SET stop_reason = $2 WHERE id = $1", session_id, StopReason.DEAUTHORIZED
+        await sql.execute_many(_DENY, [(one, StopReason.DEAUTHORIZED) for one in ids])
+    else:
+        degraded = int(SessionFlag.AUTHORIZATION_DEGRADED) if given.decided_by is Decider.FAIL_POLICY else 0
+        person_id, name = (None, None) if person is None else (person.id, person.name)
+        await sql.execute_many(
+            _PERMIT,
+            [
+                (session_id, now, int(row["flags"]) | degraded, given.external_session_id, person_id, name)
+                for session_id, row in zip(ids, rows, strict=True)
+            ],
         )
-        return (event,)
-    flags = int(row["flags"])
-    if given.decided_by is Decider.FAIL_POLICY:
-        flags |= int(SessionFlag.AUTHORIZATION_DEGRADED)
-    await sql.execute(
-        "UPDATE charge_sessions SET authorized_at = $2, flags = $3, external_id = COALESCE($4, external_id),"
-        " user_name = CASE WHEN user_id IS NULL THEN $6 ELSE user_name END, user_id = COALESCE(user_id, $5) WHERE id = $1",
-        session_id,
-        now,
-        flags,
-        given.external_session_id,
-        person.id if person is not None else None,
-        person.name if person is not None else None,
+    return tuple(
+        SessionChanged(
+            installation_id=sql.uuid_of(row["installation_id"]),
+            charger_id=sql.uuid_of(row["charger_id"]),
+            session_id=session_id,
+            user_id=sql.optional_uuid_of(row["user_id"]) or (person.id if person else None),
+            change="UPDATED",
+        )
+        for session_id, row in zip(ids, rows, strict=True)
     )
-    return (event,)
+
+
+_DENY = "UPDATE charge_sessions SET stop_reason = $2 WHERE id = $1"
+_PERMIT = """
+UPDATE charge_sessions SET authorized_at = $2, flags = $3, external_id = COALESCE($4, external_id),
+  user_name = CASE WHEN user_id IS NULL THEN $6 ELSE user_name END, user_id = COALESCE(user_id, $5) WHERE id = $1
+"""
 
 
 async def forget(*, before: datetime, now: datetime) -> int:

@@ -49,20 +49,36 @@ def _favour(one: tuple[Connector, Verdict]) -> int:
     return 1 if decision is None else 0 if decision is AuthorizationDecision.ACCEPTED else 2
 
 
-def noted(batch: Batch, place: Place, id_token: str | None, verdict: Verdict, *, at: datetime) -> AttemptRecord:
-    """The attempt that this verdict is about: one of the last minute with the same outcome, or a new one."""
+def noted(
+    batch: Batch,
+    place: Place,
+    id_token: str | None,
+    verdict: Verdict,
+    *,
+    at: datetime,
+    session_id: UUID | None = None,
+) -> AttemptRecord:
+    """The attempt that this verdict is about: one of the last minute with the same outcome, or a new one.
+
+    With `session_id` it led to that session: of each session there is one.
+    """
     token = normalised_card_number(id_token or "") or None
+    reason = verdict.reason[:REASON_LENGTH]
     for known in reversed(batch.attempts):
         is_same = (
             token is not None
-            and known.station_id == place.station_id
+            and known.charger_id == place.charger_id
             and known.token == token
             and known.decision is verdict.decision
+            and known.reason == reason
+            and (session_id is None or known.session_id is None)
             and known.request_id == verdict.request_id
             and known.installation_id == place.installation_id
             and abs(at - known.at) <= SERVES_FOR
         )
         if is_same:
+            if session_id is not None:
+                batch.link(known, session_id)
             return known
     person = verdict.person
     attempt = AttemptRecord(
@@ -77,9 +93,9 @@ def noted(batch: Batch, place: Place, id_token: str | None, verdict: Verdict, *,
         at=at,
         decision=verdict.decision,
         decided_by=None if verdict.decision is None else verdict.decided_by,
-        reason=verdict.reason[:REASON_LENGTH],
+        reason=reason,
         request_id=verdict.request_id,
-        session_id=None,
+        session_id=session_id,
         external_session_id=verdict.external_session_id,
     )
     batch.note(attempt)
@@ -146,9 +162,3 @@ async def requested(charger_id: UUID, id_token: str, *, now: datetime) -> Reques
         question = asked(batch, place, id_token, verdict, attempt)
         await batch.write_attempts()
     return Requested(verdict.decision, verdict.reason, question, tuple(batch.events))
-
-
-def linked(batch: Batch, attempt: AttemptRecord, session_id: UUID) -> None:
-    """The attempt led to that session; of several sessions to the first."""
-    if attempt.session_id is None:
-        batch.link(attempt, session_id)

@@ -59,10 +59,8 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
             batch.add(known)
         _begin(batch, known, observation, moment, verdict, key)
         await _confirm_start(batch, known)
-        attempt = authorizing.noted(
-            batch, connector.place, observation.id_token, verdict, at=moment.at if moment.is_offline else batch.now
-        )
-        authorizing.linked(batch, attempt, known.id)
+        at = moment.at if moment.is_offline else batch.now
+        attempt = authorizing.noted(batch, connector.place, observation.id_token, verdict, at=at, session_id=known.id)
         if not moment.is_offline:
             question = authorizing.asked(batch, connector.place, observation.id_token, verdict, attempt)
     _take_samples(batch, report, connector, known, observation.samples)

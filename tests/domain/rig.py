@@ -77,12 +77,13 @@ class Rig:
         card: str | None = CARD,
         received: datetime | None = None,
         charger_time: datetime | None = None,
+        evse: int = 1,
     ) -> Outcome:
         """StartTransaction."""
         observation = SessionStarted(
             charger_time=charger_time or when,
             received_at=received or when,
-            evse=1,
+            evse=evse,
             id_token=card,
             meter_start_wh=meter,
         )
@@ -150,6 +151,13 @@ class Rig:
         return (await self.say(TokenPresented(charger_time=None, received_at=when, evse=None, id_token=card))).outcomes[
             0
         ]
+
+    async def second_socket(self) -> UUID:
+        """Another charger of the same station, at evse 2."""
+        charger_id = await a_charger(self.site, "Space 2")
+        await Charger.filter(id=charger_id).update(station_id=self.station_id, evse=2)
+        await ChargerStatus.filter(charger_id=charger_id).update(is_online=True)
+        return charger_id
 
     async def boot(self, when: datetime) -> None:
         """BootNotification."""

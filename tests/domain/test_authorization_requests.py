@@ -8,12 +8,13 @@ import pytest
 
 from domain import authorization_requests
 from domain.authorization_requests import Answer, answer, denied_charges, forget, overdue, settle
-from domain.events import LocalListOutdated
+from domain.events import LocalListOutdated, SessionChanged
 from domain.models import (
     AuthorizationAttempt,
     AuthorizationRequest,
     ExternalAuthentication,
     ExternalUser,
+    Installation,
     Permission,
 )
 from domain.roles import AuthorizationDecision, Decider, ExternalMode, FailPolicy, Scope, SessionFlag, StopReason
@@ -162,6 +163,30 @@ async def test_a_charge_that_is_denied_is_to_be_stopped() -> None:
     assert (denied.charger_id, denied.transaction_id) == (rig.charger_id, session.transaction_id)
     await rig.stop(session.transaction_id, at(1), meter=1000)
     assert await denied_charges() == []
+
+
+async def test_every_charge_that_began_while_the_question_was_open_follows_it() -> None:
+    """One attempt for each: also the second one after the first was stopped, and one at the other socket."""
+    rig = await a_rig()
+    await rig.second_socket()
+    await Installation.filter(id=rig.site.id).update(allows_concurrent=True)
+    request_id = await _question(rig)
+    first = await rig.start(at(0.01))
+    await rig.stop(first.transaction_id, at(0.02), meter=1000)
+    second = await rig.start(at(0.03))
+    beside = await rig.start(at(0.04), evse=2)
+    for outcome in (first, second, beside):
+        assert outcome.question is not None
+        assert outcome.question.request_id == request_id
+    settled = await answer(request_id, NO, now=at(0.05))
+    assert settled is not None
+    told = {one.charger_id for one in settled.events if isinstance(one, SessionChanged)}
+    denied = await denied_charges(request_id=request_id)
+    assert {one.transaction_id for one in denied} == {second.transaction_id, beside.transaction_id}
+    assert {one.charger_id for one in denied} == told
+    attempts = await AuthorizationAttempt.filter(request_id=request_id).exclude(session_id=None)
+    assert {one.session_id for one in attempts} == {one.id for one in await rig.sessions()}
+    assert {one.decision for one in attempts} == {BLOCKED}
 
 
 async def test_a_charge_by_the_policy_is_marked() -> None:

@@ -190,6 +190,27 @@ async def test_after_a_minute_it_is_another_attempt() -> None:
     assert [one.decision for one in await AuthorizationAttempt.all().order_by("at")] == [ACCEPTED, BLOCKED]
 
 
+async def test_what_differs_is_another_attempt() -> None:
+    """Another reason for the same refusal, another socket, another charge."""
+    rig = await a_rig()
+    second = await rig.second_socket()
+    await ChargeCard.all().update(is_blocked=True)
+    await rig.start(NOW)
+    await ChargeCard.all().update(is_blocked=False)
+    await Permission.filter(user_id=rig.user_id).delete()
+    await rig.stop((await rig.session()).transaction_id, at(0.1), meter=1000)
+    await rig.present(CARD, at(0.2))
+    await rig.start(at(0.3), meter=1000)
+    await rig.start(at(0.4), evse=2)
+    attempts = await AuthorizationAttempt.all().order_by("at")
+    assert [(one.charger_id, one.reason) for one in attempts] == [
+        (rig.charger_id, "This card or account is blocked."),
+        (rig.charger_id, "This person has no permission to charge here."),
+        (second, "This person has no permission to charge here."),
+    ]
+    assert {one.session_id for one in attempts} == {one.id for one in await rig.sessions()}
+
+
 async def test_an_unknown_card_that_started_off_the_net_is_kept() -> None:
     """Energy that flowed is recorded, whoever it was."""
     rig = await a_rig()
