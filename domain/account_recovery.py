@@ -41,11 +41,13 @@ async def sign_up(
     check_password(problems, "password", password, email=address)
     problems.raise_any()
     async with at.attempts.one(address=at.address, account=None) as attempt:
-        if (
-            invitation_token is not None
-            and await invited_address(invitation_token, tokens=at.tokens, now=at.clock.now()) is None
-        ):
-            raise _not_valid("invitationToken")
+        if invitation_token is not None:
+            invited = await invited_address(invitation_token, tokens=at.tokens, now=at.clock.now())
+            if invited is None:
+                raise _not_valid("invitationToken")
+            # Before anything is looked up: else the code's holder could ask which addresses have an account.
+            if invited != address:
+                raise invalid("email", "The invitation went to another address: make the account with that one.")
         hashed = await at.passwords.hash(password)
         now = at.clock.now()
         if invitation_token is None:
@@ -73,14 +75,11 @@ async def _invited(name: str, address: str, hashed: str, token: str, *, at: Entr
         async with in_transaction():
             person = await new_person(name, email=address, hashed=hashed, is_verified=True, now=now)
             await audit.record_self(person.id, "user.signUp", now=now, after={"name": name})
+            events = await accept_new(person.id, token, tokens=at.tokens, now=now)
     except IntegrityError as error:
         message = "There is an account with this address already: sign in with it, then accept the invitation."
         raise invalid("email", message, ErrorCode.ALREADY_EXISTS) from error
-    try:
-        await accept_new(person.id, address, token, tokens=at.tokens, now=now, bus=at.bus)
-    except ValidationError:
-        await User.filter(id=person.id).delete()
-        raise
+    await at.bus.publish(*events)
     return person.id
 
 

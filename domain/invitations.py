@@ -8,7 +8,7 @@ from tortoise.transactions import in_transaction
 from domain import audit, letters, sql
 from domain.access import Access, access_of
 from domain.errors import ErrorCode, NotAllowedError, ValidationError, invalid
-from domain.events import LocalListOutdated, PermissionChanged
+from domain.events import Event, LocalListOutdated, PermissionChanged
 from domain.models import Permission
 from domain.ports import EventBus, Mail, Tokens
 from domain.roles import Role
@@ -50,62 +50,62 @@ async def invited_address(token: str, *, tokens: Tokens, now: datetime) -> str |
 async def accept(access: Access, token: str, *, tokens: Tokens, bus: EventBus) -> UUID:
     """The permission is the person's who asks. ValidationError (TOKEN_EXPIRED) for a code that is wrong, used or over."""
     user_id = access.person()
-    found = await _open(token, tokens, access.now)
-    if found is None:
-        raise _not_valid()
-    return await _accepted(access, user_id, found.id, found.installation_id, bus=bus)
+    async with in_transaction():
+        found = await _open(token, tokens, access.now)
+        if found is None:
+            raise _not_valid()
+        kept = await _accepted(access, user_id, found)
+    await bus.publish(*_told(user_id, found.installation_id))
+    return kept.id
 
 
-async def accept_new(user_id: UUID, email: str, token: str, *, tokens: Tokens, now: datetime, bus: EventBus) -> UUID:
-    """As `accept`, for an account that was just made with the address to which the invitation went."""
+async def accept_new(user_id: UUID, token: str, *, tokens: Tokens, now: datetime) -> tuple[Event, ...]:
+    """As `accept`, for an account of the invited address; call inside the transaction that makes it, publish the events after it."""
     found = await _open(token, tokens, now)
     if found is None:
-        raise _not_valid()
-    if found.email != email:
-        raise invalid("email", "The invitation went to another address: make the account with that one.")
-    access = await access_of(user_id, now=now)
-    return await _accepted(access, user_id, found.id, found.installation_id, bus=bus)
+        raise _not_valid("invitationToken")
+    await _accepted(await access_of(user_id, now=now), user_id, found, path="invitationToken")
+    return _told(user_id, found.installation_id)
 
 
-async def _accepted(
-    access: Access, user_id: UUID, permission_id: UUID, installation_id: UUID, *, bus: EventBus
-) -> UUID:
-    async with in_transaction():
-        # Grants at one site happen one after the other.
-        await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", installation_id)  # noqa: S608
-        row = await Permission.get(id=permission_id)
-        if row.email is None or row.revoked_at is not None:
-            raise _not_valid()
-        if row.role is Role.SERVICE and row.granted_by_id == user_id:
-            raise NotAllowedError("Nobody gives SERVICE to themselves; ask another owner.", path=("token",))
-        before = {"email": row.email, "userId": None}
-        held = await Permission.get_or_none(
-            user_id=user_id,
-            installation_id=row.installation_id,
-            charger_id=row.charger_id,
-            role=row.role,
-            revoked_at=None,
-        )
-        if held is None:
-            row.user_id, row.email, row.invitation_digest = user_id, None, None
-            await row.save(update_fields=["user_id", "email", "invitation_digest"])
-        else:
-            await _merged(held, row, access.now, user_id)
-        kept = held or row
-        await audit.record(
-            access,
-            "permission.accept",
-            "Permission",
-            row.id,
-            installation_id=row.installation_id,
-            before=before,
-            after={"email": None, "userId": user_id},
-        )
-    await bus.publish(
+def _told(user_id: UUID, installation_id: UUID) -> tuple[Event, ...]:
+    return (
         PermissionChanged(user_id=user_id, installation_id=installation_id),
         LocalListOutdated(installation_id=installation_id),
     )
-    return kept.id
+
+
+async def _accepted(access: Access, user_id: UUID, found: Permission, *, path: str = "token") -> Permission:
+    # Grants at one site happen one after the other.
+    await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", found.installation_id)  # noqa: S608
+    row = await Permission.get(id=found.id)
+    if row.email is None or row.revoked_at is not None:
+        raise _not_valid(path)
+    if row.role is Role.SERVICE and row.granted_by_id == user_id:
+        raise NotAllowedError("Nobody gives SERVICE to themselves; ask another owner.", path=(path,))
+    before = {"email": row.email, "userId": None}
+    held = await Permission.get_or_none(
+        user_id=user_id,
+        installation_id=row.installation_id,
+        charger_id=row.charger_id,
+        role=row.role,
+        revoked_at=None,
+    )
+    if held is None:
+        row.user_id, row.email, row.invitation_digest = user_id, None, None
+        await row.save(update_fields=["user_id", "email", "invitation_digest"])
+    else:
+        await _merged(held, row, access.now, user_id)
+    await audit.record(
+        access,
+        "permission.accept",
+        "Permission",
+        row.id,
+        installation_id=row.installation_id,
+        before=before,
+        after={"email": None, "userId": user_id},
+    )
+    return held or row
 
 
 async def _merged(held: Permission, invited: Permission, now: datetime, user_id: UUID) -> None:
@@ -136,6 +136,6 @@ async def _open(token: str, tokens: Tokens, now: datetime) -> Permission | None:
     )
 
 
-def _not_valid() -> ValidationError:
+def _not_valid(path: str = "token") -> ValidationError:
     message = "This invitation is not valid, was used, or its time is over; ask for a new one."
-    return invalid("token", message, ErrorCode.TOKEN_EXPIRED)
+    return invalid(path, message, ErrorCode.TOKEN_EXPIRED)

@@ -144,6 +144,33 @@ async def test_an_invitation_for_another_address_makes_nothing() -> None:
     assert await User.all().count() == 0
 
 
+async def test_an_invitations_code_tells_nothing_of_other_addresses() -> None:
+    """An address with an account and one without get the same words, unless it is the invited one."""
+    await a_person("Kari", email="kari@example.com")
+    code, told = await _invited(await a_site()), []
+    for email in ("kari@example.com", "other@example.com"):
+        with pytest.raises(ValidationError) as caught:
+            await _sign_up(invitation_token=code, email=email)
+        told.append((caught.value.code, caught.value.path, caught.value.message))
+    assert told[0] == told[1]
+
+
+async def test_an_account_by_invitation_is_made_with_its_permission_or_not_at_all() -> None:
+    """The invitation is taken back while the password is hashed: there is no account, and nothing is noted of one."""
+    site = await a_site()
+    code = await _invited(site)
+
+    class MeanwhileRevoked(PlainPasswords):
+        async def hash(self, password: str) -> str:
+            await Permission.all().update(revoked_at=NOW)
+            return await super().hash(password)
+
+    with pytest.raises(ValidationError) as caught:
+        await _sign_up(invitation_token=code, at=replace(_at(), passwords=MeanwhileRevoked()))
+    assert (caught.value.code, caught.value.path) == (ErrorCode.TOKEN_EXPIRED, ("invitationToken",))
+    assert (await User.all().count(), await AuditEntry.all().count(), await SignIn.all().count()) == (0, 0, 0)
+
+
 async def test_accepting_gives_the_permission_to_who_has_the_code() -> None:
     """It is told to their programs at once, and in the audit log."""
     site, person, bus = await a_site(), await a_person("Nora"), RecordingBus()
