@@ -117,7 +117,8 @@ class CommandDispatcher:
             row = await sql.row(_CONNECTOR, command.id)
             if row is None or row["state"] != CommandState.QUEUED:
                 return False
-            if row["connector_status"] == ConnectorStatus.PREPARING and row["session_id"] is None:
+            is_free = row["connector_status"] == ConnectorStatus.PREPARING and row["session_id"] is None
+            if is_free or row["is_unclaimed"]:
                 return True
             await self._clock.sleep(EFFECT_POLL_S)
         await self._finish(command, CommandState.TIMEOUT, "No car came in that time.")
@@ -215,8 +216,10 @@ async def _device_command(command: Command) -> DeviceCommand | None:
 
 
 _CONNECTOR = """
-SELECT m.state, t.connector_status, t.session_id
-FROM commands m JOIN charger_statuses t ON t.charger_id = m.charger_id WHERE m.id = $1
+SELECT m.state, t.connector_status, t.session_id,
+  s.id IS NOT NULL AND s.id_token IS NULL AND s.authorized_at IS NULL AS is_unclaimed
+FROM commands m JOIN charger_statuses t ON t.charger_id = m.charger_id LEFT JOIN charge_sessions s ON s.id = t.session_id
+WHERE m.id = $1
 """
 _UNSENT = f"SELECT id FROM commands WHERE state = '{CommandState.QUEUED}' AND deadline > $1 ORDER BY id"  # noqa: S608
 _CLAIM = f"""

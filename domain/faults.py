@@ -89,6 +89,10 @@ class Fault:
     info: str | None
 
 
+UNNAMED = Fault(AlertKind.INTERNAL, None, None)
+"""A connector that says it is faulted, and no more."""
+
+
 def fault_of(
     error_code: str | None, vendor_error_code: str | None, info: str | None, status: ConnectorStatus
 ) -> Fault | None:
@@ -108,6 +112,7 @@ class OpenAlert:
     id: UUID
     charger_id: UUID
     kind: AlertKind
+    vendor_code: str | None = None
 
 
 async def open_alerts(charger_ids: Sequence[UUID]) -> list[OpenAlert]:
@@ -116,26 +121,67 @@ async def open_alerts(charger_ids: Sequence[UUID]) -> list[OpenAlert]:
         return []
     arguments: list[object] = [AlertState.RESOLVED]
     wanted = sql.any_of("charger_id", padded(charger_ids), arguments)
-    found = await sql.rows(f"SELECT id, charger_id, kind FROM alerts WHERE state <> $1 AND {wanted}", *arguments)  # noqa: S608
-    return [OpenAlert(sql.uuid_of(row["id"]), sql.uuid_of(row["charger_id"]), AlertKind(row["kind"])) for row in found]
+    found = await sql.rows(
+        f"SELECT id, charger_id, kind, vendor_code FROM alerts WHERE state <> $1 AND {wanted}",  # noqa: S608
+        *arguments,
+    )
+    return [
+        OpenAlert(sql.uuid_of(row["id"]), sql.uuid_of(row["charger_id"]), AlertKind(row["kind"]), row["vendor_code"])
+        for row in found
+    ]
 
 
-async def report(
-    connector: Connector, fault: Fault | None, alerts: Iterable[OpenAlert], *, now: datetime
-) -> list[Event]:
-    """The charger's reported alerts are exactly this fault, or none."""
+async def report(connector: Connector, fault: Fault | None, alerts: list[OpenAlert], *, now: datetime) -> list[Event]:
+    """The charger's reported alerts are exactly this fault, or none. `alerts` are kept as they are now."""
+    others = [one for one in _reported(connector, alerts) if fault is None or one.kind is not fault.kind]
+    events = await _resolved(connector, others, alerts, now=now)
+    return events if fault is None else [*events, *await raised(connector, fault, alerts, now=now)]
+
+
+async def raised(connector: Connector, fault: Fault, alerts: list[OpenAlert], *, now: datetime) -> list[Event]:
+    """There is an open alert of that kind, beside others. What only a status said of it gives way to what is known now."""
     events: list[Event] = []
-    is_open = False
-    for alert in alerts:
-        if alert.charger_id != connector.place.charger_id or alert.kind not in REPORTED:
-            continue
-        if fault is not None and alert.kind is fault.kind:
-            is_open = True
-        else:
-            events.append(await resolve(connector, alert, now=now))
-    if fault is not None and not is_open:
+    if all(one.kind is not fault.kind for one in _reported(connector, alerts)):
         events += await open_alert(connector, fault, now=now)
+        alerts += [
+            OpenAlert(event.alert_id, connector.place.charger_id, fault.kind, fault.vendor_code)
+            for event in events
+            if isinstance(event, AlertChanged)
+        ]
+    if fault.kind is not UNNAMED.kind:
+        events += await cleared(connector, UNNAMED, alerts, now=now)
     return events
+
+
+async def cleared(connector: Connector, fault: Fault, alerts: list[OpenAlert], *, now: datetime) -> list[Event]:
+    """That fault is over; where it has no code, only what a mere status had opened."""
+    over = [
+        one
+        for one in _reported(connector, alerts)
+        if one.kind is fault.kind and (fault != UNNAMED or one.vendor_code is None)
+    ]
+    return await _resolved(connector, over, alerts, now=now)
+
+
+async def status_said(
+    connector: Connector, status: ConnectorStatus, alerts: list[OpenAlert], *, now: datetime
+) -> list[Event]:
+    """What a status means that says no more than that something is wrong: an alert where nothing else explains it, else its end."""
+    if status is not ConnectorStatus.FAULTED:
+        return await cleared(connector, UNNAMED, alerts, now=now)
+    return [] if _reported(connector, alerts) else await raised(connector, UNNAMED, alerts, now=now)
+
+
+def _reported(connector: Connector, alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
+    return [one for one in alerts if one.charger_id == connector.place.charger_id and one.kind in REPORTED]
+
+
+async def _resolved(
+    connector: Connector, over: Sequence[OpenAlert], alerts: list[OpenAlert], *, now: datetime
+) -> list[Event]:
+    for one in over:
+        alerts.remove(one)
+    return [await resolve(connector, one, now=now) for one in over]
 
 
 _OPEN = """

@@ -17,7 +17,9 @@ from domain.events import Event
 from domain.observations import (
     Booted,
     ConnectorStatus,
+    FaultReported,
     Metered,
+    SessionClaimed,
     SessionEnded,
     SessionStarted,
     StatusReported,
@@ -40,6 +42,17 @@ _WITHOUT_CURRENT = frozenset(
     }
 )
 """States in which no energy flows (OCPP 1.6 §4.9). A faulted charger may have a welded contactor: what it measures counts."""
+
+_FREE = frozenset({ConnectorStatus.AVAILABLE, ConnectorStatus.RESERVED})
+_WITH_CAR = frozenset(
+    {
+        ConnectorStatus.PREPARING,
+        ConnectorStatus.CHARGING,
+        ConnectorStatus.SUSPENDED_EV,
+        ConnectorStatus.SUSPENDED_EVSE,
+        ConnectorStatus.FINISHING,
+    }
+)
 
 DEFECTS = (*sql.DATABASE_TROUBLE, ArithmeticError, LookupError, TypeError, ValueError)
 """What one bad report may raise; it must not take the others of its batch along."""
@@ -97,10 +110,14 @@ async def _outcome(batch: Batch, report: Report) -> Outcome:
             return session_machine.metered(batch, report, metered)
         case SessionStarted() as started:
             return await session_machine.started(batch, report, started)
+        case SessionClaimed() as claimed:
+            return await session_machine.claimed(batch, report, claimed)
         case SessionEnded() as ended:
             return await session_machine.ended(batch, report, ended)
         case StatusReported() as reported:
             return await _status(batch, report, reported)
+        case FaultReported() as reported_fault:
+            return await _fault(batch, report, reported_fault)
         case TokenPresented() as presented:
             return authorizing.presented(batch, report, presented)
         case Booted() as booted:
@@ -112,8 +129,9 @@ async def _booted(batch: Batch, report: Report, booted: Booted) -> Outcome:
     """The station is known by what it says of itself; restarts have happened, and sessions may have ended with the power."""
     batch.stations[report.station_id].booted = booted
     for connector in batch.connectors.get(report.station_id, []):
-        session_machine.await_ends_before(batch, connector, booted.received_at)
-        for command in list(batch.commands):
+        if booted.lost_power:
+            session_machine.await_ends_before(batch, connector, booted.received_at)
+        for command in list(batch.commands) if booted.is_restart else ():
             if command.action is CommandAction.RESTART and command.charger_id == connector.place.charger_id:
                 await batch.confirm(command)
     return Outcome()
@@ -128,13 +146,43 @@ async def _status(batch: Batch, report: Report, reported: StatusReported) -> Out
         live = connector.live
         if live.status_at is not None and moment.at < live.status_at:
             continue
+        was_free = live.connector_status in _FREE and (
+            live.status_received_at is not None and live.status_received_at >= report.hearing.connected_at
+        )
         live.status_at = live.observed_at = moment.at
-        live.received_at = live.status_received_at = reported.received_at
+        live.received_at = reported.received_at
         live.error_code, live.vendor_error_code = _known(reported.error_code), reported.vendor_error_code
+        is_occupied = reported.is_coarse and reported.status is ConnectorStatus.PREPARING
+        # Of a car that was there before we listened nobody knows whether it draws: that is no evidence of an open contactor.
+        if not is_occupied or was_free:
+            live.status_received_at = reported.received_at
         if reported.evse != 0:
-            _connector_status(batch, connector, reported.status, moment)
-        fault = faults.fault_of(reported.error_code, reported.vendor_error_code, reported.info, reported.status)
-        batch.events += await faults.report(connector, fault, batch.alerts, now=batch.now)
+            status = _occupied(connector) if is_occupied else reported.status
+            _connector_status(batch, connector, status, moment)
+        batch.events += await _said_wrong(batch, connector, reported)
+    return Outcome()
+
+
+def _occupied(connector: Connector) -> ConnectorStatus:
+    """What a connector does of which it is said only that a car is there: what it did, or it has just come."""
+    before = connector.live.connector_status
+    return before if before in _WITH_CAR else ConnectorStatus.PREPARING
+
+
+async def _said_wrong(batch: Batch, connector: Connector, reported: StatusReported) -> list[Event]:
+    if reported.is_coarse:
+        return await faults.status_said(connector, reported.status, batch.alerts, now=batch.now)
+    fault = faults.fault_of(reported.error_code, reported.vendor_error_code, reported.info, reported.status)
+    return await faults.report(connector, fault, batch.alerts, now=batch.now)
+
+
+async def _fault(batch: Batch, report: Report, reported: FaultReported) -> Outcome:
+    """The alert is open or over; what concerns the station as a whole shows at its first charger."""
+    connector = batch.connector(report.station_id, reported.evse)
+    if connector is not None:
+        change = faults.cleared if reported.is_cleared else faults.raised
+        fault = faults.Fault(reported.kind, reported.vendor_code, reported.info)
+        batch.events += await change(connector, fault, batch.alerts, now=batch.now)
     return Outcome()
 
 

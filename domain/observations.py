@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.roles import StopReason
+from domain.roles import AlertKind, StopReason
 
 
 class ConnectorStatus(StrEnum):
@@ -44,7 +44,10 @@ class Booted(Observation, frozen=True, kw_only=True, gc=False):
     model: str
     serial_number: str | None
     firmware_version: str | None
-    reason: str | None = None
+    is_restart: bool = True
+    """False: it was only asked who it is."""
+    lost_power: bool = True
+    """Whether charges may have ended unseen. OCPP 1.6 does not say, so they may."""
 
 
 class Heard(Observation, frozen=True, kw_only=True, gc=False):
@@ -56,8 +59,20 @@ class StatusReported(Observation, frozen=True, kw_only=True, gc=False):
 
     evse: int
     status: ConnectorStatus
+    is_coarse: bool = False
+    """OCPP 2.0.1: PREPARING says only that a car is there, not what it does, and no status says what is wrong (FaultReported does)."""
     error_code: str | None = None
     vendor_error_code: str | None = None
+    info: str | None = None
+
+
+class FaultReported(Observation, frozen=True, kw_only=True, gc=False):
+    """Something is wrong at a connector, or is not any more (2.0.1 NotifyEvent); evse 0 is the station as a whole."""
+
+    evse: int
+    kind: AlertKind
+    is_cleared: bool
+    vendor_code: str | None = None
     info: str | None = None
 
 
@@ -88,9 +103,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SessionStarted(Observation, frozen=True, kw_only=True, gc=False):
-    """Plugged and accepted (1.6 StartTransaction, 2.0.1 TransactionEvent Started).
+    """A transaction began (1.6 StartTransaction, 2.0.1 TransactionEvent Started).
 
-    1.6 has no transaction id yet: ours is given in the answer.
+    1.6 has no transaction id yet: ours is given in the answer. In 2.0.1 it is the charger's own, and the token may come later.
     """
 
     evse: int
@@ -99,16 +114,25 @@ class SessionStarted(Observation, frozen=True, kw_only=True, gc=False):
     transaction_id: str | None = None
     reservation_id: int | None = None
     samples: tuple[Sample, ...] = ()
-    sequence: int | None = None
 
 
 class Metered(Observation, frozen=True, kw_only=True, gc=False):
-    """Meter values, of a transaction or between two (`transaction_id` None)."""
+    """Meter values, of a transaction or between two (`transaction_id` None). A transaction may speak without any."""
 
     evse: int
     transaction_id: str | None
     samples: tuple[Sample, ...]
-    sequence: int | None = None
+    is_own_id: bool = False
+    """The charger made the id (2.0.1), so that an unknown one is a transaction of which the start has not come."""
+
+
+class SessionClaimed(Observation, frozen=True, kw_only=True, gc=False):
+    """A token at a transaction that goes on (2.0.1 TransactionEvent Updated with an idToken); `is_stop`: it was shown to end it."""
+
+    evse: int
+    transaction_id: str | None
+    id_token: str
+    is_stop: bool = False
 
 
 class SessionEnded(Observation, frozen=True, kw_only=True, gc=False):
@@ -120,7 +144,8 @@ class SessionEnded(Observation, frozen=True, kw_only=True, gc=False):
     reason: StopReason
     id_token: str | None = None
     samples: tuple[Sample, ...] = ()
-    sequence: int | None = None
+    is_own_id: bool = False
+    """As in Metered: no other transaction can be meant."""
 
 
 class FirmwareReported(Observation, frozen=True, kw_only=True, gc=False):
@@ -131,5 +156,14 @@ class FirmwareReported(Observation, frozen=True, kw_only=True, gc=False):
 
 
 AnyObservation = (
-    Booted | Heard | StatusReported | TokenPresented | SessionStarted | Metered | SessionEnded | FirmwareReported
+    Booted
+    | Heard
+    | StatusReported
+    | FaultReported
+    | TokenPresented
+    | SessionStarted
+    | Metered
+    | SessionClaimed
+    | SessionEnded
+    | FirmwareReported
 )

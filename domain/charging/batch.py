@@ -27,7 +27,9 @@ from domain.faults import OpenAlert
 from domain.observations import (
     AnyObservation,
     Booted,
+    FaultReported,
     Metered,
+    SessionClaimed,
     SessionEnded,
     SessionStarted,
     StatusReported,
@@ -222,8 +224,9 @@ class Batch:
         """Everything is stored; what is to be published after the commit."""
         await session_store.insert_samples(self.samples)
         parts = self._finalised(await session_store.readings([*self._finals]))
-        await session_store.insert(self.sessions[one] for one in sorted(self._new))
+        # First those that are known: one may have given up its transaction id to a new one.
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
+        await session_store.insert(self.sessions[one] for one in sorted(self._new))
         await session_store.replace_intervals(parts)
         await self.write_attempts()
         await session_events.record(self.events, now=self.now)
@@ -294,7 +297,7 @@ def final_energy(session: SessionRecord, samples: Sequence[Reading], rating_w: f
 async def load(reports: Sequence[Report], *, now: datetime) -> Batch:
     """What these reports concern, with the chargers' states locked."""
     station_ids = sorted({one.station_id for one in reports})
-    has_starts = any(isinstance(one.observation, SessionStarted) for one in reports)
+    has_starts = any(_takes_our_id(one.observation) for one in reports)
     batch = await load_stations(station_ids, now=now, locked=has_starts)
     await _load_sessions(batch, reports, station_ids)
     await _load_surroundings(batch, reports)
@@ -332,20 +335,26 @@ async def _load_sessions(batch: Batch, reports: Sequence[Report], station_ids: S
         for session in await session_store.by_keys(name, station_ids, keys):
             if session.id not in batch.sessions:
                 batch.keep(session)
-    starting = sorted({one.station_id for one in reports if isinstance(one.observation, SessionStarted)})
+    starting = sorted({one.station_id for one in reports if _takes_our_id(one.observation)})
     for session in await session_store.without_start(starting, since=batch.now - timedelta(days=62)):
         if session.id not in batch.sessions:
             batch.keep(session)
 
 
+def _takes_our_id(observation: AnyObservation) -> bool:
+    return isinstance(observation, SessionStarted) and observation.transaction_id is None
+
+
 def _keys_of(observation: AnyObservation) -> tuple[tuple[str, str | None], ...]:
     match observation:
         case SessionStarted():
+            if observation.transaction_id is not None:
+                return (("transaction_id", observation.transaction_id),)
             key = start_key(
                 observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh
             )
-            return (("start_key", key), ("transaction_id", observation.transaction_id))
-        case Metered():
+            return (("start_key", key),)
+        case Metered() | SessionClaimed():
             return (("transaction_id", observation.transaction_id),)
         case SessionEnded():
             key = stop_key(observation.transaction_id, observation.charger_time, observation.meter_stop_wh)
@@ -353,15 +362,29 @@ def _keys_of(observation: AnyObservation) -> tuple[tuple[str, str | None], ...]:
     return ()
 
 
+_WITH_TOKEN = SessionStarted | SessionClaimed | TokenPresented
+_MOVING = SessionStarted | SessionClaimed | SessionEnded | Booted
+
+
+def _tokens_of(observation: AnyObservation) -> tuple[str | None, ...]:
+    """The token that is decided about, if there is a decision; None is a start without one."""
+    match observation:
+        case SessionStarted() | SessionClaimed() | TokenPresented():
+            return (observation.id_token,)
+        case SessionEnded(is_own_id=True, id_token=str()):
+            return (observation.id_token,)
+    return ()
+
+
 async def _load_surroundings(batch: Batch, reports: Sequence[Report]) -> None:
     """Credentials, awaited commands and open alerts, each only where a report asks for them."""
     observations = [one.observation for one in reports]
-    tokens = [one.id_token for one in observations if isinstance(one, SessionStarted | TokenPresented)]
+    tokens = [token for one in observations for token in _tokens_of(one)]
     if tokens:
         await _load_credentials(batch, reports, tokens)
-    moving = [one.station_id for one in reports if isinstance(one.observation, SessionStarted | SessionEnded | Booted)]
+    moving = [one.station_id for one in reports if isinstance(one.observation, _MOVING)]
     batch.commands = await open_commands(_chargers(batch, moving))
-    reporting = [one.station_id for one in reports if isinstance(one.observation, StatusReported)]
+    reporting = [one.station_id for one in reports if isinstance(one.observation, StatusReported | FaultReported)]
     batch.alerts = await faults.open_alerts(_chargers(batch, reporting))
 
 
@@ -370,7 +393,7 @@ async def _load_credentials(batch: Batch, reports: Sequence[Report], tokens: Seq
     batch.events += await card_enrollments.enroll(_shown_now(reports), now=batch.now)
     are_asked = any(one.place.external_mode is not ExternalMode.OFF for one in batch.all_connectors())
     batch.credentials = await credentials_for(tokens, now=batch.now, are_asked=are_asked)
-    presenting = [one.station_id for one in reports if isinstance(one.observation, SessionStarted | TokenPresented)]
+    presenting = [one.station_id for one in reports if isinstance(one.observation, _WITH_TOKEN)]
     numbers = sorted({normalised_card_number(token) for token in tokens if token})
     known = await attempts.recent(sorted(set(presenting)), numbers, since=batch.now - SERVES_FOR)
     batch.attempts = known[::-1]
@@ -382,13 +405,15 @@ def _shown_now(reports: Sequence[Report]) -> Iterable[card_enrollments.Shown]:
         match one.observation:
             case TokenPresented(id_token=token):
                 yield card_enrollments.Shown(one.station_id, normalised_card_number(token))
-            case SessionStarted(id_token=token) as started if token and not _is_replayed(one, started):
+            case (SessionStarted(id_token=token) | SessionClaimed(id_token=token)) as said if (
+                token and not _is_replayed(one, said)
+            ):
                 yield card_enrollments.Shown(one.station_id, normalised_card_number(token))
 
 
-def _is_replayed(report: Report, started: SessionStarted) -> bool:
+def _is_replayed(report: Report, said: SessionStarted | SessionClaimed) -> bool:
     return moment_of(
-        started.charger_time, started.received_at, report.hearing, is_marked_offline=started.is_marked_offline
+        said.charger_time, said.received_at, report.hearing, is_marked_offline=said.is_marked_offline
     ).is_offline
 
 

@@ -91,15 +91,18 @@ _SEEN = attrgetter(
 
 
 class Connector:
-    """One charger at work: what it is, its live state, whether its session is paused, and what was read at first."""
+    """One charger at work: what it is, its live state, how its session stands, and what was read at first."""
 
-    __slots__ = ("_before", "_seen_before", "is_paused", "live", "place", "version", "warnings_changed")
+    __slots__ = ("_before", "_seen_before", "is_paused", "is_unclaimed", "live", "place", "version", "warnings_changed")
 
-    def __init__(self, place: Place, live: Live, *, version: int, is_paused: bool) -> None:
+    def __init__(
+        self, place: Place, live: Live, *, version: int, is_paused: bool = False, is_unclaimed: bool = False
+    ) -> None:
         self.place = place
         self.live = live
         self.version = version
         self.is_paused = is_paused
+        self.is_unclaimed = is_unclaimed
         self.warnings_changed = False
         self._before = _ALL(live)
         self._seen_before = _SEEN(live)
@@ -112,6 +115,7 @@ class Connector:
                 status=live.connector_status,
                 has_session=live.session_id is not None,
                 is_paused=self.is_paused,
+                is_unclaimed=self.is_unclaimed,
                 allocated_a=live.allocated_a,
             )
         )
@@ -135,12 +139,13 @@ SELECT c.id AS charger_id, c.installation_id, c.station_id, c.circuit_id, c.evse
   t.version, t.mode, t.is_online, t.connector_status, t.error_code, t.vendor_error_code, t.status_at, t.status_received_at, t.session_id,
   t.session_user_id, t.session_energy_wh, t.register_wh, t.power_w, t.current_l1, t.current_l2, t.current_l3,
   t.measured_at, t.allocated_a, t.allocated_phases, t.observed_at, t.received_at,
-  (SELECT s.is_paused FROM charge_sessions s WHERE s.id = t.session_id) AS is_paused
+  s.is_paused, s.id_token, s.authorized_at
 FROM charger_statuses t
 JOIN chargers c ON c.id = t.charger_id
 JOIN circuits k ON k.id = c.circuit_id
 JOIN installations i ON i.id = c.installation_id
 LEFT JOIN external_authentications x ON x.installation_id = i.id
+LEFT JOIN charge_sessions s ON s.id = t.session_id
 WHERE c.removed_at IS NULL AND """
 
 
@@ -199,7 +204,14 @@ def _connector(row: sql.Row) -> Connector:
         external_mode=ExternalMode(row["external_mode"] or ExternalMode.OFF),
         external_timeout_s=float(row["external_timeout_s"] or DEFAULT_TIMEOUT_S),
     )
-    return Connector(place, _live(row), version=int(row["version"]), is_paused=bool(row["is_paused"]))
+    is_unclaimed = row["session_id"] is not None and row["id_token"] is None and row["authorized_at"] is None
+    return Connector(
+        place,
+        _live(row),
+        version=int(row["version"]),
+        is_paused=bool(row["is_paused"]),
+        is_unclaimed=is_unclaimed,
+    )
 
 
 def _live(row: sql.Row) -> Live:

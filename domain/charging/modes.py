@@ -17,6 +17,8 @@ class ModeFacts:
     has_session: bool
     is_paused: bool
     allocated_a: float | None
+    is_unclaimed: bool = False
+    """The session (OCPP 2.0.1) has begun and nobody has shown a card yet."""
 
 
 def operating_mode(facts: ModeFacts) -> OperatingMode:
@@ -34,7 +36,7 @@ def operating_mode(facts: ModeFacts) -> OperatingMode:
 
 
 def _connected(facts: ModeFacts) -> OperatingMode:
-    if not facts.has_session:
+    if not facts.has_session or (facts.is_unclaimed and facts.status is not ConnectorStatus.CHARGING):
         return OperatingMode.AWAITING_AUTHORIZATION
     if facts.is_paused:
         return OperatingMode.PAUSED

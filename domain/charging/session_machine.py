@@ -6,7 +6,7 @@ from uuid import UUID
 
 from domain.authorization import Verdict, normalised_card_number
 from domain.charging import authorizing
-from domain.charging.batch import Batch, Outcome, Report
+from domain.charging.batch import Batch, Outcome, Question, Report
 from domain.charging.live import NO_CURRENT, Connector
 from domain.charging.modes import line_currents
 from domain.charging.session_rules import (
@@ -24,7 +24,7 @@ from domain.charging.session_rules import (
 )
 from domain.charging.session_store import SampleRow, SessionRecord
 from domain.ids import new_id
-from domain.observations import ConnectorStatus, Metered, Sample, SessionEnded, SessionStarted
+from domain.observations import ConnectorStatus, Metered, Sample, SessionClaimed, SessionEnded, SessionStarted
 from domain.roles import AuthorizationDecision, CommandAction, SessionFlag, SessionState, StopReason
 
 NO_CHARGER = "This station has no charger here: an installer adds it first."
@@ -42,31 +42,59 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
     connector = batch.connector(report.station_id, observation.evse)
     if connector is None:
         return Outcome(refusal=NO_CHARGER)
-    key = start_key(observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh)
-    known = batch.by_key(report.station_id, "start_key", key) or batch.by_key(
-        report.station_id, "transaction_id", observation.transaction_id
-    )
     moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    known = _known_start(batch, report, observation, moment)
     verdict = batch.credentials.verdict(
         connector.place, observation.id_token, now=batch.now, is_replayed=moment.is_offline
     )
     question = None
-    if known is None:
-        known = _overtaken(batch, connector, observation, moment)
+    if known is None or _is_start_missing(known, observation):
+        known = known or _overtaken(batch, connector, observation, moment)
         if known is None:
             known = _new_session(batch, report, connector, moment)
             _supersede(batch, known)
             batch.add(known)
-        _begin(batch, known, observation, moment, verdict, key)
-        await _confirm_start(batch, known)
-        at = moment.at if moment.is_offline else batch.now
-        attempt = authorizing.noted(batch, connector.place, observation.id_token, verdict, at=at, session_id=known.id)
-        if not moment.is_offline:
-            question = authorizing.asked(batch, connector.place, observation.id_token, verdict, attempt)
+        _begin(batch, known, observation, moment)
+        # A transaction of OCPP 2.0.1 may begin with the cable, and its token comes later.
+        if observation.id_token or observation.transaction_id is None or verdict.is_accepted:
+            question = await _claim(batch, connector, known, observation.id_token, verdict, moment)
     _take_samples(batch, report, connector, known, observation.samples)
     _point(batch, connector)
     # What is still being asked goes on until it is denied.
     return Outcome(known.transaction_id, verdict.decision or AuthorizationDecision.ACCEPTED, question=question)
+
+
+def _known_start(batch: Batch, report: Report, observation: SessionStarted, moment: Moment) -> SessionRecord | None:
+    """The session that this start was told of before, or that was heard of before its start."""
+    own_id = observation.transaction_id
+    if own_id is None:
+        return batch.by_key(report.station_id, "start_key", _start_key(observation))
+    known = batch.by_key(report.station_id, "transaction_id", own_id)
+    if known is None or not _is_another(known, observation, moment):
+        return known
+    # The charger counts from the beginning again, e.g. after a factory reset.
+    known.transaction_id = None
+    batch.touch(known)
+    return None
+
+
+def _is_another(known: SessionRecord, observation: SessionStarted, moment: Moment) -> bool:
+    """Whether the start is of a new charge under an id that an ended one had."""
+    return (
+        known.ended_at is not None
+        and SessionFlag.START_UNKNOWN not in known.flags
+        and observation.charger_time != known.device_started_at
+        and moment.is_reliable
+        and moment.at > known.ended_at
+    )
+
+
+def _is_start_missing(known: SessionRecord, observation: SessionStarted) -> bool:
+    return observation.transaction_id is not None and SessionFlag.START_UNKNOWN in known.flags
+
+
+def _start_key(observation: SessionStarted) -> str:
+    return start_key(observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh)
 
 
 def _new_session(batch: Batch, report: Report, connector: Connector, moment: Moment) -> SessionRecord:
@@ -112,33 +140,98 @@ def _new_session(batch: Batch, report: Report, connector: Connector, moment: Mom
     )
 
 
-def _begin(
-    batch: Batch, session: SessionRecord, observation: SessionStarted, moment: Moment, verdict: Verdict, key: str
-) -> None:
+def _begin(batch: Batch, session: SessionRecord, observation: SessionStarted, moment: Moment) -> None:
     """The session has what its start says."""
-    session.start_key = key
+    session.start_key = None if observation.transaction_id else _start_key(observation)
     session.transaction_id = observation.transaction_id or batch.next_transaction_id(_station(session))
-    session.id_token = normalised_card_number(observation.id_token or "") or None
-    session.flags |= moment.flags
-    session.device_started_at = moment.device_at
-    session.meter_start_wh = observation.meter_start_wh
-    session.authorized_at = moment.at if verdict.is_accepted else None
-    session.external_id = verdict.external_session_id
-    if verdict.is_degraded:
-        session.flags |= SessionFlag.AUTHORIZATION_DEGRADED
-    if verdict.person is not None:
-        session.user_id, session.user_name = verdict.person.user_id, verdict.person.user_name
-        session.card_id, session.card_name = verdict.person.card_id, verdict.person.card_name
+    session.flags = (session.flags | moment.flags) & ~SessionFlag.START_UNKNOWN
+    session.started_at, session.device_started_at = moment.at, moment.device_at
+    if observation.meter_start_wh is not None:
+        session.meter_start_wh = observation.meter_start_wh
     if session.is_open:
-        session.meter_last_wh = observation.meter_start_wh
-        session.energy_wh = 0
+        start_wh = session.meter_start_wh or 0
+        session.energy_wh = max(0, (session.meter_last_wh or start_wh) - start_wh)
+        session.meter_last_wh = session.meter_last_wh or session.meter_start_wh
         batch.touch(session)
     else:
-        session.flags &= ~SessionFlag.START_UNKNOWN
-        session.started_at = moment.at
         batch.finalise(session)
     batch.keep(session)
     batch.tell(session, "STARTED")
+
+
+async def _claim(
+    batch: Batch,
+    connector: Connector,
+    session: SessionRecord,
+    id_token: str | None,
+    verdict: Verdict,
+    moment: Moment,
+) -> Question | None:
+    """The session is whose the token is, as far as it may charge; what an external system is to be asked about it."""
+    session.id_token = normalised_card_number(id_token or "") or None
+    session.external_id = verdict.external_session_id
+    if verdict.is_accepted:
+        session.authorized_at = session.authorized_at or moment.at
+        session.stop_reason = None if session.is_open else session.stop_reason
+    if verdict.is_degraded:
+        session.flags |= SessionFlag.AUTHORIZATION_DEGRADED
+    person = verdict.person
+    session.user_id, session.user_name = (person.user_id, person.user_name) if person else (None, None)
+    session.card_id, session.card_name = (person.card_id, person.card_name) if person else (None, None)
+    batch.touch(session)
+    await _confirm_start(batch, session)
+    at = moment.at if moment.is_offline else batch.now
+    attempt = authorizing.noted(batch, connector.place, id_token, verdict, at=at, session_id=session.id)
+    return None if moment.is_offline else authorizing.asked(batch, connector.place, id_token, verdict, attempt)
+
+
+async def claimed(batch: Batch, report: Report, observation: SessionClaimed) -> Outcome:
+    """The first token that may charge has the session; others, and one shown to stop it, are only decided about."""
+    session, connector = _spoken_of(batch, report, observation)
+    if connector is None:
+        return Outcome(refusal=NO_CHARGER)
+    moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    token, place = observation.id_token, connector.place
+    verdict = batch.credentials.verdict(place, token, now=batch.now, is_replayed=moment.is_offline)
+    question = None
+    if session is None:
+        session = _unannounced(batch, report, connector, observation.transaction_id, moment)
+    is_same = session.id_token is not None and session.id_token == normalised_card_number(token)
+    is_taken = session.id_token is not None and session.authorized_at is not None
+    if not (is_taken or is_same or observation.is_stop):
+        question = await _claim(batch, connector, session, token, verdict, moment)
+        batch.tell(session, "UPDATED")
+    _point(batch, connector)
+    return Outcome(session.transaction_id, _word_for(session, token, verdict), question=question)
+
+
+def _word_for(session: SessionRecord, token: str, verdict: Verdict) -> AuthorizationDecision:
+    """The decision about a token of a session: what is still being asked goes on with the session that it has, and only there."""
+    if verdict.decision is not None:
+        return verdict.decision
+    has_it = session.id_token == normalised_card_number(token)
+    return AuthorizationDecision.ACCEPTED if has_it else AuthorizationDecision.INVALID
+
+
+def _spoken_of(
+    batch: Batch, report: Report, observation: Metered | SessionClaimed
+) -> tuple[SessionRecord | None, Connector | None]:
+    """The session with that transaction id, and its charger or the one that is named."""
+    session = batch.by_key(report.station_id, "transaction_id", observation.transaction_id)
+    found = batch.connector_of(session) if session else None
+    return session, found or batch.connector(report.station_id, observation.evse)
+
+
+def _unannounced(
+    batch: Batch, report: Report, connector: Connector, transaction_id: str | None, moment: Moment
+) -> SessionRecord:
+    """A session that is heard of before its start, which may still come."""
+    session = _new_session(batch, report, connector, moment)
+    session.flags |= SessionFlag.START_UNKNOWN
+    session.transaction_id = transaction_id
+    _supersede(batch, session)
+    batch.add(session)
+    return session
 
 
 def _station(session: SessionRecord) -> UUID:
@@ -148,7 +241,9 @@ def _station(session: SessionRecord) -> UUID:
 
 
 def _overtaken(batch: Batch, connector: Connector, observation: SessionStarted, moment: Moment) -> SessionRecord | None:
-    """The session whose final record arrived before its start did."""
+    """The session whose final record arrived before its start did; only where the charger has no ids of its own."""
+    if observation.transaction_id is not None:
+        return None
     token = normalised_card_number(observation.id_token or "")
     for one in batch.sessions.values():
         if (
@@ -193,12 +288,9 @@ async def _confirm_start(batch: Batch, session: SessionRecord) -> None:
 
 def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
     """The readings are kept; those of a session count for it, those that are newest and live show."""
-    session = batch.by_key(report.station_id, "transaction_id", observation.transaction_id)
-    connector = batch.connector_of(session) if session else None
-    if connector is None:
-        if observation.evse == 0:
-            return Outcome()  # The station's main meter, not a charger's.
-        connector = batch.connector(report.station_id, observation.evse)
+    session, connector = _spoken_of(batch, report, observation)
+    if observation.evse == 0 and (session is None or batch.connector_of(session) is None):
+        return Outcome()  # The station's main meter, not a charger's.
     if connector is None:
         return Outcome(refusal=NO_CHARGER)
     if session is None:
@@ -220,8 +312,10 @@ def _is_late_enough(batch: Batch, session: SessionRecord) -> bool:
 
 
 def _session_at(batch: Batch, report: Report, connector: Connector, observation: Metered) -> SessionRecord | None:
-    """The session that readings without a usable transaction id belong to: the one at the connector, if it had begun."""
+    """The session of readings without a known transaction: one that is new to us, else the one at the connector, if it had begun."""
     moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    if observation.is_own_id:
+        return _unannounced(batch, report, connector, observation.transaction_id, moment)
     going_on = [one for one in batch.open_at(connector.place.charger_id) if one.started_at <= moment.at]
     return going_on[-1] if going_on else None
 
@@ -321,6 +415,7 @@ def _point(batch: Batch, connector: Connector) -> None:
     live.session_user_id = current.user_id if current else None
     live.session_energy_wh = current.energy_wh if current else None
     connector.is_paused = current.is_paused if current else False
+    connector.is_unclaimed = current.is_unclaimed if current else False
     connector.settle_mode()
 
 
@@ -328,20 +423,18 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
     """The session has its final record; the first real one counts, a repetition changes nothing."""
     moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
     key = stop_key(observation.transaction_id, observation.charger_time, observation.meter_stop_wh)
-    session = (
-        batch.by_key(report.station_id, "transaction_id", observation.transaction_id)
-        or batch.by_key(report.station_id, "stop_key", key)
-        or _that_ends(batch, report, observation, moment)
-    )
+    session = batch.by_key(report.station_id, "transaction_id", observation.transaction_id)
+    if session is None and not observation.is_own_id:
+        session = batch.by_key(report.station_id, "stop_key", key) or _that_ends(batch, report, observation, moment)
     if session is not None and not session.is_open and not session.is_inferred:
-        return Outcome(session.transaction_id)
+        return Outcome(session.transaction_id, _word_at_end(batch, session, observation))
     if session is None:
         connector = batch.connector(report.station_id, observation.evse)
         if connector is None:
             return Outcome(refusal=NO_CHARGER)
         session = _without_start(batch, report, connector, observation, moment)
     found = batch.connector_of(session)
-    session.stop_key = key
+    session.stop_key = None if observation.is_own_id else key
     _finish(session, observation, moment)
     session.registered_at = batch.now
     batch.keep(session)
@@ -351,7 +444,16 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
         _point(batch, found)
     await confirm_stops(batch, session)
     batch.tell(session, "ENDED")
-    return Outcome(session.transaction_id)
+    return Outcome(session.transaction_id, _word_at_end(batch, session, observation))
+
+
+def _word_at_end(batch: Batch, session: SessionRecord, observation: SessionEnded) -> AuthorizationDecision:
+    """How the token of a final record stands: a charger keeps the answer for later (2.0.1)."""
+    connector = batch.connector_of(session)
+    if not observation.is_own_id or observation.id_token is None or connector is None:
+        return AuthorizationDecision.ACCEPTED
+    verdict = batch.credentials.verdict(connector.place, observation.id_token, now=batch.now)
+    return _word_for(session, observation.id_token, verdict)
 
 
 def _that_ends(batch: Batch, report: Report, observation: SessionEnded, moment: Moment) -> SessionRecord | None:
@@ -376,6 +478,7 @@ def _without_start(
     """A session of which we know no start: it begins with its first reading."""
     session = _new_session(batch, report, connector, moment)
     session.flags |= SessionFlag.START_UNKNOWN
+    session.transaction_id = observation.transaction_id if observation.is_own_id else None
     session.id_token = normalised_card_number(observation.id_token or "") or None
     stamped = [one for one in observation.samples if one.at is not None and one.register_wh is not None]
     if stamped:

@@ -62,6 +62,11 @@ class SessionRecord:
         return self.state is SessionState.ACTIVE
 
     @property
+    def is_unclaimed(self) -> bool:
+        """Whether nobody has shown a card for it yet, where one is asked for."""
+        return self.id_token is None and self.authorized_at is None
+
+    @property
     def is_inferred(self) -> bool:
         """Whether its end is only a conclusion, so that the real one is still welcome."""
         return SessionFlag.END_INFERRED in self.flags
