@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from devices.greeting import greet
 from devices.link import Link, Surroundings
 from devices.local_lists import LocalLists
-from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL
+from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL, DIALECTS
 from devices.registry import Registry
 from domain import lifecycle, sql
 from domain.lifecycle import Connected, Login, StationCredentials
@@ -186,10 +186,12 @@ class Endpoint:
 
 
 def negotiated(offered: Sequence[str]) -> str | None:
-    """The sub-protocol to speak: the first offered one that we know, the default where none is offered, else None."""
+    """The sub-protocol to speak: the first offered one that we know best, the default where none is offered, else None."""
     if not offered:
         return DEFAULT_SUBPROTOCOL
-    return next((one for one in offered if one in ADAPTERS), None)
+    first = next((one for one in offered if one in ADAPTERS), None)
+    plainer = DIALECTS.get(first or "")
+    return plainer if plainer in offered else first
 
 
 def basic_credentials(header: str | None) -> tuple[str, bytes] | None:

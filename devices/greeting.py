@@ -3,7 +3,6 @@
 import asyncio
 
 from devices.link import Link, Settings
-from domain.ports import Trigger
 
 BOOT_EXPECTED_S = 2.0
 """A charger that has just started says so first; one that only reconnected does not, and is asked at once."""
@@ -17,7 +16,8 @@ async def greet(link: Link, settings: Settings) -> None:
             await link.booted.wait()
     except TimeoutError:
         for evse in sorted(link.chargers):
-            await link.command(Trigger("StatusNotification"), evse=evse, timeout_s=ANSWER_TIMEOUT_S)
+            for outgoing in link.adapter.questions(evse=evse):
+                await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
         await link.booted.wait()
     while True:
         link.booted.clear()

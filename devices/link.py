@@ -211,7 +211,7 @@ class Link:
                 case Malformed() as frame:
                     self._shared.counts["malformed"] += 1
                     if frame.message_id is not None:
-                        await self._send(frames.encode_error(frame.message_id, frame.code, frame.description))
+                        await self._send_error(frame.message_id, frame.code, frame.description)
 
     async def _queue(self, call: Call) -> None:
         """The call is answered if nothing has to be waited for; else a task does it, and later ones wait in the mailbox."""
@@ -274,7 +274,7 @@ class Link:
         """The call is answered, where it matters as soon as what was said is durable."""
         received, outcome = begun.received, _NOTHING_REPORTED
         if isinstance(received, Refused):
-            await self._send(frames.encode_error(begun.message_id, received.code, received.description))
+            await self._send_error(begun.message_id, received.code, received.description)
             return
         for number, one in enumerate(begun.outcomes):
             found = await one
@@ -302,7 +302,7 @@ class Link:
         if refusal == STALE:
             await self.close(POLICY, STALE)
         else:
-            await self._send(frames.encode_error(message_id, ErrorCode.INTERNAL_ERROR, refusal))
+            await self._send_error(message_id, ErrorCode.INTERNAL_ERROR, refusal)
 
     def _reports(self, received: Received) -> list[Report]:
         for observation in received.observations:
@@ -334,6 +334,9 @@ class Link:
         if self._is_closed:
             raise ConnectionError("the link is closed")
         await self._socket.send_frame(text)
+
+    async def _send_error(self, message_id: str, code: ErrorCode, description: str) -> None:
+        await self._send(frames.encode_error(message_id, self.adapter.spelled(code), description))
 
     async def command(self, command: DeviceCommand, *, evse: int, timeout_s: float) -> DeviceAnswer:
         """The charger's answer to a command for that connector, or why there is none within `timeout_s`."""

@@ -187,8 +187,11 @@ async def _fault(batch: Batch, report: Report, reported: FaultReported) -> Outco
 
 
 def _concerned(batch: Batch, report: Report, reported: StatusReported) -> list[Connector]:
-    """The connector; for the station as a whole its first charger, and only where something is wrong with it."""
+    """The transaction's connector, else the one that is named; of the station as a whole the first, where something is wrong."""
     connectors = batch.connectors.get(report.station_id, [])
+    session = batch.by_key(report.station_id, "transaction_id", reported.transaction_id)
+    if session is not None and (found := batch.connector_of(session)) is not None:
+        return [found]
     if reported.evse != 0:
         return [one for one in connectors if one.place.evse == reported.evse]
     fault = faults.fault_of(reported.error_code, reported.vendor_error_code, reported.info, reported.status)

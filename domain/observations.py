@@ -61,6 +61,8 @@ class StatusReported(Observation, frozen=True, kw_only=True, gc=False):
     status: ConnectorStatus
     is_coarse: bool = False
     """OCPP 2.0.1: PREPARING says only that a car is there, not what it does, and no status says what is wrong (FaultReported does)."""
+    transaction_id: str | None = None
+    """Whose connector it is, where the message is one of a transaction."""
     error_code: str | None = None
     vendor_error_code: str | None = None
     info: str | None = None

@@ -13,7 +13,7 @@ MAX_ERROR_TEXT = 255
 
 
 class ErrorCode(StrEnum):
-    """Why a CALL was not carried out; the spelling is the standard's (OCPP-J 1.6 §4.2.3)."""
+    """Why a CALL was not carried out; the spelling is the standard's (OCPP-J 1.6 §4.2.3, the last three OCPP-J 2.0.1 §4.3)."""
 
     NOT_IMPLEMENTED = "NotImplemented"
     NOT_SUPPORTED = "NotSupported"
@@ -25,6 +25,9 @@ class ErrorCode(StrEnum):
     OCCURENCE_CONSTRAINT_VIOLATION = "OccurenceConstraintViolation"
     TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
     GENERIC_ERROR = "GenericError"
+    FORMAT_VIOLATION = "FormatViolation"
+    OCCURRENCE_CONSTRAINT_VIOLATION = "OccurrenceConstraintViolation"
+    RPC_FRAMEWORK_ERROR = "RpcFrameworkError"
 
 
 class Call(msgspec.Struct, array_like=True, tag=2, frozen=True):

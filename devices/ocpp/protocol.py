@@ -23,6 +23,7 @@ class AnswerKind(StrEnum):
     STATUS = "STATUS"
     AUTHORIZE = "AUTHORIZE"
     START = "START"
+    """A start, or in 2.0.1 any word of a transaction with a token."""
     METER = "METER"
     STOP = "STOP"
     OTHER = "OTHER"
@@ -96,6 +97,10 @@ class Adapter(Protocol):
         """What the charger said. Never raises; never Refused for a message of a transaction that is a JSON object."""
         ...
 
+    def spelled(self, code: ErrorCode) -> ErrorCode:
+        """The code as this version has it."""
+        ...
+
     def boot(self, verdict: BootVerdict, *, now: datetime, interval_s: int) -> msgspec.Struct:
         """Answer to BOOT: heartbeats every `interval_s`, or when to ask again."""
         ...
@@ -109,7 +114,7 @@ class Adapter(Protocol):
         ...
 
     def started(self, transaction_id: str, decision: AuthorizationDecision) -> msgspec.Struct:
-        """Answer to START: the id by which the charger will speak of it."""
+        """Answer to START: the id by which the charger will speak of it, where it has none of its own, and how its token stands."""
         ...
 
     def acknowledge(self, action: str) -> msgspec.Struct:
@@ -118,6 +123,10 @@ class Adapter(Protocol):
 
     def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
         """The command for this connector; `now` is the instant by the charger's clock. Raises UnencodableError."""
+        ...
+
+    def questions(self, *, evse: int) -> tuple[Outgoing, ...]:
+        """The calls that make a charger say how a connector is, after it came back without a boot."""
         ...
 
     def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:

@@ -354,7 +354,7 @@ def _keys_of(observation: AnyObservation) -> tuple[tuple[str, str | None], ...]:
                 observation.evse, observation.id_token, observation.charger_time, observation.meter_start_wh
             )
             return (("start_key", key),)
-        case Metered() | SessionClaimed():
+        case Metered() | SessionClaimed() | StatusReported():
             return (("transaction_id", observation.transaction_id),)
         case SessionEnded():
             key = stop_key(observation.transaction_id, observation.charger_time, observation.meter_stop_wh)

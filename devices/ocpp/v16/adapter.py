@@ -63,6 +63,10 @@ class V16:
             return Refused(ErrorCode.TYPE_CONSTRAINT_VIOLATION, str(error))
         return Received(action, observations, kind, tuple(dict.fromkeys(names)) if names else ())
 
+    def spelled(self, code: ErrorCode) -> ErrorCode:
+        """The codes are named as 1.6 spells them."""
+        return code
+
     def boot(self, verdict: BootVerdict, *, now: datetime, interval_s: int) -> msgspec.Struct:
         """BootNotification.conf."""
         return messages.BootNotificationResponse(
@@ -90,6 +94,10 @@ class V16:
     def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
         """The call for this connector; `now` by the charger's clock. Raises UnencodableError."""
         return commands.encode(command, evse=evse, now=now)
+
+    def questions(self, *, evse: int) -> tuple[Outgoing, ...]:
+        """TriggerMessage.req for the connector's status."""
+        return (commands.trigger("StatusNotification", evse),)
 
     def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:
         """ChangeConfiguration.req for what we rely on; a charger may refuse each."""

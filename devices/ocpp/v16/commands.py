@@ -132,11 +132,16 @@ TRIGGERS_OF_STATION = {"BootNotification", "Heartbeat"}
 
 
 def _trigger(command: Trigger, evse: int, _: datetime) -> Outgoing:
-    if command.message not in TRIGGERS_BY_CONNECTOR | TRIGGERS_OF_STATION:
-        raise UnencodableError(f"no such message to trigger: {command.message}")
+    return trigger(command.message, evse)
+
+
+def trigger(message: str, evse: int) -> Outgoing:
+    """TriggerMessage.req. Raises UnencodableError."""
+    if message not in TRIGGERS_BY_CONNECTOR | TRIGGERS_OF_STATION:
+        raise UnencodableError(f"no such message to trigger: {message}")
     payload = messages.TriggerMessage(
-        requested_message=msgspec.convert(command.message, messages.RequestedMessage),
-        connector_id=evse if command.message in TRIGGERS_BY_CONNECTOR else msgspec.UNSET,
+        requested_message=msgspec.convert(message, messages.RequestedMessage),
+        connector_id=evse if message in TRIGGERS_BY_CONNECTOR else msgspec.UNSET,
     )
     return Outgoing("TriggerMessage", payload)
 

@@ -1,0 +1,112 @@
+"""The local authorization list in OCPP 2.0.1 (use cases D01 and D02). Pure."""
+
+import msgspec
+
+from devices.ocpp.frames import UNREADABLE
+from devices.ocpp.protocol import ListLimits, Outgoing
+from devices.ocpp.v16.commands import timestamp
+from devices.ocpp.v201 import messages
+from devices.ocpp.v201.commands import set_variables
+from domain.local_list_rules import Update
+
+_ENABLED, _OFFLINE, _CACHE = (
+    ("LocalAuthListCtrlr", "Enabled"),
+    ("AuthCtrlr", "LocalAuthorizeOffline"),
+    ("AuthCacheCtrlr", "Enabled"),
+)
+_ITEMS = ("LocalAuthListCtrlr", "ItemsPerMessage")
+WANTED = {_ENABLED: "true", _OFFLINE: "true", _CACHE: "false"}
+"""How a charger has to be set for the list to mean what it should: what it remembers by itself would let in who may no longer."""
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    version_number: int
+
+
+class _Name(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _Result(msgspec.Struct, rename="camel"):
+    component: _Name = _Name()
+    variable: _Name = _Name()
+    attribute_status: str = ""
+    attribute_value: str | None = None
+
+
+class _Variables(msgspec.Struct, rename="camel"):
+    get_variable_result: list[_Result] = []
+
+
+def ask_version() -> Outgoing:
+    """GetLocalListVersionRequest."""
+    return Outgoing("GetLocalListVersion", messages.GetLocalListVersion())
+
+
+def version_of(answer: str | None) -> int | None:
+    """The version in a charger's answer; None where it keeps no list or did not understand."""
+    try:
+        version = msgspec.json.decode(answer or "", type=_Version, strict=False).version_number
+    except UNREADABLE:
+        return None
+    return version if version >= 0 else None
+
+
+def ask_limits() -> Outgoing:
+    """GetVariablesRequest for what concerns the list."""
+    asked = [
+        messages.GetVariableDataType(
+            component=messages.ComponentType(name=component), variable=messages.VariableType(name=variable)
+        )
+        for component, variable in (*WANTED, _ITEMS)
+    ]
+    return Outgoing("GetVariables", messages.GetVariables(get_variable_data=asked))
+
+
+def limits_of(answer: str | None) -> ListLimits:
+    """What a charger says about its list; what it does not say is not known."""
+    try:
+        told = msgspec.json.decode(answer or "", type=_Variables, strict=False).get_variable_result
+    except UNREADABLE:
+        return ListLimits()
+    values = {
+        f"{one.component.name}.{one.variable.name}": one.attribute_value or ""
+        for one in told
+        if one.attribute_status == "Accepted"
+    }
+    items = values.get(".".join(_ITEMS), "").strip()
+    return ListLimits(None, int(items) if items.isdecimal() and int(items) > 0 else None, values)
+
+
+def settings(limits: ListLimits) -> tuple[Outgoing, ...]:
+    """The calls that set what is not known to be set."""
+    return set_variables(
+        (component, variable, value)
+        for (component, variable), value in WANTED.items()
+        if limits.values.get(f"{component}.{variable}", "").lower() != value
+    )
+
+
+def send(update: Update, version: int) -> Outgoing:
+    """SendLocalListRequest; an entry without idTokenInfo is removed."""
+    entries = [messages.AuthorizationData(id_token=_token(number)) for number in update.removed]
+    for number, until in update.entries.items():
+        expiry = msgspec.UNSET if until is None else timestamp(until)
+        info = messages.IdTokenInfoType(status="Accepted", cache_expiry_date_time=expiry)
+        entries.append(messages.AuthorizationData(id_token=_token(number), id_token_info=info))
+    payload = messages.SendLocalList(
+        version_number=version,
+        update_type="Full" if update.is_full else "Differential",
+        local_authorization_list=entries or msgspec.UNSET,
+    )
+    return Outgoing("SendLocalList", payload)
+
+
+ISO15693_DIGITS, ISO15693_BEGINS = 16, "E0"
+"""A number of ISO/IEC 15693-3 §4.1; those of ISO/IEC 14443 have 8, 14 or 20 digits."""
+
+
+def _token(number: str) -> messages.IdTokenType:
+    """A card's number says by its shape of which kind it is."""
+    is_15693 = len(number) == ISO15693_DIGITS and number.upper().startswith(ISO15693_BEGINS)
+    return messages.IdTokenType(id_token=number, type="ISO15693" if is_15693 else "ISO14443")
