@@ -1,6 +1,7 @@
 """Cards of many people, from a table."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -8,10 +9,10 @@ from uuid import UUID
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from domain import cards
+from domain import audit, cards, sql
 from domain.access import CARD_MANAGERS, Access
 from domain.authorization import normalised_card_number
-from domain.cards import NAME_LENGTH, UNNAMED, NewCard
+from domain.cards import NAME_LENGTH, UNNAMED, CardChange, NewCard
 from domain.checks import Problems
 from domain.csv_imports import ImportLine, ImportOutcome, Line, RejectedError, read_table, rejected
 from domain.errors import DomainError, NotFoundError
@@ -22,6 +23,8 @@ from domain.roles import ImportAction
 
 COLUMNS: Final = ("email", "externalUserId", "number", "name", "blocked", "remove")
 NEEDED: Final = ("number",)
+_BREATH = 100
+"""Lines that are judged before others in the process have a turn."""
 
 
 @dataclass(slots=True)
@@ -46,44 +49,91 @@ async def import_charge_cards(
     access.signed_in()
     access.manage_installation(installation_id, CARD_MANAGERS, path=("installationId",))
     lines = read_table(table, columns=COLUMNS, needed=NEEDED)
-    planned: list[_Planned] = []
-    try:
-        async with in_transaction():
-            planned = await _plan(access, installation_id, lines)
-            is_applied = not (is_dry_run or any(one.line.action is ImportAction.REJECT for one in planned))
-            if is_applied:
-                await _apply(access, installation_id, planned)
-    except IntegrityError as error:
-        raise cards.taken(("csv",)) from error
+    planned = await _plan(access, installation_id, lines)
+    is_applied = not is_dry_run and _is_good(planned)
+    if is_applied:
+        try:
+            async with in_transaction():
+                # A write first: it waits for other imports and grants here, and takes SQLite's writer before anything is read.
+                await sql.execute("UPDATE installations SET name = name WHERE id = $1", installation_id)
+                await _lock(one.new.user_id for one in planned if one.new)
+                planned = await _plan(access, installation_id, lines)
+                is_applied = _is_good(planned)
+                if is_applied:
+                    await _apply(access, installation_id, planned)
+        except IntegrityError as error:
+            raise cards.taken(("csv",)) from error
     if is_applied:
         people = {one.new.user_id for one in planned if one.new} | {one.row.user_id for one in planned if one.row}
         await cards.tell({installation_id, *await cards.places_of(people, now=access.now)}, bus)
     return ImportOutcome(is_applied=is_applied, lines=[one.line for one in planned])
 
 
-@dataclass(slots=True)
+def _is_good(planned: Sequence[_Planned]) -> bool:
+    return all(one.line.action is not ImportAction.REJECT for one in planned)
+
+
+async def _lock(user_ids: Iterable[UUID]) -> None:
+    """Whoever else registers for these people waits, so that nobody gets past the limit; in the order of ids, so that all get through."""
+    for some in sql.in_chunks(sorted(set(user_ids))):
+        arguments: list[object] = []
+        wanted = sql.any_of("id", some, arguments)
+        await sql.rows(f"SELECT id FROM users WHERE {wanted} ORDER BY id{sql.for_change()}", *arguments)  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known while the lines are read: cards by their numbers, people by what they are called, and what came before."""
+    """What was read before the lines are judged, and what came in lines before."""
 
     cards: Mapping[str, ChargeCard]
+    """By their numbers."""
     blocked_here: frozenset[UUID]
     """Cards that the installation does not take."""
-    holders: dict[PersonKey, UUID | RejectedError] = field(default_factory=dict)
+    holders: Mapping[PersonKey, UUID | DomainError]
+    counts: dict[UUID, int]
+    """How many cards people have, with those of the lines before."""
     first: dict[str, int] = field(default_factory=dict)
-    counts: dict[UUID, int] = field(default_factory=dict)
 
 
 async def _plan(access: Access, installation_id: UUID, lines: Sequence[Line]) -> list[_Planned]:
-    numbers = {normalised_card_number(line["number"]) for line in lines}
+    """What each line does as things are now; a number of reads that does not grow line by line."""
+    numbers = sorted({normalised_card_number(line["number"]) for line in lines})
+    known: dict[str, ChargeCard] = {}
+    for some in sql.in_chunks(numbers):
+        # Locked inside a transaction only: what is written is what was judged.
+        found = await ChargeCard.filter(number__in=some).order_by("number").select_for_update(no_key=True)
+        known.update((card.number, card) for card in found)
+    keys = dict.fromkeys(key for key in map(_key, lines) if key is not None)
+    holders = await cards.kept_people(access, list(keys))
     blocks = await CardBlock.filter(installation_id=installation_id)
-    known = _Known(
-        {card.number: card for card in await ChargeCard.filter(number__in=sorted(numbers))},
-        frozenset(block.card_id for block in blocks),
+    table = _Known(
+        cards=known,
+        blocked_here=frozenset(block.card_id for block in blocks),
+        holders=holders,
+        counts=await _counts({found for found in holders.values() if isinstance(found, UUID)}),
     )
-    return [await _planned(access, line, known) for line in lines]
+    planned: list[_Planned] = []
+    for count, line in enumerate(lines):
+        if count % _BREATH == 0:
+            await asyncio.sleep(0)
+        planned.append(_planned(access, line, table))
+    return planned
 
 
-async def _planned(access: Access, line: Line, known: _Known) -> _Planned:
+async def _counts(user_ids: set[UUID]) -> dict[UUID, int]:
+    counts: dict[UUID, int] = {}
+    for some in sql.in_chunks(sorted(user_ids)):
+        arguments: list[object] = []
+        wanted = sql.any_of("user_id", some, arguments)
+        found = await sql.rows(
+            f"SELECT user_id, COUNT(*) AS held FROM charge_cards WHERE {wanted} GROUP BY user_id",  # noqa: S608
+            *arguments,
+        )
+        counts.update((sql.uuid_of(row["user_id"]), int(row["held"])) for row in found)
+    return counts
+
+
+def _planned(access: Access, line: Line, known: _Known) -> _Planned:
     try:
         if line.problem is not None:
             raise RejectedError(line.problem)
@@ -91,12 +141,12 @@ async def _planned(access: Access, line: Line, known: _Known) -> _Planned:
         if number in known.first:
             raise RejectedError(f"number: this card is in line {known.first[number]} already.")
         known.first[number] = line.number
-        return await _one(access, line, number, await _holder(access, line, known), known)
+        return _one(access, line, number, _holder(line, known), known)
     except (RejectedError, DomainError) as error:
         return _Planned(rejected(line.number, error))
 
 
-async def _one(access: Access, line: Line, number: str, user_id: UUID, table: _Known) -> _Planned:
+def _one(access: Access, line: Line, number: str, user_id: UUID, table: _Known) -> _Planned:
     name, is_blocked = line.optional("name"), line.flag("blocked")
     if name is not None and len(name) > NAME_LENGTH:
         raise RejectedError(f"name: it has at most {NAME_LENGTH} characters.")
@@ -111,8 +161,7 @@ async def _one(access: Access, line: Line, number: str, user_id: UUID, table: _K
             raise RejectedError(f"remove: the card {shown} is its holder's to remove; block it instead.")
         return _Planned(ImportLine(line.number, ImportAction.REMOVE, f"The card {shown} is removed."), row=known)
     if known is None:
-        held = table.counts.get(user_id)
-        table.counts[user_id] = (await ChargeCard.filter(user_id=user_id).count() if held is None else held) + 1
+        table.counts[user_id] = table.counts.get(user_id, 0) + 1
         if table.counts[user_id] > cards.MOST_CARDS:
             raise RejectedError(f"A person has at most {cards.MOST_CARDS} cards.")
         is_own = user_id == access.user_id or access.user_id is None or access.is_administrator
@@ -153,29 +202,76 @@ def _number(line: Line) -> str:
     return number
 
 
-async def _holder(access: Access, line: Line, known: _Known) -> UUID:
+def _key(line: Line) -> PersonKey | None:
+    """Whom the line names; None where that is nobody, or two."""
     if bool(line["email"]) == bool(line["externalUserId"]):
+        return None
+    return PersonKey(email=line.optional("email"), external_id=line.optional("externalUserId"))
+
+
+def _holder(line: Line, table: _Known) -> UUID:
+    key = _key(line)
+    if key is None:
         raise RejectedError("Name one person: by email or by externalUserId.")
-    key = PersonKey(email=line.optional("email"), external_id=line.optional("externalUserId"))
-    if key not in known.holders:
-        try:
-            known.holders[key] = await cards.kept_person(access, key)
-        except NotFoundError:
-            known.holders[key] = RejectedError("There is nobody here by that name whose cards are yours to keep.")
-    found = known.holders[key]
-    if isinstance(found, RejectedError):
+    found = table.holders[key]
+    if isinstance(found, NotFoundError):
+        raise RejectedError("There is nobody here by that name whose cards are yours to keep.")
+    if isinstance(found, DomainError):
         raise found
     return found
 
 
 async def _apply(access: Access, installation_id: UUID, planned: Sequence[_Planned]) -> None:
+    added: list[ChargeCard] = []
+    changed: list[ChargeCard] = []
+    removed: list[UUID] = []
+    blocks: dict[UUID, bool] = {}
+    changes: list[CardChange] = []
     for one in planned:
-        row = one.row if one.new is None else await cards.add(access, one.new)
+        row = one.row
+        if one.new is not None:
+            row = cards.made(access, one.new)
+            added.append(row)
+            changes.append(CardChange("chargeCard.register", row.id, after=cards.holding(row)))
         if row is None:
             continue
         if one.is_blocked_here is not None:
-            await cards.block_at(access, row.id, installation_id, is_blocked=one.is_blocked_here)
+            blocks[row.id] = one.is_blocked_here
         elif one.values is not None:
-            await cards.change(access, row, **one.values)
+            before = cards.holding(row)
+            changed.append(row.update_from_dict(dict(one.values)))
+            changes.append(CardChange("chargeCard.change", row.id, before, cards.holding(row)))
         elif one.new is None:
-            await cards.remove(access, row)
+            removed.append(row.id)
+            changes.append(CardChange("chargeCard.remove", row.id, before=cards.holding(row)))
+    await ChargeCard.bulk_create(added, batch_size=sql.CHUNK)
+    await sql.execute_many(
+        "UPDATE charge_cards SET name = $2, is_blocked = $3 WHERE id = $1",
+        [(row.id, row.name, row.is_blocked) for row in changed],
+    )
+    for some in sql.in_chunks(removed):
+        await ChargeCard.filter(id__in=some).delete()
+    await _block(access, installation_id, blocks)
+    await cards.log(access, changes)
+
+
+async def _block(access: Access, installation_id: UUID, blocks: Mapping[UUID, bool]) -> None:
+    """The installation takes these cards no longer, or again; each of them is otherwise now."""
+    blocked = (
+        CardBlock(
+            card_id=card_id,
+            installation_id=installation_id,
+            blocked_by_id=access.signed_in().id,
+            blocked_at=access.now,
+        )
+        for card_id, is_blocked in blocks.items()
+        if is_blocked
+    )
+    await CardBlock.bulk_create(blocked, batch_size=sql.CHUNK)
+    for some in sql.in_chunks([card_id for card_id, is_blocked in blocks.items() if not is_blocked]):
+        await CardBlock.filter(card_id__in=some, installation_id=installation_id).delete()
+    entries = [
+        cards.block_entry(card_id, installation_id, was_blocked=not is_blocked, is_blocked=is_blocked)
+        for card_id, is_blocked in blocks.items()
+    ]
+    await audit.record_all(access, entries)

@@ -1,7 +1,7 @@
 """Charge cards of people: unique in the portal, compared without case and separators, shown with their middle masked."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,11 +13,11 @@ from domain import audit, sql
 from domain.access import CARD_MANAGERS, Access
 from domain.authorization import normalised_card_number
 from domain.checks import Problems
-from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path
+from domain.errors import ConflictError, DomainError, ErrorCode, NotAllowedError, NotFoundError, Path
 from domain.events import LocalListOutdated
 from domain.ids import new_id
 from domain.models import CardBlock, ChargeCard
-from domain.people import PersonKey, found_person
+from domain.people import PersonKey, found_people
 from domain.ports import EventBus
 from domain.roles import Scope
 
@@ -44,6 +44,24 @@ class NewCard:
     is_blocked: bool = False
     external_id: str | None = None
     is_pushed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Whose a card is, and what it is like in words of the audit log."""
+
+    user_id: UUID
+    state: audit.State
+
+
+@dataclass(frozen=True, slots=True)
+class CardChange:
+    """What was done to a card; `before` None: it is new, `after` None: it is gone."""
+
+    action: str
+    card_id: UUID
+    before: Holding | None = None
+    after: Holding | None = None
 
 
 def checked_number(problems: Problems, path: str | Path, number: str) -> str:
@@ -179,11 +197,17 @@ async def block_at(access: Access, card_id: UUID, installation_id: UUID, *, is_b
         )
     elif not is_blocked:
         await blocks.delete()
-    await audit.record(
-        access,
-        "chargeCard.block" if is_blocked else "chargeCard.unblock",
-        "ChargeCard",
-        card_id,
+    await audit.record_all(
+        access, [block_entry(card_id, installation_id, was_blocked=was_blocked, is_blocked=is_blocked)]
+    )
+
+
+def block_entry(card_id: UUID, installation_id: UUID, *, was_blocked: bool, is_blocked: bool) -> audit.Entry:
+    """What the audit log says of a card that is not taken at that installation, or is again."""
+    return audit.Entry(
+        action="chargeCard.block" if is_blocked else "chargeCard.unblock",
+        object_type="ChargeCard",
+        object_id=card_id,
         installation_id=installation_id,
         before={"isBlockedHere": was_blocked},
         after={"isBlockedHere": is_blocked},
@@ -200,30 +224,52 @@ async def remove_charge_card(access: Access, card_id: UUID, *, bus: EventBus) ->
 
 async def kept_person(access: Access, person: PersonKey, *, path: Path = ("person",)) -> UUID:
     """The person, whose cards the actor may keep. NotFoundError for one who is hidden, NotAllowedError for one who is only seen."""
-    found = await found_person(access, person, path=path)
-    if found == access.user_id or access.is_administrator:
-        return found
-    arguments: list[object] = [found, access.now]
-    kept = sql.any_of("p.installation_id", access.installations_with(CARD_MANAGERS), arguments)
-    holds = await sql.row(f"{_HOLDS} AND {kept}", *arguments)
-    if holds is None and not await _is_known(access, found):
-        message = "Who keeps the cards of an installation keeps those of people who may charge there."
-        raise NotAllowedError(message, path=path)
+    found = (await kept_people(access, [person], path=path))[person]
+    if isinstance(found, DomainError):
+        raise found
     return found
 
 
-_HOLDS = """
-SELECT 1 AS found FROM permissions p
-WHERE (p.user_id = $1 OR p.group_id IN (SELECT m.group_id FROM group_members m WHERE m.user_id = $1))
-  AND p.revoked_at IS NULL AND (p.valid_to IS NULL OR p.valid_to > $2)"""
+async def kept_people(
+    access: Access, people: Sequence[PersonKey], *, path: Path = ("person",)
+) -> dict[PersonKey, UUID | DomainError]:
+    """As `kept_person`, for many at once: each with the person, or the error."""
+    found = await found_people(access, people)
+    kept = await _kept(access, sorted(set(found.values())))
+    message = "Who keeps the cards of an installation keeps those of people who may charge there."
+    outcome: dict[PersonKey, UUID | DomainError] = {}
+    for key in people:
+        if key not in found:
+            outcome[key] = NotFoundError(path=path)
+        else:
+            outcome[key] = found[key] if found[key] in kept else NotAllowedError(message, path=path)
+    return outcome
 
 
-async def _is_known(access: Access, user_id: UUID) -> bool:
-    """Whether the program that asks keeps cards, and knows the person by an id of its own."""
+async def _kept(access: Access, user_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these people whose cards the actor may keep."""
+    if access.is_administrator:
+        return set(user_ids)
+    kept_at = set(access.installations_with(CARD_MANAGERS))
+    held = await places_by_person(user_ids, now=access.now)
+    known = await _known(access, user_ids)
+    return {one for one in user_ids if one == access.user_id or one in known or not kept_at.isdisjoint(held[one])}
+
+
+async def _known(access: Access, user_ids: Sequence[UUID]) -> set[UUID]:
+    """Those whom the program that asks knows by an id of its own, if it keeps cards."""
     if access.service_account_id is None or not access.installations_with(frozenset({Scope.MANAGE_CARDS})):
-        return False
-    known = "SELECT 1 AS found FROM external_users x WHERE x.account_id = $1 AND x.user_id = $2"
-    return await sql.row(known, access.service_account_id, user_id) is not None
+        return set()
+    known: set[UUID] = set()
+    for some in sql.in_chunks(user_ids):
+        arguments: list[object] = [access.service_account_id]
+        wanted = sql.any_of("x.user_id", some, arguments)
+        found = await sql.rows(
+            f"SELECT x.user_id FROM external_users x WHERE x.account_id = $1 AND {wanted}",  # noqa: S608
+            *arguments,
+        )
+        known |= {sql.uuid_of(row["user_id"]) for row in found}
+    return known
 
 
 async def add(access: Access, wanted: NewCard) -> ChargeCard:
@@ -233,7 +279,15 @@ async def add(access: Access, wanted: NewCard) -> ChargeCard:
     if await ChargeCard.filter(user_id=wanted.user_id).count() >= MOST_CARDS:
         message = f"A person has at most {MOST_CARDS} cards; remove one first."
         raise ConflictError(message, code=ErrorCode.LIMIT_EXCEEDED, path=("number",))
-    card = ChargeCard(
+    card = made(access, wanted)
+    await card.save(force_create=True)
+    await log(access, [CardChange("chargeCard.register", card.id, after=holding(card))])
+    return card
+
+
+def made(access: Access, wanted: NewCard) -> ChargeCard:
+    """The card, not stored yet."""
+    return ChargeCard(
         id=new_id(),
         user_id=wanted.user_id,
         number=wanted.number,
@@ -243,74 +297,65 @@ async def add(access: Access, wanted: NewCard) -> ChargeCard:
         external_account_id=access.signed_in().id if wanted.is_pushed or wanted.external_id is not None else None,
         external_id=wanted.external_id,
     )
-    await card.save(force_create=True)
-    await _log(access, "chargeCard.register", card.id, after=(card.user_id, _state(card)))
-    return card
 
 
 async def change(access: Access, row: ChargeCard, **values: object) -> None:
     """The card has these values; call inside a transaction. What is as it was is not written, and not in the audit log."""
-    before = row.user_id, _state(row)
+    before = holding(row)
     row.update_from_dict(values)
-    if _state(row) == before[1]:
+    if holding(row) == before:
         return
     await row.save(update_fields=sorted(values))
-    await _log(access, "chargeCard.change", row.id, before=before, after=(row.user_id, _state(row)))
+    await log(access, [CardChange("chargeCard.change", row.id, before, holding(row))])
 
 
 async def remove(access: Access, row: ChargeCard) -> None:
     """The card is gone; call inside a transaction."""
-    before = row.user_id, _state(row)
     await row.delete()
-    await _log(access, "chargeCard.remove", row.id, before=before)
+    await log(access, [CardChange("chargeCard.remove", row.id, before=holding(row))])
 
 
-async def _log(
-    access: Access,
-    action: str,
-    card_id: UUID,
-    *,
-    before: tuple[UUID, audit.State] | None = None,
-    after: tuple[UUID, audit.State] | None = None,
-) -> None:
-    """In the log of each place where its holder holds something, of what was theirs before and is after.
+async def log(access: Access, changes: Sequence[CardChange]) -> None:
+    """Each in the log of each place where its holder holds something, of what was theirs before and is after.
 
     Of what somebody else does: of the places whose cards they keep, so that no other owner reads who they are.
     """
-    places: dict[bool, set[UUID]] = {}
-    for is_after, side in ((False, before), (True, after)):
-        at = set() if side is None else await places_of([side[0]], now=access.now)
-        is_all = access.is_administrator or (side is not None and side[0] == access.user_id)
-        places[is_after] = at if is_all else at & set(access.installations_with(CARD_MANAGERS))
-    entries = [
+    holders = {side.user_id for one in changes for side in (one.before, one.after) if side is not None}
+    places = await places_by_person(holders, now=access.now)
+    if not access.is_administrator:
+        kept = set(access.installations_with(CARD_MANAGERS))
+        places = {holder: at if holder == access.user_id else at & kept for holder, at in places.items()}
+    await audit.record_all(access, [entry for one in changes for entry in _entries(one, places)])
+
+
+def _entries(change: CardChange, places: Mapping[UUID, set[UUID]]) -> list[audit.Entry]:
+    before, after = change.before, change.after
+    was_at = set() if before is None else places[before.user_id]
+    is_at = set() if after is None else places[after.user_id]
+    shown: list[UUID | None] = [*sorted(was_at | is_at)]
+    return [
         audit.Entry(
-            action=action,
+            action=change.action,
             object_type="ChargeCard",
-            object_id=card_id,
+            object_id=change.card_id,
             installation_id=place,
-            before=before[1] if before is not None and place in places[False] else None,
-            after=after[1] if after is not None and place in places[True] else None,
+            before=before.state if before is not None and (place is None or place in was_at) else None,
+            after=after.state if after is not None and (place is None or place in is_at) else None,
         )
-        for place in sorted(places[False] | places[True])
+        for place in shown or [None]
     ]
-    nowhere = audit.Entry(
-        action=action,
-        object_type="ChargeCard",
-        object_id=card_id,
-        before=before and before[1],
-        after=after and after[1],
-    )
-    await audit.record_all(access, entries or [nowhere])
 
 
-def _state(row: ChargeCard) -> audit.State:
-    return {
+def holding(row: ChargeCard) -> Holding:
+    """The card as it is, and whose."""
+    state = {
         "name": row.name,
         "number": masked(row.number),
         "userId": str(row.user_id),
         "isBlocked": bool(row.is_blocked),
         "externalId": row.external_id,
     }
+    return Holding(row.user_id, state)
 
 
 async def _named(access: Access, external_id: str) -> ChargeCard | None:
@@ -352,17 +397,26 @@ def is_theirs(access: Access, row: ChargeCard) -> bool:
 
 async def places_of(user_ids: Iterable[UUID], *, now: datetime) -> set[UUID]:
     """The installations where these people hold something now or later: their chargers' lists know the cards."""
-    wanted = sorted(set(user_ids))
-    arguments: list[object] = [now]
-    direct = sql.any_of("p.user_id", wanted, arguments)
-    member = sql.any_of("m.user_id", wanted, arguments)
+    return set[UUID]().union(*(await places_by_person(user_ids, now=now)).values())
+
+
+async def places_by_person(user_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, set[UUID]]:
+    """As `places_of`, of each of them."""
+    places: dict[UUID, set[UUID]] = {one: set() for one in sorted(set(user_ids))}
     lasting = "p.revoked_at IS NULL AND (p.valid_to IS NULL OR p.valid_to > $1)"
-    rows = await sql.rows(
-        f"SELECT p.installation_id FROM permissions p WHERE {lasting} AND {direct} UNION"  # noqa: S608
-        f" SELECT p.installation_id FROM permissions p JOIN group_members m ON m.group_id = p.group_id WHERE {lasting} AND {member}",
-        *arguments,
-    )
-    return {sql.uuid_of(row["installation_id"]) for row in rows}
+    for some in sql.in_chunks(list(places)):
+        arguments: list[object] = [now]
+        direct = sql.any_of("p.user_id", some, arguments)
+        member = sql.any_of("m.user_id", some, arguments)
+        rows = await sql.rows(
+            f"SELECT p.user_id, p.installation_id FROM permissions p WHERE {lasting} AND {direct} UNION"  # noqa: S608
+            " SELECT m.user_id, p.installation_id FROM permissions p JOIN group_members m ON m.group_id = p.group_id"
+            f" WHERE {lasting} AND {member}",
+            *arguments,
+        )
+        for row in rows:
+            places[sql.uuid_of(row["user_id"])].add(sql.uuid_of(row["installation_id"]))
+    return places
 
 
 async def tell(installation_ids: Iterable[UUID], bus: EventBus) -> None:

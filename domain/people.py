@@ -40,45 +40,61 @@ async def found_person(
 
     NotFoundError, the same for people who are there and people who are not, so that nobody finds out who has an account.
     """
-    arguments: list[object] = []
-    visible = access.user_contacts_condition("u", arguments)
-    named = _named(access, key, arguments)
-    active = "" if with_inactive else " AND u.is_active"
-    order = _order(key, arguments)
-    statement = f"SELECT u.id FROM users u WHERE {named} AND u.erased_at IS NULL{active} AND {visible} ORDER BY {order}"  # noqa: S608
-    row = await sql.row(statement, *arguments)
-    if row is None:
+    found = await found_people(access, [key], with_inactive=with_inactive)
+    if key not in found:
         raise NotFoundError(path=path)
-    return sql.uuid_of(row["id"])
+    return found[key]
 
 
-def _named(access: Access, key: PersonKey, arguments: list[object]) -> str:
-    """A condition on `users u`; appends to `arguments`."""
+async def found_people(
+    access: Access, keys: Sequence[PersonKey], *, with_inactive: bool = False
+) -> dict[PersonKey, UUID]:
+    """As `found_person`, for many at once; who is hidden or absent is left out."""
+    words: dict[str, dict[object, list[PersonKey]]] = {}
+    for key in keys:
+        for way, word in _ways(access, key):
+            words.setdefault(way, {}).setdefault(word, []).append(key)
+    found: dict[PersonKey, UUID] = {}
+    for way in _WAYS:
+        named = words.get(way, {})
+        for some in sql.in_chunks(list(named)):
+            for row in await _by(access, way, some, with_inactive=with_inactive):
+                word = sql.uuid_of(row["word"]) if way == _ID else row["word"]
+                for key in named[word]:
+                    found.setdefault(key, sql.uuid_of(row["id"]))
+    return found
+
+
+_ID, _ADDRESS, _TOLD, _EXTERNAL = "u.id", "u.email", "x.email", "x.external_id"
+_WAYS = (_ID, _ADDRESS, _TOLD, _EXTERNAL)
+"""How people are called. Whose own address it is comes before whom a program told it of."""
+
+
+def _ways(access: Access, key: PersonKey) -> list[tuple[str, object]]:
+    """By which of their names to look for the person, and that name."""
+    is_program = access.service_account_id is not None
     if key.user_id is not None:
-        arguments.append(key.user_id)
-        return f"u.id = ${len(arguments)}"
+        return [(_ID, key.user_id)]
     if key.email is not None:
-        arguments.append(normal_email(key.email))
-        address = f"${len(arguments)}"
-        if access.service_account_id is None:
-            return f"u.email = {address}"
+        address = normal_email(key.email)
+        return [(_ADDRESS, address), (_TOLD, address)] if is_program else [(_ADDRESS, address)]
+    return [(_EXTERNAL, key.external_id)] if key.external_id is not None and is_program else []
+
+
+async def _by(access: Access, way: str, words: Sequence[object], *, with_inactive: bool) -> list[sql.Row]:
+    arguments: list[object] = []
+    wanted = sql.any_of(way, words, arguments)
+    visible = access.user_contacts_condition("u", arguments)
+    active = "" if with_inactive else " AND u.is_active"
+    known = ""
+    if way in (_TOLD, _EXTERNAL):
         arguments.append(access.service_account_id)
-        told = f"SELECT x.user_id FROM external_users x WHERE x.account_id = ${len(arguments)} AND x.email = {address}"  # noqa: S608
-        return f"(u.email = {address} OR u.id IN ({told}))"
-    if key.external_id is None or access.service_account_id is None:
-        return "1 = 0"
-    arguments.extend((access.service_account_id, key.external_id))
-    last = len(arguments)
-    known = f"SELECT x.user_id FROM external_users x WHERE x.account_id = ${last - 1} AND x.external_id = ${last}"  # noqa: S608
-    return f"u.id IN ({known})"
-
-
-def _order(key: PersonKey, arguments: list[object]) -> str:
-    """Whose own address it is comes before whom a program told it of."""
-    if key.email is None:
-        return "u.id"
-    arguments.append(normal_email(key.email))
-    return f"CASE WHEN u.email = ${len(arguments)} THEN 0 ELSE 1 END, u.id"
+        known = f" JOIN external_users x ON x.user_id = u.id AND x.account_id = ${len(arguments)}"
+    return await sql.rows(
+        f"SELECT u.id, {way} AS word FROM users u{known}"  # noqa: S608  one of our own names
+        f" WHERE {wanted} AND u.erased_at IS NULL{active} AND {visible} ORDER BY u.id",
+        *arguments,
+    )
 
 
 async def people_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, PersonRow]:

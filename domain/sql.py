@@ -5,12 +5,12 @@ model objects would cost 5 to 10 times the query.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,10 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import BaseORMException, DBConnectionError
 
 Row = dict[str, Any]
+T = TypeVar("T")
+
+CHUNK = 500
+"""Values in one statement: either database takes 32,766 arguments at most, and plans a long list slowly."""
 
 DATABASE_AWAY = (
     OSError,
@@ -93,6 +97,11 @@ async def execute_many(statement: str, argument_lists: Iterable[Sequence[object]
         return
     query = _prepared(statement, ())[0]
     await connection().execute_many(query, [_prepared("", values)[1] for values in lists])
+
+
+def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values in parts that fit into one statement."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
 
 
 def any_of(column: str, values: Sequence[object], arguments: list[object]) -> str:

@@ -1,5 +1,8 @@
 """Cards from a table: what each line does, tried first; nothing of a table with a wrong line is done, and nobody's card is taken over."""
 
+import asyncio
+import logging
+
 import pytest
 
 from domain.access import Access
@@ -7,7 +10,7 @@ from domain.card_imports import import_charge_cards
 from domain.csv_imports import ImportOutcome
 from domain.errors import NotAllowedError, NotFoundError, ValidationError
 from domain.events import LocalListOutdated
-from domain.models import CardBlock, ChargeCard
+from domain.models import AuditEntry, CardBlock, ChargeCard
 from domain.roles import ImportAction, Role
 from tests.factories import Site, Town, a_card, a_grant, a_person, a_program, a_site, a_town, access
 from tests.fakes import RecordingBus
@@ -196,4 +199,59 @@ async def test_a_bad_row_is_named_by_its_line_and_nothing_is_done(town: Town, ba
     assert not outcome.is_applied
     assert [(one.line, one.action) for one in outcome.lines] == [(2, ADD), (4, REJECT)]
     assert message in outcome.lines[1].text
+    assert await ChargeCard.all().count() == 0
+
+
+async def test_the_same_table_twice_at_once_is_done_once(town: Town) -> None:
+    """The second waits, and is judged anew by what the first did."""
+    owner = await town.access("OWNER of installation")
+    lines = ("one@example.com,04AA01,Blue,,", "two@example.com,04AA02,,,")
+    outcomes = await asyncio.gather(*(_import(owner, town.site, *lines) for _ in range(2)))
+    assert sorted(map(_actions, outcomes)) == [[ADD, ADD], [KEEP, KEEP]]
+    assert await ChargeCard.all().count() == await AuditEntry.filter(action="chargeCard.register").count() == 2
+
+
+async def test_of_two_tables_at_once_one_gets_a_card(town: Town) -> None:
+    """The other is rejected whole."""
+    owner = await town.access("OWNER of installation")
+    outcomes = await asyncio.gather(
+        _import(owner, town.site, "one@example.com,04AA01,,,", "one@example.com,04AA02,,,"),
+        _import(owner, town.site, "two@example.com,04AA03,,,", "two@example.com,04AA01,,,"),
+    )
+    assert sorted(map(_actions, outcomes)) == [[ADD, ADD], [ADD, REJECT]]
+    assert len({card.user_id for card in await ChargeCard.all()}) == 1
+    assert await ChargeCard.all().count() == 2
+
+
+async def test_a_table_ten_times_as_long_takes_hardly_more_statements(
+    town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that nobody waits long for the writer: cards come, change, are blocked and go in parts, each in the audit log; a dry run
+    writes nothing.
+    """
+    owner, program = await town.access("OWNER of installation"), await (await a_program(town.site)).access()
+    for number in range(60):
+        person = await a_person(f"p{number}", email=f"p{number}@example.com")
+        await a_grant(Role.USER, town.site, user_id=person)
+
+    async def statements(held: Access, many: int, rest: str, *, is_dry_run: bool = False) -> int:
+        caplog.clear()
+        lines = [f"p{one % 60}@example.com,{many:04}{one:06},{rest}" for one in range(many)]
+        with caplog.at_level(logging.DEBUG, logger="tortoise.db_client"):
+            outcome = await _import(held, town.site, *lines, is_dry_run=is_dry_run)
+        assert outcome.is_applied is not is_dry_run
+        return len(caplog.records)
+
+    steps = ((program, ",,"), (program, "Room,,"), (owner, ",yes,"), (owner, ",no,"), (program, ",,yes"))
+    assert await statements(program, 1_000, ",,", is_dry_run=True) < 20
+    assert await ChargeCard.all().count() == 0
+    for held, rest in steps:
+        few, many = [await statements(held, size, rest) for size in (100, 1_000)]
+        assert many <= few + 10, (rest, few, many)
+        assert many < 50, (rest, few, many)
+    entries = [
+        await AuditEntry.filter(action__startswith="chargeCard.", action__endswith=end).count()
+        for end in ("r", "e", "k")
+    ]
+    assert entries == [1_100, 2_200, 2_200]
     assert await ChargeCard.all().count() == 0
