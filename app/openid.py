@@ -24,6 +24,8 @@ _TIMEOUT_S: Final = 5.0
 _MOST_BYTES: Final = 256 * 1024
 _LONGEST_SUBJECT: Final = 255
 """OpenID Connect Core 1.0 §2."""
+_SEVERAL_PROOFS: Final = "mfa"
+"""RFC 8176 §2."""
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +92,13 @@ class OpenIdConnect:
         audience = claims["aud"]
         is_for_several = isinstance(audience, list) and len(audience) > 1
         is_for_us = not is_for_several or claims.get("azp") == self._audience
-        is_asked = nonce is None or hmac.compare_digest(str(claims.get("nonce") or "").encode(), nonce.encode())
+        # A token that was asked for with a nonce is good with it only, and a nonce with such a token only.
+        said = claims.get("nonce")
+        is_asked = (
+            said is None
+            if nonce is None
+            else isinstance(said, str) and hmac.compare_digest(said.encode(), nonce.encode())
+        )
         subject = claims["sub"]
         if not (
             is_now and is_for_us and is_asked and isinstance(subject, str) and 0 < len(subject) <= _LONGEST_SUBJECT
@@ -142,12 +150,13 @@ class OpenIdConnect:
 
 
 def _identity(issuer: str, claims: dict[str, Any]) -> OpenIdIdentity:
-    email, name = claims.get("email"), claims.get("name")
+    email, name, methods = claims.get("email"), claims.get("name"), claims.get("amr")
     return OpenIdIdentity(
         issuer=issuer,
         subject=claims["sub"],
         email=email if isinstance(email, str) else None,
         is_email_verified=claims.get("email_verified") is True,
+        is_by_several_proofs=isinstance(methods, list) and _SEVERAL_PROOFS in methods,
         name=name.strip()[:200] if isinstance(name, str) and name.strip() and name.isprintable() else None,
     )
 

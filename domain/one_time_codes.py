@@ -80,6 +80,11 @@ async def remove(
 _WRONG = ErrorCode.WRONG_CREDENTIALS
 
 
+async def are_asked_for(user_id: UUID) -> bool:
+    """Whether the person has confirmed codes."""
+    return await User.exists(id=user_id, totp_confirmed_at__isnull=False)
+
+
 async def take(user_id: UUID, code: str, *, sealer: Sealer, now: datetime) -> bool:
     """Whether it is the person's code of now; then it is spent, and so are all before it."""
     row = await sql.row("SELECT totp_secret FROM users WHERE id = $1", user_id)

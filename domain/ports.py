@@ -177,6 +177,8 @@ class OpenIdIdentity:
     subject: str
     email: str | None = None
     is_email_verified: bool = False
+    is_by_several_proofs: bool = False
+    """Whether the provider says that it asked for more than one proof (RFC 8176: `mfa`)."""
     name: str | None = None
 
 

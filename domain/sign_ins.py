@@ -16,10 +16,14 @@ from domain.errors import ErrorCode, UnavailableError, ValidationError, invalid
 from domain.events import SignInEnded
 from domain.ids import new_id
 from domain.models import OpenIdLink, SignIn
-from domain.ports import Attempts, EventBus, OpenIdIdentity, OpenIdProvider, Passwords, Sealer, Tokens
+from domain.ports import Attempt, Attempts, EventBus, OpenIdIdentity, OpenIdProvider, Passwords, Sealer, Tokens
 
 REFRESH_LIFETIME = timedelta(days=30)
 """Of a sign-in that is not refreshed; each refresh begins it anew."""
+
+
+UNNAMED = "Unnamed"
+"""Of whom a provider tells no name: not the address, which others may not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +67,35 @@ async def sign_in(email: str, password: str, *, totp_code: str | None = None, at
             raise invalid((), "The e-mail address or the password is wrong.", ErrorCode.WRONG_CREDENTIALS)
         user_id = sql.uuid_of(person["id"])
         if person["totp_confirmed_at"] is not None:
-            if not totp_code:
-                attempt.is_right = True  # Nothing was wrong: the code comes with the next one.
-                raise invalid("totpCode", "Enter the code of your authenticator app.", ErrorCode.TOTP_REQUIRED)
-            if not await one_time_codes.take(user_id, totp_code, sealer=at.sealer, now=at.clock.now()):
-                raise invalid("totpCode", "This code is wrong or was used already.", ErrorCode.WRONG_CREDENTIALS)
+            await _second_proof(user_id, totp_code, attempt, at=at)
         attempt.is_right = True
     return await begin(user_id, at=at, proven_by=stored)
 
 
+async def _second_proof(user_id: UUID, code: str | None, attempt: Attempt, *, at: Entrance) -> None:
+    """The code is the person's and spent. ValidationError: TOTP_REQUIRED without one, WRONG_CREDENTIALS for a wrong one."""
+    if not code:
+        attempt.is_right = True  # Nothing was wrong: the code comes with the next one.
+        raise invalid("totpCode", "Enter the code of your authenticator app.", ErrorCode.TOTP_REQUIRED)
+    if not await one_time_codes.take(user_id, code, sealer=at.sealer, now=at.clock.now()):
+        raise invalid("totpCode", "This code is wrong or was used already.", ErrorCode.WRONG_CREDENTIALS)
+
+
 async def sign_in_with_open_id(
-    id_token: str, *, nonce: str | None, provider: OpenIdProvider | None, is_open: bool, at: Entrance
+    id_token: str,
+    *,
+    nonce: str | None,
+    totp_code: str | None = None,
+    provider: OpenIdProvider | None,
+    is_open: bool,
+    at: Entrance,
 ) -> SignedIn:
     """A new sign-in of whoever the provider says it is.
 
     Known by the provider's own id, else by an address that both the provider and this portal have proven; where sign-up is open, a new
     account. WRONG_CREDENTIALS for a token that is not valid, or of somebody who has no account here.
+
+    Who has one-time codes here is asked for one, unless the provider says that it asked for several proofs itself.
     """
     if provider is None:
         raise UnavailableError("No OpenID Connect provider is set here; sign in with a password.")
@@ -94,6 +111,10 @@ async def sign_in_with_open_id(
             message = "There is no account here for this sign-in; ask for an invitation."
             raise invalid("idToken", message, ErrorCode.WRONG_CREDENTIALS)
         attempt.is_right = True
+    if not identity.is_by_several_proofs and await one_time_codes.are_asked_for(user_id):
+        async with at.attempts.one(address=at.address, account=str(user_id)) as attempt:
+            await _second_proof(user_id, totp_code, attempt, at=at)
+            attempt.is_right = True
     return await begin(user_id, at=at)
 
 
@@ -118,7 +139,7 @@ async def _linked(identity: OpenIdIdentity, *, is_open: bool, now: datetime) -> 
         if row is None and not is_open:
             return None
         if row is None:
-            person = await new_person(identity.name or address, email=address, is_verified=True, now=now)
+            person = await new_person(identity.name or UNNAMED, email=address, is_verified=True, now=now)
             user_id = person.id
         elif row["email_verified_at"] is None or not row["is_active"] or row["erased_at"] is not None:
             return None  # Whoever made that account never proved the address: it may be somebody else's.

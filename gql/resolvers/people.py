@@ -60,12 +60,15 @@ async def sign_in(context: Context, *, email: str, password: str, totp_code: str
     return _entered(context, await sign_ins.sign_in(email, password, totp_code=code, at=_entrance(context)))
 
 
-async def sign_in_with_open_id(context: Context, *, id_token: str, nonce: str | Unset | None) -> SignedIn:
+async def sign_in_with_open_id(
+    context: Context, *, id_token: str, nonce: str | Unset | None, totp_code: str | Unset | None
+) -> SignedIn:
     """A new sign-in of whom an outside provider knows."""
     ports = context.ports
     signed_in = await sign_ins.sign_in_with_open_id(
         id_token,
         nonce=nonce if isinstance(nonce, str) else None,
+        totp_code=totp_code if isinstance(totp_code, str) else None,
         provider=ports.open_id,
         is_open=ports.is_sign_up_open,
         at=_entrance(context),

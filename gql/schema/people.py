@@ -123,7 +123,15 @@ class SignInWithOpenIdInput:
     """From the provider."""
 
     id_token: str
-    nonce: str | None = strawberry.UNSET
+    nonce: str | None = strawberry.field(
+        description="Needed where the token carries one; a token without one is refused when this is given.",
+        default=strawberry.UNSET,
+    )
+    totp_code: str | None = strawberry.field(
+        description="Of the authenticator app, where the account has one and the provider does not say (`amr`: `mfa`) that it asked for "
+        "several proofs. Without it: TOTP_REQUIRED.",
+        default=strawberry.UNSET,
+    )
 
 
 @strawberry.input(

@@ -41,7 +41,9 @@ class Provider:
             return {"keys": [{**rsa_key, "kid": "one", "use": "sig"}, {**curve_key, "kid": "two", "use": "sig"}]}
         return None
 
-    def token(self, *, key: Any = KEY, kid: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
+    def token(
+        self, *, key: Any = KEY, kid: str = "one", algorithm: str = "RS256", without: str = "", **claims: Any
+    ) -> str:
         given = {
             "iss": self.issuer,
             "aud": AUDIENCE,
@@ -53,6 +55,7 @@ class Provider:
             "email_verified": True,
             **claims,
         }
+        given.pop(without, None)
         return jwt.encode(given, key, algorithm=algorithm, headers={"kid": kid})
 
 
@@ -133,12 +136,37 @@ async def test_a_nonce_may_be_of_any_letters(provider: Provider) -> None:
             await reader.verified(provider.token(nonce="ñ-1"), nonce="ø-1", now=NOW)
 
 
+@pytest.mark.parametrize(("said", "asked"), [("n-1", None), (None, "n-1"), (None, ""), ("", None), (7, "7")])
+async def test_a_nonce_on_one_side_only_is_refused(provider: Provider, said: Any, asked: str | None) -> None:
+    """A stolen token that was asked for with a nonce is good with it only."""
+    token = provider.token(without="nonce") if said is None else provider.token(nonce=said)
+    async with OpenIdConnect(provider.issuer, AUDIENCE, HandClock(NOW)) as reader:
+        with pytest.raises(ValidationError):
+            await reader.verified(token, nonce=asked, now=NOW)
+
+
+async def test_a_token_without_a_nonce_is_taken_without_one(provider: Provider) -> None:
+    """An app need not ask for one."""
+    async with OpenIdConnect(provider.issuer, AUDIENCE, HandClock(NOW)) as reader:
+        assert (await reader.verified(provider.token(without="nonce"), nonce=None, now=NOW)).subject == "subject-1"
+
+
+@pytest.mark.parametrize(("methods", "is_several"), [(["pwd", "mfa"], True), (["pwd", "otp"], False), ("mfa", False)])
+async def test_a_provider_says_whether_it_asked_for_several_proofs(
+    provider: Provider, methods: Any, is_several: bool
+) -> None:
+    """By `mfa` in `amr` (RFC 8176), and by nothing else."""
+    async with OpenIdConnect(provider.issuer, AUDIENCE, HandClock(NOW)) as reader:
+        found = await reader.verified(provider.token(amr=methods), nonce="n-1", now=NOW)
+    assert found.is_by_several_proofs is is_several
+
+
 async def test_a_minute_of_difference_between_clocks_is_forgiven(provider: Provider) -> None:
     """Either way."""
     seconds = int(NOW.timestamp())
     async with OpenIdConnect(provider.issuer, AUDIENCE, HandClock(NOW)) as reader:
-        await reader.verified(provider.token(iat=seconds + 59), nonce=None, now=NOW)
-        await reader.verified(provider.token(exp=seconds - 59), nonce=None, now=NOW)
+        await reader.verified(provider.token(iat=seconds + 59), nonce="n-1", now=NOW)
+        await reader.verified(provider.token(exp=seconds - 59), nonce="n-1", now=NOW)
 
 
 async def test_unknown_keys_do_not_make_us_ask_all_day(provider: Provider) -> None:
@@ -148,7 +176,7 @@ async def test_unknown_keys_do_not_make_us_ask_all_day(provider: Provider) -> No
         for _ in range(2):
             for number in range(20):
                 with pytest.raises(ValidationError):
-                    await reader.verified(provider.token(kid=f"unknown-{number}"), nonce=None, now=NOW)
+                    await reader.verified(provider.token(kid=f"unknown-{number}"), nonce="n-1", now=NOW)
             clock.advance(timedelta(seconds=60))
     assert provider.fetched == 2
 
@@ -158,7 +186,7 @@ async def test_a_provider_that_is_away_is_told_so() -> None:
     away = Provider(free_port())
     async with OpenIdConnect(away.issuer, AUDIENCE, HandClock(NOW)) as reader:
         with pytest.raises(UnavailableError):
-            await reader.verified(away.token(), nonce=None, now=NOW)
+            await reader.verified(away.token(), nonce="n-1", now=NOW)
 
 
 async def test_a_provider_by_another_name_is_not_ours(provider: Provider) -> None:
@@ -166,4 +194,4 @@ async def test_a_provider_by_another_name_is_not_ours(provider: Provider) -> Non
     provider.calls_itself = "https://other.example"
     async with OpenIdConnect(provider.issuer, AUDIENCE, HandClock(NOW)) as reader:
         with pytest.raises(UnavailableError):
-            await reader.verified(provider.token(), nonce=None, now=NOW)
+            await reader.verified(provider.token(), nonce="n-1", now=NOW)

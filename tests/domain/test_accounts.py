@@ -326,8 +326,30 @@ class Provider:
         return self.identity
 
 
-async def _by_provider(provider: Provider, *, is_open: bool = False) -> SignedIn:
-    return await sign_ins.sign_in_with_open_id("token", nonce=None, provider=provider, is_open=is_open, at=_at())
+async def _by_provider(provider: Provider, *, is_open: bool = False, code: str | None = None) -> SignedIn:
+    return await sign_ins.sign_in_with_open_id(
+        "token", nonce=None, totp_code=code, provider=provider, is_open=is_open, at=_at()
+    )
+
+
+async def test_a_provider_stands_for_one_proof_unless_it_says_more() -> None:
+    """Who has codes is asked for one, unless the provider asked for several proofs itself."""
+    person = await a_person("Kari", email="kari@example.com", is_proven=True)
+    totp = await _with_totp(person)
+    known: dict[str, Any] = {"email": "kari@example.com", "is_email_verified": True}
+    for code, expected in ((None, ErrorCode.TOTP_REQUIRED), ("000000", ErrorCode.WRONG_CREDENTIALS)):
+        with pytest.raises(ValidationError) as caught:
+            await _by_provider(Provider(**known), code=code)
+        assert (caught.value.code, caught.value.path) == (expected, ("totpCode",))
+    assert await SignIn.all().count() == 0
+    await _by_provider(Provider(**known), code=totp.at(NOW + timedelta(seconds=30)))
+    assert (await _by_provider(Provider(**known, is_by_several_proofs=True))).access.person() == person
+
+
+async def test_who_has_no_name_at_the_provider_is_not_named_by_their_address() -> None:
+    """A name is seen by people who may not see the address."""
+    made = await _by_provider(Provider(email="nora@example.com", is_email_verified=True), is_open=True)
+    assert (await User.get(id=made.access.person())).name == "Unnamed"
 
 
 async def test_a_provider_signs_in_whom_both_have_proven() -> None:
