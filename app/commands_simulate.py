@@ -1,6 +1,7 @@
-"""`lade simulate`: simulated chargers and cars at any central system that speaks OCPP 1.6-J."""
+"""`lade simulate`: simulated chargers and cars at any central system that speaks OCPP 1.6-J or 2.0.1."""
 
 import csv
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,6 +18,8 @@ from devices.simulator import Fleet
 from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks, identities
 
 DEFAULT_CHARGERS = 24
+PROTOCOLS = {"1.6": ("ocpp1.6",), "2.0.1": ("ocpp2.0.1",), "mixed": ("ocpp1.6", "ocpp2.0.1")}
+DEFAULT_PROTOCOL = "1.6"
 DEFAULT_STAY_S = (15.0, 45.0)
 DEFAULT_AWAY_S = (2.0, 15.0)
 DEFAULT_PHASES = ((1, 30.0), (2, 10.0), (3, 60.0))
@@ -108,8 +111,8 @@ def _quirk_lines() -> str:
 HELP = f"""Connect simulated chargers, with cars that come and go, to the central system at URL.
 
 URL is what comes before the identity: ws://127.0.0.1:8080/ocpp for `lade serve`, ws:// or wss:// of any other that
-speaks OCPP 1.6-J. Chargers are named SIM0001 and on, or as --identities says; their names, passwords and cards must be
-known there. The same seed makes the same cars come again.
+speaks OCPP 1.6-J or 2.0.1 (--protocol). Chargers are named SIM0001 and on, or as --identities says; their names,
+passwords and cards must be known there. The same seed makes the same cars come again.
 
 Every car keeps its own account. At the end the last cars leave, their records are delivered, and the account is told: --json
 prints it as one line. Exit status 1 when no charger could connect, or an ended session was not taken.
@@ -130,6 +133,13 @@ What real firmware does wrong can be switched on with --quirk NAME=VALUE, as oft
     type=click.File("r", encoding="utf-8"),
     help="Exactly these chargers: a file with IDENTITY or IDENTITY,PASSWORD a line; - is standard input.",
 )
+@click.option(
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    default=DEFAULT_PROTOCOL,
+    show_default=True,
+    help="The version of OCPP; mixed: every second charger speaks 2.0.1.",
+)
 @click.option("--for", "for_s", type=click.FloatRange(min=0, min_open=True), help="Seconds to run.  [until Ctrl-C]")
 @click.option("--seed", type=int, default=1, show_default=True, help="What cars and chances are made from.")
 @click.option("--card", "cards", multiple=True, default=(DEFAULT_CARD,), show_default=True, help="A card (several).")
@@ -145,6 +155,7 @@ def simulate_command(  # noqa: D103  the text is HELP
     *,
     chargers: int | None,
     known: TextIO | None,
+    protocol: str,
     for_s: float | None,
     seed: int,
     cards: tuple[str, ...],
@@ -160,15 +171,18 @@ def simulate_command(  # noqa: D103  the text is HELP
         raise click.UsageError(f"{url} must begin with ws:// or wss://.")
     passwords = dict.fromkeys(identities(chargers or DEFAULT_CHARGERS)) if known is None else read_identities(known)
     habits = Habits(stay_s=stay, away_s=away, phases=phases, id_tags=cards)
-    plan = Plan(chargers=charger_plans(passwords, dict(quirks)), habits=habits)
+    plan = Plan(chargers=charger_plans(passwords, dict(quirks), PROTOCOLS[protocol]), habits=habits)
     _finish(_simulate(url, plan, for_s=for_s, seed=seed), as_json=as_json)
 
 
-def charger_plans(passwords: dict[str, str | None], quirks: dict[str, Any]) -> tuple[ChargerPlan, ...]:
-    """One plan a charger, all with the same quirks."""
+def charger_plans(
+    passwords: dict[str, str | None], quirks: dict[str, Any], protocols: Sequence[str]
+) -> tuple[ChargerPlan, ...]:
+    """One plan a charger, all with the same quirks, the protocols in turns."""
     shared = Quirks(**quirks)
     return tuple(
-        ChargerPlan(identity=identity, password=password, quirks=shared) for identity, password in passwords.items()
+        ChargerPlan(identity=identity, password=password, protocol=protocol, quirks=shared)
+        for (identity, password), protocol in zip(passwords.items(), itertools.cycle(protocols), strict=False)
     )
 
 

@@ -16,6 +16,7 @@ async def simulate(
     duration_s: float | None = None,
     seed: int = 1,
     listener: Listener | None = None,
+    protocol: str = "ocpp1.6",
 ) -> Ledger:
     """The ledger of a fleet that has come and gone at `url` (`ws://host:port/ocpp`).
 
@@ -23,6 +24,8 @@ async def simulate(
     None as `duration_s` means until cancelled.
     """
     keys: dict[str, str | None] = {**passwords} if passwords else dict.fromkeys(identities(chargers))
-    plans = tuple(ChargerPlan(identity=identity, password=password) for identity, password in keys.items())
+    plans = tuple(
+        ChargerPlan(identity=identity, password=password, protocol=protocol) for identity, password in keys.items()
+    )
     fleet = Fleet(url, Plan(chargers=plans, habits=Habits(id_tags=id_tags)), seed=seed, listener=listener)
     return await fleet.run(duration_s=duration_s)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.v16 import messages
+from devices.ocpp.v201 import messages as messages201
 from devices.simulator.ledger import Kind, SessionRecord
 from devices.simulator.outbox import Message
 from devices.simulator.station import Station
@@ -17,11 +19,11 @@ Effect = Callable[[Station, Message, Any], None]
 def take(station: Station, message: Message, payload: msgspec.Raw) -> bool:
     """The answer has had its effect. False where it breaks the standard: then it counts as an error."""
     try:
-        answer = msgspec.json.decode(payload, type=messages.RESULTS[message.action])
+        answer = msgspec.json.decode(payload, type=station.speech.results[message.action])
     except UNREADABLE as error:
         station.note(Kind.MISUNDERSTOOD, f"answer to {message.action}: {error}")
         return False
-    effect = EFFECTS.get(message.action)
+    effect = EFFECTS[station.speech.subprotocol].get(message.action)
     if effect is not None:
         effect(station, message, answer)
     return True
@@ -46,7 +48,7 @@ def _started(station: Station, message: Message, answer: messages.StartTransacti
         station.end("DeAuthorized")
 
 
-def _stopped(station: Station, message: Message, _: messages.StopTransactionResponse) -> None:
+def _stopped(station: Station, message: Message, _: object) -> None:
     record = _record(message)
     if not record.is_acknowledged:
         record.is_acknowledged = True
@@ -59,8 +61,31 @@ def _record(message: Message) -> SessionRecord:
     return message.record
 
 
-EFFECTS: dict[str, Effect] = {
-    "Authorize": _authorized,
-    "StartTransaction": _started,
-    "StopTransaction": _stopped,
+def _authorized_201(station: Station, message: Message, answer: messages201.AuthorizeResponse) -> None:
+    id_tag = station.speech.asked(message.payload)
+    if answer.id_token_info.status != "Accepted":
+        station.note(Kind.DENIED, answer.id_token_info.status)
+    elif id_tag is not None:
+        station.begin(id_tag)
+
+
+def _told_201(station: Station, message: Message, answer: messages201.TransactionEventResponse) -> None:
+    """The final record is answered for; a start that has a token learns how it stands."""
+    event = message.payload
+    if not isinstance(event, messages201.TransactionEvent):
+        return
+    if event.event_type == "Ended":
+        _stopped(station, message, answer)
+    info, running = answer.id_token_info, station.transaction
+    if (info is UNSET) is not (event.id_token is UNSET):
+        station.note(Kind.MISUNDERSTOOD, "an answer about a token that was not shown, or none about one that was")
+    elif not isinstance(info, UnsetType) and info.status != "Accepted" and event.event_type == "Started":
+        station.note(Kind.DENIED, info.status)
+        if running is not None and running.record is message.record:
+            station.end("DeAuthorized")
+
+
+EFFECTS: dict[str, dict[str, Effect]] = {
+    "ocpp1.6": {"Authorize": _authorized, "StartTransaction": _started, "StopTransaction": _stopped},
+    "ocpp2.0.1": {"Authorize": _authorized_201, "TransactionEvent": _told_201},
 }

@@ -1,10 +1,11 @@
-"""A simulated charge point at its socket: one task that connects, talks, and comes back (OCPP-J 1.6)."""
+"""A simulated charge point at its socket: one task that connects, talks, and comes back (OCPP-J)."""
 
 import asyncio
 import base64
 import logging
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -15,7 +16,6 @@ from websockets.typing import Subprotocol
 
 from devices.ocpp.frames import UNREADABLE, Call, CallError, CallResult, encode_call, encode_error, encode_result, parse
 from devices.ocpp.protocol import Refused
-from devices.ocpp.v16 import messages
 from devices.simulator.answers import take
 from devices.simulator.ledger import Kind, Ledger
 from devices.simulator.orders import obey
@@ -25,7 +25,6 @@ from devices.simulator.station import Station
 from devices.simulator.visits import Visits
 from domain.clock import Clock
 
-SUBPROTOCOL = Subprotocol("ocpp1.6")
 OPEN_TIMEOUT_S = 15.0
 CLOSE_TIMEOUT_S = 2.0
 MAX_FRAME = 1 << 20
@@ -120,7 +119,7 @@ class Charger:
     async def _connect_once(self) -> None:
         async with connect(
             self._url,
-            subprotocols=[SUBPROTOCOL],
+            subprotocols=[Subprotocol(self.plan.protocol)],
             additional_headers=self._credentials(),
             compression=None,
             ping_interval=None,
@@ -219,7 +218,8 @@ class Charger:
 
     def _next_message(self, now_s: float) -> Message | None:
         if not self._is_booted:
-            return Message("BootNotification", self.station.boot_message()) if now_s >= self._boot_due_s else None
+            said = self.station.speech.boot(self.plan)
+            return Message(said.action, said.payload) if now_s >= self._boot_due_s else None
         waiting = self.station.outbox.waiting
         return waiting.popleft() if waiting and waiting[0].not_before_s <= now_s else None
 
@@ -280,7 +280,7 @@ class Charger:
 
     def _take_boot(self, payload: msgspec.Raw) -> None:
         try:
-            answer = msgspec.json.decode(payload, type=messages.BootNotificationResponse)
+            answer: Any = msgspec.json.decode(payload, type=self.station.speech.results["BootNotification"])
         except UNREADABLE as error:
             self.station.note(Kind.MISUNDERSTOOD, f"answer to BootNotification: {error}")
             self._boot_due_s = self._clock.monotonic() + self._fleet.retry_after_s

@@ -17,6 +17,7 @@ WRITABLE = {
     HEARTBEAT_INTERVAL: "300",
     SAMPLE_INTERVAL: "5",
     "ClockAlignedDataInterval": "0",
+    "AuthorizationCacheEnabled": "true",
     "ConnectionTimeOut": "60",
     "AuthorizeRemoteTxRequests": "false",
     "LocalAuthListEnabled": "true",

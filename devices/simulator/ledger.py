@@ -31,7 +31,8 @@ class SessionRecord:
     started_at: datetime
     register_start_wh: int
     phases: int
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
+    """A number of the other side's in OCPP 1.6, the charger's own text in 2.0.1."""
     ended_at: datetime | None = None
     register_stop_wh: int | None = None
     car_wh: float = 0.0

@@ -1,4 +1,4 @@
-"""What a simulated charge point does when it is told to (OCPP 1.6 §5): one row each of ORDERS."""
+"""What a simulated charge point does when it is told to in OCPP 1.6 (§5): one row each of ORDERS."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,7 +10,8 @@ from devices.ocpp.frames import UNREADABLE, ErrorCode
 from devices.ocpp.protocol import Refused
 from devices.ocpp.v16 import messages
 from devices.simulator.ledger import Kind
-from devices.simulator.statements import CONNECTOR, STATION
+from devices.simulator.orders201 import ORDERS_201
+from devices.simulator.speech import CONNECTOR, STATION, Said
 from devices.simulator.station import Station
 
 Order = Callable[[Station, Any], msgspec.Struct]
@@ -18,12 +19,12 @@ Order = Callable[[Station, Any], msgspec.Struct]
 
 def obey(station: Station, action: str, payload: msgspec.Raw) -> msgspec.Struct | Refused:
     """The answer, after the order has had its effect. What the standard forbids is refused and noted."""
-    order = ORDERS.get(action)
+    order = (ORDERS if station.speech.subprotocol == "ocpp1.6" else ORDERS_201).get(action)
     if order is None:
         station.note(Kind.MISUNDERSTOOD, f"no such order here: {action}")
         return Refused(ErrorCode.NOT_IMPLEMENTED, f"{action} is not known here")
     try:
-        request = msgspec.json.decode(payload, type=messages.CALLS[action])
+        request = msgspec.json.decode(payload, type=station.speech.calls[action])
     except UNREADABLE as error:
         station.note(Kind.MISUNDERSTOOD, f"{action}: {error}")
         return Refused(ErrorCode.TYPE_CONSTRAINT_VIOLATION, str(error))
@@ -50,8 +51,10 @@ def _set_profile(station: Station, request: messages.SetChargingProfile) -> msgs
     running = station.transaction
     if station.plan.quirks.refuses_profiles or request.connector_id not in (STATION, CONNECTOR):
         return messages.SetChargingProfileResponse(status="Rejected")
-    transaction_id = None if running is None else running.record.transaction_id
-    is_taken = station.profiles.install(request.cs_charging_profiles, transaction_id=transaction_id)
+    known = None if running is None else running.record.transaction_id
+    is_taken = station.profiles.install(
+        request.cs_charging_profiles, transaction_id=known if isinstance(known, int) else None
+    )
     station.advance()
     return messages.SetChargingProfileResponse(status="Accepted" if is_taken else "Rejected")
 
@@ -83,21 +86,16 @@ def _trigger(station: Station, request: messages.TriggerMessage) -> msgspec.Stru
     return messages.TriggerMessageResponse(status="Accepted")
 
 
-def _say_meter(station: Station) -> None:
-    record = None if station.transaction is None else station.transaction.record
-    station.say("MeterValues", station.meter_values("Trigger"), record)
-
-
 TRIGGERS: dict[str, Callable[[Station], None]] = {
-    "BootNotification": lambda station: station.say("BootNotification", station.boot_message()),
-    "Heartbeat": lambda station: station.say("Heartbeat", messages.Heartbeat()),
-    "MeterValues": _say_meter,
-    "StatusNotification": lambda station: station.say("StatusNotification", station.status_message()),
+    "BootNotification": lambda station: station.say(station.speech.boot(station.plan)),
+    "Heartbeat": lambda station: station.say(station.speech.heartbeat()),
+    "MeterValues": lambda station: station.say_meter("Trigger"),
+    "StatusNotification": Station.say_status,
     "FirmwareStatusNotification": lambda station: station.say(
-        "FirmwareStatusNotification", messages.FirmwareStatusNotification(status="Idle")
+        Said("FirmwareStatusNotification", messages.FirmwareStatusNotification(status="Idle"))
     ),
     "DiagnosticsStatusNotification": lambda station: station.say(
-        "DiagnosticsStatusNotification", messages.DiagnosticsStatusNotification(status="Idle")
+        Said("DiagnosticsStatusNotification", messages.DiagnosticsStatusNotification(status="Idle"))
     ),
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from devices.ocpp.v16.messages import MeterValues, StopTransaction
+from devices.ocpp.v201.messages import TransactionEvent
 from devices.simulator.ledger import SessionRecord
 
 MAX_KEPT = 2_000
@@ -34,7 +35,14 @@ class Message:
         if self.record is None or not isinstance(self.payload, (MeterValues, StopTransaction)):
             return self.payload
         known = self.record.transaction_id
-        return msgspec.structs.replace(self.payload, transaction_id=UNKNOWN_TRANSACTION if known is None else known)
+        known = known if isinstance(known, int) else UNKNOWN_TRANSACTION
+        return msgspec.structs.replace(self.payload, transaction_id=known)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it tells no more than how the meter stood."""
+        is_update = isinstance(self.payload, TransactionEvent) and self.payload.event_type == "Updated"
+        return self.action == "MeterValues" or is_update
 
 
 @dataclass(slots=True)
@@ -46,7 +54,7 @@ class Outbox:
     def put(self, message: Message) -> None:
         """Behind all others; when too many wait, meter values give way, never starts and stops."""
         if len(self.waiting) >= MAX_KEPT:
-            doomed = next((held for held in self.waiting if held.action == "MeterValues"), None)
+            doomed = next((held for held in self.waiting if held.is_reading), None)
             if doomed is not None:
                 self.waiting.remove(doomed)
         self.waiting.append(message)

@@ -55,6 +55,8 @@ class ChargerPlan:
     max_current_a: float = 32.0
     can_switch_phases: bool = False
     first_register_wh: int = 1_000_000
+    protocol: str = "ocpp1.6"
+    """Or `ocpp2.0.1`."""
     quirks: Quirks = field(default_factory=Quirks)
     visits: tuple[Visit, ...] | None = None
     """Exactly these, or None for ever new ones by the habits."""

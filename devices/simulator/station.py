@@ -1,42 +1,31 @@
-"""A simulated charge point with one connector, without its socket: car, meter, sessions, and what it has to say (OCPP 1.6).
+"""A simulated charge point with one connector, without its socket: car, meter, sessions, and what it has to say.
 
 Time comes from a clock; `advance` moves the world to now. Nothing here waits.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Literal
 
-import msgspec
-
-from devices.ocpp.v16 import messages
-from devices.simulator import statements
+from devices.ocpp.v16.messages import Context, Reason
 from devices.simulator.car import JOULES_PER_WH, MIN_CURRENT_A, VOLTAGE_V, Car
 from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL, Configuration
 from devices.simulator.ledger import Happening, Kind, Ledger, OfferChange, SessionRecord
-from devices.simulator.outbox import UNKNOWN_TRANSACTION, Message, Outbox
+from devices.simulator.outbox import Message, Outbox
 from devices.simulator.plan import ChargerPlan, Plan, Visit
 from devices.simulator.profiles import Limit, Moment, Profiles
-from devices.simulator.statements import CONNECTOR, STATION
+from devices.simulator.speech import Facts, Said, Speech, Status, Transaction
+from devices.simulator.speech16 import Speech16
+from devices.simulator.speech201 import Speech201
 from devices.simulator.wiring import LINES, loaded_lines
 from domain.clock import Clock
 
 DARK = Limit(0.0)
 DENIED = datetime.min.replace(tzinfo=UTC)
 
-Status = messages.StatusNotificationStatus
 Activity = Literal["Charging", "SuspendedEV", "SuspendedEVSE"]
 
-
-@dataclass(slots=True)
-class Transaction:
-    """The session that runs."""
-
-    id_tag: str
-    record: SessionRecord
-    started_s: float
-    next_sample_s: float
+SPEECHES: dict[str, Speech] = {one.subprotocol: one for one in (Speech16(), Speech201())}
 
 
 class Station:
@@ -48,6 +37,7 @@ class Station:
         self.random = random
         self.clock = clock
         self.ledger = ledger
+        self.speech = SPEECHES[plan.protocol]
         self.outbox = Outbox()
         self.profiles = Profiles()
         self.configuration = Configuration()
@@ -100,7 +90,7 @@ class Station:
             self._sample_if_due(self.transaction, now_s)
         if now_s >= self._next_heartbeat_s:
             self._next_heartbeat_s = now_s + self.configuration.seconds(HEARTBEAT_INTERVAL)
-            self.say("Heartbeat", messages.Heartbeat())
+            self.say(self.speech.heartbeat())
 
     def next_due_s(self) -> float:
         """When `advance` has something to do again (monotonic)."""
@@ -145,7 +135,7 @@ class Station:
         every_s = self.configuration.seconds(SAMPLE_INTERVAL)
         if every_s and now_s >= transaction.next_sample_s:
             transaction.next_sample_s = now_s + every_s
-            self.say("MeterValues", self.meter_values(), transaction.record)
+            self.say(self.speech.metered(self.facts()))
 
     # People and cars
 
@@ -169,7 +159,7 @@ class Station:
     def present(self, id_tag: str) -> None:
         """A card is held at the reader: asked about where there is a connection, looked up where there is none."""
         if self.is_online:
-            self.say("Authorize", messages.Authorize(id_tag=id_tag))
+            self.say(self.speech.authorize(id_tag))
         else:
             self.begin_offline(id_tag)
 
@@ -194,17 +184,15 @@ class Station:
             register_start_wh=int(self.register_wh),
             phases=self._car_phases(),
             car_wh=-self.car.total_wh,
+            transaction_id=self.speech.new_transaction_id(self.random),
         )
         self.transaction = Transaction(id_tag, record, now_s, now_s + self.configuration.seconds(SAMPLE_INTERVAL))
         self.ledger.sessions.append(record)
-        start = messages.StartTransaction(
-            connector_id=CONNECTOR, id_tag=id_tag, meter_start=record.register_start_wh, timestamp=self.timestamp()
-        )
-        self.say("StartTransaction", start, record)
+        self.say(self.speech.started(self.facts()))
         self.note(Kind.STARTED, id_tag)
         self.advance()
 
-    def end(self, reason: messages.Reason, *, id_tag: str | None = None) -> None:
+    def end(self, reason: Reason, *, id_tag: str | None = None) -> None:
         """The session that runs is over, and its final record is on its way; nothing where none runs."""
         self.advance()
         running = self.transaction
@@ -215,17 +203,10 @@ class Station:
         record.ended_at = self.clock.now()
         record.reason = reason
         record.car_wh += 0.0 if self.car is None else self.car.total_wh
+        self.say(self.speech.ended(self.facts(), reason, id_tag))
         self.transaction = None
         self.profiles.end_transaction()
         self.refresh_offer()
-        stop = messages.StopTransaction(
-            meter_stop=record.register_stop_wh,
-            timestamp=self.timestamp(),
-            transaction_id=UNKNOWN_TRANSACTION,
-            reason=reason,
-            id_tag=msgspec.UNSET if id_tag is None else id_tag,
-        )
-        self.say("StopTransaction", stop, record)
         self.note(Kind.ENDED, f"{record.energy_wh} Wh")
         self._set_status("Finishing")
 
@@ -247,47 +228,45 @@ class Station:
 
     # What is said
 
-    def say(self, action: str, payload: msgspec.Struct, record: SessionRecord | None = None) -> None:
-        """Puts a message behind the others; without a connection only transaction messages are kept."""
+    def say(self, said: Said) -> None:
+        """Puts a message behind the others; without a connection only those of a transaction are kept."""
+        record = self.transaction.record if said.is_kept and self.transaction is not None else None
         if record is not None or self.is_online:
-            self.outbox.put(Message(action, payload, record))
+            self.outbox.put(Message(said.action, said.payload, record))
 
     def _set_status(self, status: Status) -> None:
         if status != self.status:
-            self.status = status
-            self.say("StatusNotification", self.status_message())
+            before, self.status = self.status, status
+            for said in self.speech.changed(before, self.facts()):
+                self.say(said)
 
-    def boot_message(self) -> messages.BootNotification:
-        """Who this is."""
-        return statements.boot(self.plan)
-
-    def status_message(self, connector: int = CONNECTOR) -> messages.StatusNotification:
-        """The status as it is now."""
-        station_status: Status = "Available" if self.is_operative else "Unavailable"
-        return messages.StatusNotification(
-            connector_id=connector,
-            error_code="NoError",
-            status=self.status if connector else station_status,
+    def facts(self) -> Facts:
+        """Everything as it is now."""
+        return Facts(
             timestamp=self.timestamp(),
-        )
-
-    def meter_values(self, context: messages.Context = "Sample.Periodic") -> messages.MeterValues:
-        """The meter as it is now, of the session that runs if one does."""
-        return statements.meter_values(
+            status=self.status,
             register_wh=self.register_wh,
             currents=(0.0, 0.0, 0.0) if self.car is None else self.car.currents,
-            timestamp=self.timestamp(),
-            context=context,
-            transaction_id=None if self.transaction is None else UNKNOWN_TRANSACTION,
+            transaction=self.transaction,
+            is_operative=self.is_operative,
+            is_online=self.is_online,
         )
+
+    def say_meter(self, context: Context) -> None:
+        """The meter, of the transaction if one runs."""
+        self.say(self.speech.metered(self.facts(), context))
+
+    def say_status(self) -> None:
+        """The connector as it is now."""
+        self.say(self.speech.statuses(self.facts())[-1])
 
     # Connection
 
     def came_online(self, heartbeat_s: float | None) -> None:
         """The other side listens. The statuses go first, then what was kept. `heartbeat_s` is set after a boot."""
         self.is_online = True
-        statuses = [Message("StatusNotification", self.status_message(at)) for at in (STATION, CONNECTOR)]
-        self.outbox.put_first(statuses)
+        statuses = self.speech.statuses(self.facts())
+        self.outbox.put_first([Message(said.action, said.payload) for said in statuses])
         if heartbeat_s is not None:
             self.configuration.values[HEARTBEAT_INTERVAL] = str(int(heartbeat_s))
         if self.plan.quirks.sends_heartbeats:
@@ -298,10 +277,11 @@ class Station:
         """Nobody listens; a card that was being asked about is trusted."""
         self.is_online = False
         self._next_heartbeat_s = float("inf")
-        asked = [m.payload for m in self.outbox.waiting if isinstance(m.payload, messages.Authorize)]
+        asked = [self.speech.asked(message.payload) for message in self.outbox.waiting]
         self.outbox.keep_records()
-        for authorize in asked:
-            self.begin_offline(authorize.id_tag)
+        for id_tag in asked:
+            if id_tag is not None:
+                self.begin_offline(id_tag)
 
 
 def _on(lines: tuple[int, ...], milliamps: int) -> tuple[int, int, int]:

@@ -73,6 +73,21 @@ async def test_quirks_reach_every_charger() -> None:
     assert not any(start["timestamp"].endswith("Z") for start in central.payloads("StartTransaction"))
 
 
+async def test_a_mixed_fleet_speaks_both_versions() -> None:
+    """Every second charger speaks 2.0.1, and their sessions are in the same account."""
+    async with accepting_server() as central:
+        status, out, err = await lade_simulate(
+            *(central.url, "--chargers", "2", "--for", "2", "--stay", "0.3", "--away", "0"),
+            *("--protocol", "mixed", "--json"),
+        )
+    assert status == 0, err
+    ends = [one for one in central.payloads("TransactionEvent") if one["eventType"] == "Ended"]
+    stops = central.payloads("StopTransaction")
+    assert ends
+    assert stops
+    assert json.loads(out.splitlines()[-1])["sessionsAcknowledged"] == len(ends) + len(stops)
+
+
 async def test_a_central_system_that_is_not_there_is_told_once() -> None:
     """The reason is said in words, once a kind and not once a charger, and the exit status is 1."""
     status, out, err = await lade_simulate(

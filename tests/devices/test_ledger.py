@@ -10,6 +10,7 @@ from app.database import Database
 from app.redis_bus import RedisBus
 from devices.service import DeviceOptions
 from devices.simulator.fleet import Fleet
+from devices.simulator.ledger import Kind
 from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks
 from domain import sql
 from domain.models import ChargeSession, EnergyInterval
@@ -20,10 +21,19 @@ from tests.factories import Site, a_site
 HABITS = Habits(stay_s=(0.3, 0.9), away_s=(0.0, 0.3))
 
 
-def a_fleet(server: Server, chargers: list[Registered], quirks: Quirks) -> Fleet:
+BOTH = ("ocpp1.6", "ocpp2.0.1")
+
+
+def a_fleet(server: Server, chargers: list[Registered], quirks: Quirks, *, protocols: tuple[str, ...] = BOTH) -> Fleet:
     plan = Plan(
         chargers=tuple(
-            ChargerPlan(identity=one.identity, password=one.password, quirks=quirks, first_register_wh=5_000 * number)
+            ChargerPlan(
+                identity=one.identity,
+                password=one.password,
+                protocol=protocols[number % len(protocols)],
+                quirks=quirks,
+                first_register_wh=5_000 * number,
+            )
             for number, one in enumerate(chargers, start=1)
         ),
         habits=HABITS,
@@ -58,14 +68,18 @@ async def a_garage(count: int = 6) -> tuple[Site, list[Registered]]:
     return site, [await a_registered_charger(site, f"Space {number}") for number in range(1, count + 1)]
 
 
-async def test_retries_lost_answers_and_broken_links_cost_no_wh(database: Database, bus: RedisBus) -> None:
+@pytest.mark.parametrize("protocol", BOTH)
+async def test_retries_lost_answers_and_broken_links_cost_no_wh(
+    database: Database, bus: RedisBus, protocol: str
+) -> None:
     """Every message once or twice, answers lost, links broken all the time: one session a charge, not a Wh off."""
     quirks = Quirks(duplicate_rate=0.3, answer_loss_rate=0.1, disconnects_every_s=1.0, disconnected_for_s=0.2)
     async with a_server(bus) as server:
         _, chargers = await a_garage()
-        fleet = a_fleet(server, chargers, quirks)
+        fleet = a_fleet(server, chargers, quirks, protocols=(protocol,))
         await fleet.run(duration_s=4.0)
         await agree(fleet, chargers)
+        assert (fleet.ledger.counts[Kind.MISUNDERSTOOD], fleet.ledger.counts[Kind.LOST]) == (0, 0)
 
 
 # On SQLite the dead and the living server would share this process' one connection, and a transaction that was cut off

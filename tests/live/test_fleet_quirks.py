@@ -26,8 +26,11 @@ query Sessions($since: DateTime!, $after: String) {
 
 
 def restless_fleet(portal: Portal) -> Fleet:
-    """Every second charger misbehaves and has cars; the others are well and idle, and hold nothing back from them."""
-    chargers = tuple(_plan(space, is_restless=number % 2 == 0) for number, space in enumerate(portal.garage.spaces))
+    """Every second charger misbehaves, in either version of OCPP, and has cars; the others are idle, and hold nothing back from them."""
+    chargers = tuple(
+        _plan(space, is_restless=number % 2 == 0, protocol="ocpp1.6" if number % 4 == 0 else "ocpp2.0.1")
+        for number, space in enumerate(portal.garage.spaces)
+    )
     plan = Plan(
         chargers=chargers,
         habits=None,
@@ -42,12 +45,13 @@ def restless_fleet(portal: Portal) -> Fleet:
     return Fleet(portal.ocpp_url, plan, seed=11)
 
 
-def _plan(space: Space, *, is_restless: bool) -> ChargerPlan:
+def _plan(space: Space, *, is_restless: bool, protocol: str) -> ChargerPlan:
     habits = Habits(stay_s=(2.0, 6.0), away_s=(0.2, 1.0), id_tags=(space.card,)) if is_restless else None
     return ChargerPlan(
         identity=space.identity,
         password=space.password,
         rotation=space.rotation,
+        protocol=protocol,
         quirks=RESTLESS if is_restless else Quirks(),
         habits=habits,
         visits=None if is_restless else (),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -48,11 +48,12 @@ class Central:
         if frame[0] == 2:
             self.heard.append((identity, frame[1], frame[2], frame[3]))
             if frame[2] in self.errors_for:
-                await socket.send(msgspec.json.encode([4, frame[1], "InternalError", "", {}]).decode())
+                answer = [4, frame[1], "InternalError", "", {}]
             else:
-                await socket.send(
-                    msgspec.json.encode([3, frame[1], self._answer(identity, frame[2], frame[3])]).decode()
-                )
+                answer = [3, frame[1], self._answer(identity, frame[2], frame[3])]
+            # A charger that has gone meanwhile may have said more before it went.
+            with suppress(ConnectionClosed):
+                await socket.send(msgspec.json.encode(answer).decode())
         else:
             self.answers.setdefault(frame[1], []).append(frame)
         async with self._changed:
@@ -63,6 +64,8 @@ class Central:
             return {"status": "Accepted", "currentTime": NOW, "interval": 300}
         if action == "Heartbeat":
             return {"currentTime": NOW}
+        if "idToken" in payload:
+            return {"idTokenInfo": ACCEPTED}
         if action == "Authorize":
             return {"idTagInfo": ACCEPTED}
         if action == "StartTransaction":
@@ -93,6 +96,7 @@ class Central:
 @asynccontextmanager
 async def accepting_server() -> AsyncIterator[Central]:
     central = Central()
-    async with serve(central.serve, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp1.6")], compression=None) as server:
+    spoken = [Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")]
+    async with serve(central.serve, "127.0.0.1", 0, subprotocols=spoken, compression=None) as server:
         central.port = next(iter(server.sockets)).getsockname()[1]
         yield central
