@@ -142,31 +142,56 @@ async def _status(batch: Batch, report: Report, reported: StatusReported) -> Out
     moment = moment_of(
         reported.charger_time, reported.received_at, report.hearing, is_marked_offline=reported.is_marked_offline
     )
+    if reported.transaction_id is not None:
+        _activity(batch, report, reported, moment)
+        return Outcome()
     for connector in _concerned(batch, report, reported):
         live = connector.live
         if live.status_at is not None and moment.at < live.status_at:
             continue
-        was_free = live.connector_status in _FREE and (
-            live.status_received_at is not None and live.status_received_at >= report.hearing.connected_at
-        )
-        live.status_at = live.observed_at = moment.at
-        live.received_at = reported.received_at
-        live.error_code, live.vendor_error_code = _known(reported.error_code), reported.vendor_error_code
-        is_occupied = reported.is_coarse and reported.status is ConnectorStatus.PREPARING
-        # Of a car that was there before we listened nobody knows whether it draws: that is no evidence of an open contactor.
-        if not is_occupied or was_free:
-            live.status_received_at = reported.received_at
-        if reported.evse != 0:
-            status = _occupied(connector) if is_occupied else reported.status
-            _connector_status(batch, connector, status, moment)
+        if reported.is_coarse and reported.status is ConnectorStatus.PREPARING:
+            _occupied(batch, report, connector, moment)
+        else:
+            live.status_at = live.observed_at = moment.at
+            live.received_at = live.status_received_at = reported.received_at
+            live.error_code, live.vendor_error_code = _known(reported.error_code), reported.vendor_error_code
+            if reported.evse != 0:
+                _connector_status(batch, connector, reported.status, moment)
         batch.events += await _said_wrong(batch, connector, reported)
     return Outcome()
 
 
-def _occupied(connector: Connector) -> ConnectorStatus:
-    """What a connector does of which it is said only that a car is there: what it did, or it has just come."""
-    before = connector.live.connector_status
-    return before if before in _WITH_CAR else ConnectorStatus.PREPARING
+def _occupied(batch: Batch, report: Report, connector: Connector, moment: Moment) -> None:
+    """A car is there. What it does, where that is known, stays; else it has just come."""
+    live, received_at = connector.live, report.observation.received_at
+    live.received_at = received_at
+    if live.connector_status in _WITH_CAR:
+        return
+    was_seen_free = (
+        live.connector_status in _FREE
+        and live.status_received_at is not None
+        and live.status_received_at >= report.hearing.connected_at
+    )
+    # Of a car that was there before we listened nobody knows whether it draws: that is no evidence of an open contactor.
+    live.status_received_at = received_at if was_seen_free else None
+    live.status_at = live.observed_at = moment.at
+    _connector_status(batch, connector, ConnectorStatus.PREPARING, moment)
+
+
+def _activity(batch: Batch, report: Report, reported: StatusReported, moment: Moment) -> None:
+    """What an open transaction does shows, unless the connector is at fault; it also replaces a mere word that a car is there."""
+    session = batch.by_key(report.station_id, "transaction_id", reported.transaction_id)
+    connector = batch.connector_of(session) if session is not None and session.is_open else None
+    if connector is None or connector.live.connector_status is ConnectorStatus.FAULTED:
+        return
+    live = connector.live
+    is_old = live.status_at is not None and moment.at < live.status_at
+    if is_old and live.connector_status is not ConnectorStatus.PREPARING:
+        return
+    live.status_at = moment.at
+    live.received_at = live.status_received_at = reported.received_at
+    live.observed_at = moment.at if live.observed_at is None else max(live.observed_at, moment.at)
+    _connector_status(batch, connector, reported.status, moment)
 
 
 async def _said_wrong(batch: Batch, connector: Connector, reported: StatusReported) -> list[Event]:
@@ -187,11 +212,8 @@ async def _fault(batch: Batch, report: Report, reported: FaultReported) -> Outco
 
 
 def _concerned(batch: Batch, report: Report, reported: StatusReported) -> list[Connector]:
-    """The transaction's connector, else the one that is named; of the station as a whole the first, where something is wrong."""
+    """The connector; for the station as a whole its first charger, and only where something is wrong with it."""
     connectors = batch.connectors.get(report.station_id, [])
-    session = batch.by_key(report.station_id, "transaction_id", reported.transaction_id)
-    if session is not None and (found := batch.connector_of(session)) is not None:
-        return [found]
     if reported.evse != 0:
         return [one for one in connectors if one.place.evse == reported.evse]
     fault = faults.fault_of(reported.error_code, reported.vendor_error_code, reported.info, reported.status)

@@ -299,12 +299,22 @@ def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
         session.inferred_end_due_at = None  # It speaks again, so it is not over.
         batch.touch(session)
     _take_samples(batch, report, connector, session, observation.samples)
+    if session is not None and session.is_open and observation.is_own_id and not observation.samples:
+        _speaks(batch, report, session, observation)
     if session is not None and not session.is_open and _is_late_enough(batch, session):
         batch.finalise(session)
     if session is not None and session.is_open and not observation.is_marked_offline:
         batch.tell(session, "UPDATED")
     _point(batch, connector)
     return Outcome()
+
+
+def _speaks(batch: Batch, report: Report, session: SessionRecord, observation: Metered) -> None:
+    """A word of the session without a reading: it went on until then."""
+    moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
+    session.flags |= moment.flags
+    session.last_event_at = max(session.last_event_at or moment.at, moment.at)
+    batch.touch(session)
 
 
 def _is_late_enough(batch: Batch, session: SessionRecord) -> bool:

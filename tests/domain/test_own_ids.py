@@ -86,6 +86,17 @@ def status(when: datetime, status: ConnectorStatus) -> StatusReported:
     return StatusReported(charger_time=when, received_at=when, evse=1, status=status, is_coarse=True)
 
 
+def activity(when: datetime, status: ConnectorStatus, *, received: datetime | None = None) -> StatusReported:
+    return StatusReported(
+        charger_time=when,
+        received_at=received or when,
+        evse=1,
+        status=status,
+        is_coarse=True,
+        transaction_id="T1",
+    )
+
+
 def fault(kind: AlertKind, when: datetime, *, is_cleared: bool = False, evse: int = 1) -> FaultReported:
     return FaultReported(charger_time=when, received_at=when, evse=evse, kind=kind, is_cleared=is_cleared)
 
@@ -127,7 +138,7 @@ async def test_any_order_and_any_repetition_is_one_session(rig: Rig, order: tupl
 
 async def test_a_transaction_that_begins_with_the_cable_waits_for_its_token(rig: Rig) -> None:
     """Until a card comes the session is nobody's and no attempt is noted; then it is that person's, from that moment."""
-    await rig.say(started(at(0), card=None), status(at(0), ConnectorStatus.SUSPENDED_EVSE))
+    await rig.say(started(at(0), card=None), activity(at(0), ConnectorStatus.SUSPENDED_EVSE))
     session = await rig.session()
     assert (session.user_id, session.authorized_at, session.id_token) == (None, None, None)
     assert (await rig.live()).mode is OperatingMode.AWAITING_AUTHORIZATION
@@ -161,7 +172,7 @@ async def test_a_token_that_stops_is_no_claim(rig: Rig) -> None:
 async def test_where_nobody_identifies_himself_a_start_without_token_is_permitted(database: Database) -> None:
     """The session may charge at once."""
     rig = await a_rig(authentication_required=False)
-    await rig.say(started(at(0), card=None), status(at(0), ConnectorStatus.SUSPENDED_EVSE))
+    await rig.say(started(at(0), card=None), activity(at(0), ConnectorStatus.SUSPENDED_EVSE))
     assert (await rig.session()).authorized_at == at(0)
     assert (await rig.live()).mode is OperatingMode.AWAITING_CURRENT
 
@@ -231,7 +242,7 @@ async def test_occupied_says_only_that_a_car_is_there(rig: Rig) -> None:
     await rig.say(status(at(1), ConnectorStatus.PREPARING))
     live = await rig.live()
     assert (live.connector_status, live.status_received_at) == (ConnectorStatus.PREPARING, at(1))
-    await rig.say(started(at(2)), status(at(2), ConnectorStatus.CHARGING))
+    await rig.say(started(at(2)), activity(at(2), ConnectorStatus.CHARGING))
     await rig.say(status(at(3), ConnectorStatus.PREPARING))
     live = await rig.live()
     assert (live.connector_status, live.mode) == (ConnectorStatus.CHARGING, OperatingMode.CHARGING)
@@ -240,6 +251,55 @@ async def test_occupied_says_only_that_a_car_is_there(rig: Rig) -> None:
     assert (await rig.live()).connector_status is ConnectorStatus.FINISHING
     await rig.say(status(at(6), ConnectorStatus.AVAILABLE))
     assert (await rig.live()).mode is OperatingMode.DISCONNECTED
+
+
+async def test_what_a_transaction_does_shows_though_it_is_told_late(rig: Rig) -> None:
+    """After a reconnect the connector says Occupied before the queued events come: they say what the car does, the newest last."""
+    await rig.say(started(at(-90)), activity(at(-90), ConnectorStatus.CHARGING))
+    await rig.say(status(at(1), ConnectorStatus.PREPARING))
+    assert (await rig.live()).connector_status is ConnectorStatus.CHARGING
+    await rig.say(metered(at(-5)), activity(at(-5), ConnectorStatus.SUSPENDED_EV, received=at(2)))
+    assert (await rig.live()).connector_status is ConnectorStatus.SUSPENDED_EV
+    await rig.say(activity(at(-9), ConnectorStatus.CHARGING, received=at(3)))
+    assert (await rig.live()).connector_status is ConnectorStatus.SUSPENDED_EV
+
+
+async def test_a_transaction_that_is_only_told_now_is_what_occupies(rig: Rig) -> None:
+    """A car of which we knew nothing but that it is there charges, and has since before we listened."""
+    await rig.say(status(at(1), ConnectorStatus.PREPARING))
+    await rig.say(started(at(-30)), activity(at(-30), ConnectorStatus.CHARGING, received=at(2)))
+    live = await rig.live()
+    assert (live.connector_status, live.mode) == (ConnectorStatus.CHARGING, OperatingMode.CHARGING)
+    assert live.status_received_at == at(2)
+
+
+async def test_what_an_ended_transaction_did_does_not_show(rig: Rig) -> None:
+    """A repetition of its last word leaves the connector as it is."""
+    await rig.say(started(at(0)), activity(at(0), ConnectorStatus.CHARGING))
+    await rig.say(ended(at(5)))
+    await rig.say(metered(at(4)), activity(at(4), ConnectorStatus.CHARGING, received=at(6)))
+    live = await rig.live()
+    assert (live.connector_status, live.mode) == (ConnectorStatus.FINISHING, OperatingMode.FINISHED)
+
+
+async def test_a_fault_shows_whatever_the_transaction_does(rig: Rig) -> None:
+    """Until the connector itself says that it is over; then nobody knows whether the contactor is open."""
+    await rig.say(started(at(0)), activity(at(0), ConnectorStatus.CHARGING))
+    await rig.say(status(at(1), ConnectorStatus.FAULTED))
+    await rig.say(activity(at(2), ConnectorStatus.SUSPENDED_EVSE))
+    assert (await rig.live()).mode is OperatingMode.FAULTED
+    await rig.say(status(at(3), ConnectorStatus.PREPARING))
+    live = await rig.live()
+    assert (live.connector_status, live.status_received_at) == (ConnectorStatus.PREPARING, None)
+
+
+async def test_a_word_without_a_reading_keeps_a_session_going(rig: Rig) -> None:
+    """It is heard of until then, so that no older status makes its end awaited."""
+    await rig.say(started(at(0)))
+    await rig.say(metered(at(10)))
+    await rig.say(status(at(9), ConnectorStatus.AVAILABLE))
+    session = await rig.session()
+    assert (session.last_event_at, session.inferred_end_due_at) == (at(10), None)
 
 
 async def test_a_car_that_was_there_before_is_no_evidence_of_an_open_contactor(rig: Rig) -> None:
