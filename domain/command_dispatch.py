@@ -1,8 +1,7 @@
 """Stored commands reach their chargers: sent once, their progress recorded and published. A service of the running program."""
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -11,7 +10,6 @@ from domain import sql
 from domain.authorizer import Asks
 from domain.charging import authorizing
 from domain.clock import Clock
-from domain.errors import DomainError
 from domain.events import CommandChanged
 from domain.models import ChargeSession, Command
 from domain.observations import ConnectorStatus
@@ -32,6 +30,10 @@ MOST_WAITING = 10_000
 MOST_AT_ONCE = 500
 EFFECT_POLL_S = 0.5
 """How often the effect of a command is looked for; a person waits for it, and there are few at a time."""
+SWEEP_EVERY_S = 0.5
+"""How often it is looked for chargers that were opened and have a car now, all at once: somebody stands before them."""
+LEFT_AFTER = timedelta(seconds=5)
+"""A command that nobody has sent by then was left: by a process that ended, or because the database was away."""
 
 _log = structlog.get_logger(__name__)
 
@@ -43,14 +45,6 @@ _FINAL_ANSWERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A command that this process has taken on."""
-
-    command: Command
-    deadline: datetime
-
-
 class CommandDispatcher:
     """Sends commands that were handed over with `send_soon` while `run` runs, each in a task of its own."""
 
@@ -60,38 +54,58 @@ class CommandDispatcher:
         self._bus = bus
         self._clock = clock
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(MOST_WAITING)
+        self._taken_on: set[UUID] = set()
 
     def send_soon(self, command_id: UUID) -> None:
-        """The command will be sent; when too many wait, it stays QUEUED until its deadline ends it."""
+        """The command will be sent; when too many wait, it stays QUEUED until a sweep finds it or its deadline ends it."""
+        if command_id in self._taken_on:
+            return
         try:
             self._waiting.put_nowait(command_id)
         except asyncio.QueueFull:
             _log.error("a command could not be queued", command_id=str(command_id))
+        else:
+            self._taken_on.add(command_id)
 
     async def run(self) -> None:
         """Until cancelled; first takes up commands that a process left unsent when it ended."""
         slots = asyncio.Semaphore(MOST_AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
-            for row in await sql.rows(_UNSENT, self._clock.now()):
-                self.send_soon(sql.uuid_of(row["id"]))
+            tasks.create_task(self._sweep_all(), name="commands left")
             while True:
                 command_id = await self._waiting.get()
                 await slots.acquire()
                 task = tasks.create_task(self._carry_out(command_id), name=f"command {command_id}")
                 task.add_done_callback(lambda _: slots.release())
 
+    async def _sweep_all(self) -> None:
+        left_after = timedelta(0)
+        while True:
+            try:
+                await self.sweep(left_before=self._clock.now() - left_after)
+            except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE) as error:
+                _log.warning("commands wait for the database", reason=type(error).__name__)
+            left_after = LEFT_AFTER
+            await self._clock.sleep(SWEEP_EVERY_S)
+
+    async def sweep(self, *, left_before: datetime) -> None:
+        """Chargers that were opened and have a car now begin; so does what was asked for before then and is not sent yet."""
+        for row in await sql.rows(_UNSENT, self._clock.now(), left_before):
+            self.send_soon(sql.uuid_of(row["id"]))
+
     async def _carry_out(self, command_id: UUID) -> None:
         try:
             await self.carry_out(command_id)
-        except DomainError as error:
-            # The row stays as it is and ends at its deadline; the other commands must go on.
-            _log.error("a command could not be carried out", command_id=str(command_id), reason=error.message)
+        except Exception as error:  # whatever befell one command, the others go on; it ends at its deadline
+            _log.error("a command could not be carried out", command_id=str(command_id), reason=type(error).__name__)
+        finally:
+            self._taken_on.discard(command_id)
 
     async def carry_out(self, command_id: UUID) -> None:
         """The command is sent, by one process only, and its effect awaited until the deadline."""
         command = await Command.get(id=command_id)
-        if command.action is CommandAction.AUTHORIZE and not await self._car_comes(command):
-            return
+        if command.action is CommandAction.AUTHORIZE and await sql.row(_HAS_CAR, command.charger_id) is None:
+            return  # It waits QUEUED for a sweep of any process.
         claimed = await sql.execute(_CLAIM, command_id, self._clock.now())
         if claimed != 1:
             return
@@ -110,19 +124,6 @@ class CommandDispatcher:
         timeout_s = max(1.0, (command.deadline - self._clock.now()).total_seconds())
         answer = await self._commands.send(command.charger_id, device_command, timeout_s=timeout_s)
         await self._take_answer(command, answer)
-
-    async def _car_comes(self, command: Command) -> bool:
-        """Whether a car is connected before the command's time is over; it waits QUEUED, so that another process can take it up."""
-        while self._clock.now() < command.deadline:
-            row = await sql.row(_CONNECTOR, command.id)
-            if row is None or row["state"] != CommandState.QUEUED:
-                return False
-            is_free = row["connector_status"] == ConnectorStatus.PREPARING and row["session_id"] is None
-            if is_free or row["is_unclaimed"]:
-                return True
-            await self._clock.sleep(EFFECT_POLL_S)
-        await self._finish(command, CommandState.TIMEOUT, "No car came in that time.")
-        return False
 
     async def _is_permitted(self, command: Command) -> bool:
         """Whether its person may charge there; else the command ends with the reason."""
@@ -215,13 +216,18 @@ async def _device_command(command: Command) -> DeviceCommand | None:
     return None
 
 
-_CONNECTOR = """
-SELECT m.state, t.connector_status, t.session_id,
-  s.id IS NOT NULL AND s.id_token IS NULL AND s.authorized_at IS NULL AS is_unclaimed
-FROM commands m JOIN charger_statuses t ON t.charger_id = m.charger_id LEFT JOIN charge_sessions s ON s.id = t.session_id
-WHERE m.id = $1
-"""
-_UNSENT = f"SELECT id FROM commands WHERE state = '{CommandState.QUEUED}' AND deadline > $1 ORDER BY id"  # noqa: S608
+# A charge that nobody has claimed is a car that waits, too: OCPP 2.0.1 begins a transaction with the cable.
+_CAR_WAITS = f"""
+(t.connector_status = '{ConnectorStatus.PREPARING}' AND t.session_id IS NULL OR EXISTS (SELECT 1 FROM charge_sessions s
+ WHERE s.id = t.session_id AND s.id_token IS NULL AND s.authorized_at IS NULL))
+"""  # noqa: S608  enums' values
+_HAS_CAR = f"SELECT 1 AS found FROM charger_statuses t WHERE t.charger_id = $1 AND {_CAR_WAITS}"  # noqa: S608
+_UNSENT = f"""
+SELECT m.id FROM commands m JOIN charger_statuses t ON t.charger_id = m.charger_id
+WHERE m.state = '{CommandState.QUEUED}' AND m.deadline > $1
+  AND CASE WHEN m.action = '{CommandAction.AUTHORIZE}' THEN {_CAR_WAITS} ELSE m.requested_at <= $2 END
+ORDER BY m.id
+"""  # noqa: S608  enums' values
 _CLAIM = f"""
 UPDATE commands SET state = '{CommandState.SENT}' WHERE id = $1 AND state = '{CommandState.QUEUED}' AND deadline > $2
 """  # noqa: S608  enums' values

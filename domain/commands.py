@@ -13,6 +13,7 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import CHARGERS, CONTROLLERS, STARTERS, Access
+from domain.charging import live
 from domain.checks import Problems
 from domain.errors import (
     ChargerOfflineError,
@@ -111,6 +112,8 @@ async def authorize_charging(
 ) -> UUID:
     """The id of a command that begins a charge for the person with the car that is there, or the next one in that time, once.
 
+    It takes the place of an earlier one at that charger that has not begun a charge.
+
     For who owns the charger, and programs with AUTHORIZE_CHARGING. The person needs no permission. Errors as `start_charging`.
     """
     access.signed_in()
@@ -127,7 +130,7 @@ async def authorize_charging(
     command.for_user_id, command.session_id = for_user_id, None
     command.id_token = "".join(secrets.choice(_TOKEN_ALPHABET) for _ in range(TOKEN_LENGTH))
     command.external_session_id = known_as
-    return await _store(access, command, bus=bus, dispatch=dispatch)
+    return await _store(access, command, bus=bus, dispatch=dispatch, replaces_openings=True)
 
 
 async def stop_charging(
@@ -370,9 +373,18 @@ def _command(access: Access, place: _Place, action: CommandAction, deadline: dat
 
 
 async def _store(
-    access: Access, command: Command, *, bus: EventBus, dispatch: Dispatch, pauses: bool | None = None
+    access: Access,
+    command: Command,
+    *,
+    bus: EventBus,
+    dispatch: Dispatch,
+    pauses: bool | None = None,
+    replaces_openings: bool = False,
 ) -> UUID:
+    events = [CommandChanged(command_id=command.id, charger_id=command.charger_id, state=command.state)]
     async with in_transaction():
+        if replaces_openings:
+            events += await _replace_openings(command)
         await command.save(force_create=True)
         if pauses is not None:
             await ChargeSession.filter(id=command.session_id).update(is_paused=pauses)
@@ -384,6 +396,21 @@ async def _store(
             installation_id=command.installation_id,
             after={"command": str(command.id), "for": str(command.for_user_id or ""), "deadline": command.deadline},
         )
-    await bus.publish(CommandChanged(command_id=command.id, charger_id=command.charger_id, state=command.state))
+    await bus.publish(*events)
     dispatch.send_soon(command.id)
     return command.id
+
+
+async def _replace_openings(command: Command) -> list[CommandChanged]:
+    """No other command holds the charger open: one car is there at a time."""
+    await live.of_chargers([command.charger_id])
+    rows = await sql.rows(
+        "UPDATE commands SET state = $2, finished_at = $3, detail = $4 WHERE charger_id = $1 AND action = $5"
+        " AND finished_at IS NULL RETURNING id",
+        command.charger_id,
+        CommandState.UNCONFIRMED,
+        command.requested_at,
+        "The charger was opened anew before a car came.",
+        CommandAction.AUTHORIZE,
+    )
+    return [CommandChanged(sql.uuid_of(row["id"]), command.charger_id, CommandState.UNCONFIRMED) for row in rows]

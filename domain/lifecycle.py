@@ -15,7 +15,7 @@ from domain import faults, leases, sql
 from domain.charging import live
 from domain.charging.live import Connector
 from domain.events import CommandChanged, Event, InstallationChanged
-from domain.roles import CommandState
+from domain.roles import CommandAction, CommandState
 from domain.stations import hash_charger_key
 
 
@@ -259,12 +259,15 @@ async def expire_commands(*, now: datetime) -> list[Event]:
     events: list[Event] = []
     for state, (final, detail) in OVERDUE.items():
         found = await sql.rows(
-            "UPDATE commands SET state = $1, detail = $2, finished_at = $3 WHERE state = $4 AND deadline <= $3"
-            " RETURNING id, charger_id",
+            "UPDATE commands SET state = $1, detail = CASE WHEN state = $5 AND action = $6 THEN $7 ELSE $2 END, finished_at = $3"
+            " WHERE state = $4 AND deadline <= $3 RETURNING id, charger_id",
             final,
             detail,
             now,
             state,
+            CommandState.QUEUED,
+            CommandAction.AUTHORIZE,
+            "No car came in that time.",
         )
         events += [CommandChanged(sql.uuid_of(row["id"]), sql.uuid_of(row["charger_id"]), final) for row in found]
     return events

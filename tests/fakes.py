@@ -1,5 +1,6 @@
 """Ports in memory, for tests that are about something else."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
@@ -54,6 +55,7 @@ class HandClock:
 
     async def sleep(self, seconds: float) -> None:
         self.advance(timedelta(seconds=seconds))
+        await asyncio.sleep(0)
 
     def advance(self, by: timedelta) -> None:
         self._now += by

@@ -11,6 +11,7 @@ from domain.access import Access
 from domain.command_dispatch import CommandDispatcher
 from domain.commands import (
     Target,
+    authorize_charging,
     pause_charging,
     restart_charger,
     resume_charging,
@@ -32,6 +33,7 @@ from domain.errors import (
 from domain.events import CommandChanged, InstallationChanged
 from domain.ids import new_id
 from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Command, Offer, Permission
+from domain.observations import ConnectorStatus
 from domain.pages import PageRequest
 from domain.people import PersonKey
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, Restart, StartCharging, StopCharging, Unlock
@@ -91,6 +93,10 @@ class Desk:
 
     async def resume(self, access: Access, charger_id: UUID) -> UUID:
         return await resume_charging(access, charger_id, bus=self.bus, dispatch=self)
+
+    async def open(self, access: Access, charger_id: UUID, user_id: UUID) -> UUID:
+        person = PersonKey(user_id=user_id)
+        return await authorize_charging(access, charger_id, person=person, bus=self.bus, dispatch=self)
 
     async def restart(self, access: Access, charger_id: UUID) -> UUID:
         return await restart_charger(access, charger_id, bus=self.bus, dispatch=self)
@@ -394,6 +400,97 @@ async def test_a_running_dispatcher_takes_up_what_was_left_and_sends_what_comes(
     with pytest.raises(asyncio.CancelledError):
         await running
     assert {charger for charger, _ in desk.wire.sent} == {town.charger_id, town.neighbour_id}
+
+
+class StillClock(HandClock):
+    """Nobody waits to the end."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+async def _running(dispatcher: CommandDispatcher, command_id: UUID, state: CommandState) -> None:
+    """The dispatcher has run until the command is there."""
+    running = asyncio.create_task(dispatcher.run(), name="commands")
+    async with asyncio.timeout(5):
+        while not await Command.filter(id=command_id, state=state).exists():
+            assert not running.done()
+            await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_charger_is_opened_for_one_at_a_time(town: Town, desk: Desk) -> None:
+    """Opened anew it is no longer open for the one before, who is told."""
+    owner = await town.access("OWNER of charger")
+    first = await desk.open(owner, town.charger_id, town.people["USER of charger"])
+    second = await desk.open(owner, town.charger_id, town.people["OWNER of charger"])
+    states = {row.id: row.state for row in await Command.all()}
+    assert states == {first: CommandState.UNCONFIRMED, second: CommandState.QUEUED}
+    assert CommandChanged(first, town.charger_id, CommandState.UNCONFIRMED) in desk.bus.published
+
+
+async def test_open_chargers_hold_up_no_stop(town: Town, desk: Desk) -> None:
+    """However many wait for a car; the one whose car comes begins."""
+    owner = await town.access("OWNER of installation")
+    await _active(town)
+    stop = await desk.stop(owner, town.charger_id)
+    await ChargeSession.all().delete()
+    opened = await desk.open(owner, town.charger_id, town.people["USER of charger"])
+    waiting = await Command.get(id=opened)
+    await Command.bulk_create(
+        [
+            Command(
+                id=new_id(),
+                installation_id=town.site.id,
+                charger_id=town.charger_id,
+                action=CommandAction.AUTHORIZE,
+                id_token=f"OPEN{number}",
+                for_user_id=waiting.for_user_id,
+                requested_at=NOW,
+                deadline=NOW + timedelta(hours=1),
+            )
+            for number in range(600)
+        ]
+    )
+    session = await _active(town, charger_id=town.charger_id)
+    await Command.filter(id=stop).update(session_id=session)
+    dispatcher = CommandDispatcher(commands=desk.wire, asks=NobodyAsked(), bus=desk.bus, clock=StillClock(NOW))
+    for row in await Command.filter(action=CommandAction.AUTHORIZE):
+        dispatcher.send_soon(row.id)
+    await _running(dispatcher, stop, CommandState.ACCEPTED)
+    assert [command for _, command in desk.wire.sent] == [StopCharging("41")]
+
+
+async def test_an_open_charger_begins_with_the_car_that_comes(town: Town, desk: Desk) -> None:
+    """Not before; once."""
+    owner = await town.access("OWNER of charger")
+    opened = await desk.open(owner, town.charger_id, town.people["USER of charger"])
+    assert await desk.carry_out(opened) is CommandState.QUEUED
+    assert desk.wire.sent == []
+    await ChargerStatus.filter(charger_id=town.charger_id).update(connector_status=ConnectorStatus.PREPARING)
+    dispatcher = CommandDispatcher(commands=desk.wire, asks=NobodyAsked(), bus=desk.bus, clock=StillClock(NOW))
+    await _running(dispatcher, opened, CommandState.ACCEPTED)
+    token = (await Command.get(id=opened)).id_token
+    assert desk.wire.sent == [(town.charger_id, StartCharging(token or ""))]
+
+
+async def test_a_command_that_fails_ends_no_other(town: Town, desk: Desk) -> None:
+    """One that is gone, one at which the database goes away: whatever it is."""
+    owner = await town.access("OWNER of charger")
+    dispatcher = CommandDispatcher(commands=desk.wire, asks=NobodyAsked(), bus=desk.bus, clock=StillClock(NOW))
+
+    async def away() -> None:
+        if isinstance(desk.wire.sent[-1][1], StartCharging):
+            raise ConnectionResetError
+
+    desk.wire.before_answer = away
+    await start_charging(owner, town.charger_id, bus=desk.bus, dispatch=dispatcher)
+    dispatcher.send_soon(new_id())
+    restart = await restart_charger(owner, town.charger_id, bus=desk.bus, dispatch=dispatcher)
+    await _running(dispatcher, restart, CommandState.ACCEPTED)
+    assert (await Command.get(action=CommandAction.START)).state is CommandState.SENT
 
 
 async def test_commands_are_seen_by_who_asked_and_who_controls_the_charger(town: Town, desk: Desk) -> None:
