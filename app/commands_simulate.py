@@ -41,6 +41,11 @@ QUIRKS: dict[str, tuple[str, Callable[[str], float | bool], str]] = {
     "heartbeats": ("sends_heartbeats", _yes, "no: none are sent"),
     "outages": ("disconnects_every_s", float, "SECONDS between losses of the connection, in the mean"),
     "outage-length": ("disconnected_for_s", float, "SECONDS that each of them lasts"),
+    "cable-first": (
+        "begins_with_cable",
+        _yes,
+        "yes: in 2.0.1 a transaction begins with the cable, its card comes later",
+    ),
     "refuses-profiles": ("refuses_profiles", _yes, "yes: every charging profile is rejected"),
 }
 """What firmware does wrong, by the name at the command line: the field of Quirks, how it is read, what it means."""

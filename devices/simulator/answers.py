@@ -70,7 +70,7 @@ def _authorized_201(station: Station, message: Message, answer: messages201.Auth
 
 
 def _told_201(station: Station, message: Message, answer: messages201.TransactionEventResponse) -> None:
-    """The final record is answered for; a start that has a token learns how it stands."""
+    """The final record is answered for; a token learns how it stands."""
     event = message.payload
     if not isinstance(event, messages201.TransactionEvent):
         return
@@ -79,7 +79,7 @@ def _told_201(station: Station, message: Message, answer: messages201.Transactio
     info, running = answer.id_token_info, station.transaction
     if (info is UNSET) is not (event.id_token is UNSET):
         station.note(Kind.MISUNDERSTOOD, "an answer about a token that was not shown, or none about one that was")
-    elif not isinstance(info, UnsetType) and info.status != "Accepted" and event.event_type == "Started":
+    elif not isinstance(info, UnsetType) and info.status != "Accepted" and event.event_type != "Ended":
         station.note(Kind.DENIED, info.status)
         if running is not None and running.record is message.record:
             station.end("DeAuthorized")

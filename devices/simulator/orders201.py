@@ -39,7 +39,7 @@ UNALTERABLE: dict[tuple[str, str], str] = {
 
 def _start(station: Station, request: messages.RequestStartTransaction) -> msgspec.Struct:
     is_here = request.evse_id in (UNSET, CONNECTOR)
-    if station.transaction is not None or not station.is_operative or not is_here:
+    if station.is_taken or not station.is_operative or not is_here:
         return messages.RequestStartTransactionResponse(status="Rejected")
     station.await_car(request.id_token.id_token)
     return messages.RequestStartTransactionResponse(status="Accepted")

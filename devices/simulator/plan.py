@@ -27,6 +27,8 @@ class Quirks:
     """Mean time between losses of the connection; None for never."""
     disconnected_for_s: float = 3.0
     refuses_profiles: bool = False
+    begins_with_cable: bool = False
+    """OCPP 2.0.1: a transaction begins when a car is plugged in, and is authorised later (TxStartPoint EVConnected)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ class Transaction:
     """The session that runs; `sequence` counts what was told of it."""
 
     id_tag: str
+    """Empty until somebody is authorised."""
     record: SessionRecord
     started_s: float
     next_sample_s: float
@@ -99,6 +100,10 @@ class Speech(Protocol):
 
     def started(self, facts: Facts) -> Said:
         """The transaction has begun."""
+        ...
+
+    def claimed(self, facts: Facts) -> Sequence[Said]:
+        """The transaction that had begun without a card has one."""
         ...
 
     def metered(self, facts: Facts, context: Context = "Sample.Periodic") -> Said:

@@ -69,6 +69,10 @@ class Speech16:
         )
         return Said("StartTransaction", payload, is_kept=True)
 
+    def claimed(self, facts: Facts) -> Sequence[Said]:  # noqa: ARG002  no transaction begins without a card
+        """Nothing."""
+        return ()
+
     def metered(self, facts: Facts, context: Context = "Sample.Periodic") -> Said:
         """MeterValues."""
 

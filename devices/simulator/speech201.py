@@ -88,8 +88,14 @@ class Speech201:
 
     def started(self, facts: Facts) -> Said:
         """TransactionEvent Started."""
+        id_tag = None if facts.transaction is None else facts.transaction.id_tag or None
+        trigger: messages.TriggerReasonEnumType = "CablePluggedIn" if id_tag is None else "Authorized"
+        return _event(facts, "Started", trigger, context="Transaction.Begin", id_tag=id_tag)
+
+    def claimed(self, facts: Facts) -> Sequence[Said]:
+        """TransactionEvent Updated with the token."""
         id_tag = None if facts.transaction is None else facts.transaction.id_tag
-        return _event(facts, "Started", "Authorized", context="Transaction.Begin", id_tag=id_tag)
+        return (_event(facts, "Updated", "Authorized", id_tag=id_tag),)
 
     def metered(self, facts: Facts, context: Context = "Sample.Periodic") -> Said:
         """TransactionEvent Updated, without a transaction MeterValues."""

@@ -99,7 +99,7 @@ class Station:
 
     def refresh_offer(self) -> None:
         """The pilot shows what the profiles say now, and the ledger knows."""
-        self.offer = self._limit() if self.transaction is not None else DARK
+        self.offer = self._limit() if self.is_taken else DARK
         shown = self._by_line(self.offer)
         if shown != self._shown_offer:
             self._shown_offer = shown
@@ -145,6 +145,8 @@ class Station:
         self.car = Car(visit.car)
         self.note(Kind.PLUGGED, f"{visit.car.phases} phases")
         self._set_status("Preparing")
+        if self._begins_with_cable:
+            self._begin("")
         if self.awaited_tag is not None and self.clock.monotonic() <= self._awaited_until_s:
             self.begin(self.awaited_tag)
         elif visit.id_tag is not None:
@@ -171,11 +173,31 @@ class Station:
         else:
             self.note(Kind.DENIED, "not in the local list")
 
+    @property
+    def _begins_with_cable(self) -> bool:
+        return self.plan.quirks.begins_with_cable and self.plan.protocol == Speech201.subprotocol
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody charges here."""
+        return self.transaction is not None and self.transaction.id_tag != ""
+
     def begin(self, id_tag: str) -> None:
-        """The session runs, if a car is there and none runs yet."""
-        if self.car is None or self.transaction is not None:
+        """The session runs, if a car is there and nobody else charges here; one that began with the cable is theirs."""
+        if self.car is None or self.is_taken:
             return
         self.awaited_tag = None
+        if self.transaction is None:
+            self._begin(id_tag)
+            return
+        self.transaction.id_tag = self.transaction.record.id_tag = id_tag
+        for said in self.speech.claimed(self.facts()):
+            self.say(said)
+        self.advance()
+
+    def _begin(self, id_tag: str) -> None:
+        if self.car is None:
+            return
         now_s = self.clock.monotonic()
         record = SessionRecord(
             charger=self.plan.identity,
@@ -212,7 +234,7 @@ class Station:
 
     def unplug(self, *, by_card: bool = False) -> None:
         """The car is gone."""
-        if by_card and self.transaction is not None:
+        if by_card and self.transaction is not None and self.is_taken:
             self.end("Local", id_tag=self.transaction.id_tag)
         self.end("EVDisconnected")
         if self.car is not None:

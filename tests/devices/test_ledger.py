@@ -14,9 +14,9 @@ from devices.simulator.ledger import Kind
 from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks
 from domain import sql
 from domain.models import ChargeSession, EnergyInterval
-from domain.roles import SessionState
+from domain.roles import Role, SessionState
 from tests.devices.server import Registered, Server, a_registered_charger, a_server
-from tests.factories import Site, a_site
+from tests.factories import Site, a_card, a_grant, a_person, a_site
 
 HABITS = Habits(stay_s=(0.3, 0.9), away_s=(0.0, 0.3))
 
@@ -80,6 +80,29 @@ async def test_retries_lost_answers_and_broken_links_cost_no_wh(
         await fleet.run(duration_s=4.0)
         await agree(fleet, chargers)
         assert (fleet.ledger.counts[Kind.MISUNDERSTOOD], fleet.ledger.counts[Kind.LOST]) == (0, 0)
+
+
+async def test_a_card_that_comes_after_the_start_costs_no_wh(database: Database, bus: RedisBus) -> None:
+    """Transactions that begin with the cable are claimed later, in between broken links: each is its card's, to the Wh."""
+    quirks = Quirks(
+        begins_with_cable=True,
+        duplicate_rate=0.3,
+        answer_loss_rate=0.1,
+        disconnects_every_s=1.0,
+        disconnected_for_s=0.2,
+    )
+    async with a_server(bus) as server:
+        site = await a_site()
+        user_id = await a_person("Kari Nordmann")
+        await a_card(user_id, number="04A1B2C3D4")
+        await a_grant(Role.USER, site, user_id=user_id)
+        chargers = [await a_registered_charger(site, f"Space {number}") for number in range(1, 5)]
+        fleet = a_fleet(server, chargers, quirks, protocols=("ocpp2.0.1",))
+        await fleet.run(duration_s=4.0)
+        await agree(fleet, chargers)
+        assert (fleet.ledger.counts[Kind.MISUNDERSTOOD], fleet.ledger.counts[Kind.LOST]) == (0, 0)
+    claimed = [record for record in fleet.ledger.ended() if record.id_tag]
+    assert await ChargeSession.filter(user_id=user_id).count() == len(claimed) > len(chargers)
 
 
 # On SQLite the dead and the living server would share this process' one connection, and a transaction that was cut off

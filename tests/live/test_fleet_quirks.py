@@ -12,7 +12,13 @@ from domain.clock import SystemClock
 from tests.live.house import Portal, running_portal
 
 RUNS_S = 12.0
-RESTLESS = Quirks(duplicate_rate=0.3, answer_loss_rate=0.1, disconnects_every_s=5.0, disconnected_for_s=0.5)
+RESTLESS = Quirks(
+    duplicate_rate=0.3,
+    answer_loss_rate=0.1,
+    disconnects_every_s=5.0,
+    disconnected_for_s=0.5,
+    begins_with_cable=True,  # means nothing in OCPP 1.6
+)
 SLACK_A = 1e-9
 
 SESSIONS = """

@@ -249,6 +249,23 @@ async def test_a_car_can_be_started_and_stopped_from_afar() -> None:
         assert fleet.ledger.sessions[0].id_tag == "APP"
 
 
+async def test_a_transaction_may_begin_with_the_cable() -> None:
+    """It has no token until the card is accepted, and nothing flows before."""
+    async with accepting_server() as central:
+        fleet = Fleet(central.url, plan201(quirks=Quirks(begins_with_cable=True)))
+        async with running(fleet):
+            await central.until("StatusNotification")
+            fleet.chargers["SIM1"].plug_in(SHORT)
+            await events(central, "Ended")
+        told = central.payloads("TransactionEvent")
+        assert (told[0]["triggerReason"], "idToken" in told[0]) == ("CablePluggedIn", False)
+        (claim,) = (one for one in told if "idToken" in one)
+        assert (claim["eventType"], claim["triggerReason"]) == ("Updated", "Authorized")
+        assert fleet.ledger.sessions[0].id_tag == "CARD1"
+        sums_agree(central, fleet)
+        keeps_the_standard(central)
+
+
 async def test_a_restart_boots_again_and_ends_the_session() -> None:
     """Reset Immediate ends the transaction with its reason, and the charger boots anew."""
     async with accepting_server() as central:
