@@ -27,6 +27,7 @@ from domain.ids import new_id
 from domain.observations import ConnectorStatus, Metered, Sample, SessionClaimed, SessionEnded, SessionStarted
 from domain.roles import AuthorizationDecision, CommandAction, SessionFlag, SessionState, StopReason
 
+BEGIN = "Transaction.Begin"
 NO_CHARGER = "This station has no charger here: an installer adds it first."
 _STARTS = {CommandAction.START, CommandAction.AUTHORIZE}
 _PLUGGED = {
@@ -443,6 +444,8 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
         if connector is None:
             return Outcome(refusal=NO_CHARGER)
         session = _without_start(batch, report, connector, observation, moment)
+    if observation.is_own_id:
+        session.meter_start_wh = _register_at_start(session, observation.samples)
     found = batch.connector_of(session)
     session.stop_key = None if observation.is_own_id else key
     _finish(session, observation, moment)
@@ -455,6 +458,13 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
     await confirm_stops(batch, session)
     batch.tell(session, "ENDED")
     return Outcome(session.transaction_id, _word_at_end(batch, session, observation))
+
+
+def _register_at_start(session: SessionRecord, samples: Sequence[Sample]) -> int | None:
+    """The register at the start: some chargers tell it only in the final record, after readings that were higher already."""
+    begun = [one.register_wh for one in samples if one.context == BEGIN and one.register_wh is not None]
+    known = [] if session.meter_start_wh is None else [session.meter_start_wh]
+    return min(begun[:1] + known, default=None)
 
 
 def _word_at_end(batch: Batch, session: SessionRecord, observation: SessionEnded) -> AuthorizationDecision:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from itertools import permutations
 
+import msgspec
 import pytest
 
 from app.database import Database
@@ -215,6 +216,19 @@ async def test_readings_of_an_unknown_transaction_are_not_the_others(rig: Rig) -
     assert (first.energy_wh, second.transaction_id, second.state) == (0, "T2", SessionState.ACTIVE)
     await rig.say(ended(at(20), transaction="T2", meter=7100))
     assert (await ChargeSession.get(id=second.id)).energy_wh == 100
+
+
+async def test_the_register_at_the_start_may_come_with_the_end(rig: Rig) -> None:
+    """What was taken before the first reading is not lost, where the final record says where the meter stood."""
+    await rig.say(started(at(0), meter=None))
+    await rig.say(metered(at(5), reading(1040, at(5))))
+    final = msgspec.structs.replace(
+        ended(at(10), meter=1100),
+        samples=(reading(1000, at(0), context="Transaction.Begin"), reading(1100, at(10), context="Transaction.End")),
+    )
+    await rig.say(final)
+    session = await rig.session()
+    assert (session.meter_start_wh, session.energy_wh) == (1000, 100)
 
 
 async def test_an_id_that_an_ended_charge_had_may_come_again(rig: Rig) -> None:

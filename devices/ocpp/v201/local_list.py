@@ -15,6 +15,7 @@ _ENABLED, _OFFLINE, _CACHE = (
     ("AuthCacheCtrlr", "Enabled"),
 )
 _ITEMS = ("LocalAuthListCtrlr", "ItemsPerMessage")
+_AVAILABLE = ("LocalAuthListCtrlr", "Available")
 WANTED = {_ENABLED: "true", _OFFLINE: "true", _CACHE: "false"}
 """How a charger has to be set for the list to mean what it should: what it remembers by itself would let in who may no longer."""
 
@@ -58,7 +59,7 @@ def ask_limits() -> Outgoing:
         messages.GetVariableDataType(
             component=messages.ComponentType(name=component), variable=messages.VariableType(name=variable)
         )
-        for component, variable in (*WANTED, _ITEMS)
+        for component, variable in (*WANTED, _ITEMS, _AVAILABLE)
     ]
     return Outgoing("GetVariables", messages.GetVariables(get_variable_data=asked))
 
@@ -75,11 +76,15 @@ def limits_of(answer: str | None) -> ListLimits:
         if one.attribute_status == "Accepted"
     }
     items = values.get(".".join(_ITEMS), "").strip()
-    return ListLimits(None, int(items) if items.isdecimal() and int(items) > 0 else None, values)
+    # One that keeps no list has a version nevertheless: it is to hold nothing.
+    most = 0 if values.get(".".join(_AVAILABLE), "").lower() == "false" else None
+    return ListLimits(most, int(items) if items.isdecimal() and int(items) > 0 else None, values)
 
 
 def settings(limits: ListLimits) -> tuple[Outgoing, ...]:
     """The calls that set what is not known to be set."""
+    if limits.most_entries == 0:
+        return ()
     return set_variables(
         (component, variable, value)
         for (component, variable), value in WANTED.items()

@@ -475,7 +475,7 @@ def told(component: str, variable: str, value: str, status: str = "Accepted") ->
 def test_the_limits_of_a_list() -> None:
     """How much a message may hold, and which settings are not yet as they have to be."""
     (asked,) = sent((V201.ask_list_limits(),))
-    assert len(asked["getVariableData"]) == 4
+    assert len(asked["getVariableData"]) == 5
     results = [
         told("LocalAuthListCtrlr", "ItemsPerMessage", "20"),
         told("LocalAuthListCtrlr", "Enabled", "True"),
@@ -486,6 +486,9 @@ def test_the_limits_of_a_list() -> None:
     missing = [one["setVariableData"][0]["variable"]["name"] for one in sent(V201.list_settings(limits))]
     assert missing == ["LocalAuthorizeOffline", "Enabled"]
     assert V201.list_limits(accepted("nonsense")) == ListLimits()
+    none = json.dumps({"getVariableResult": [told("LocalAuthListCtrlr", "Available", "false")]})
+    limits = V201.list_limits(accepted(none))
+    assert (limits.most_entries, V201.list_settings(limits)) == (0, ())
 
 
 def test_a_list_on_the_wire() -> None:
