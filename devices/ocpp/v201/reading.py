@@ -4,6 +4,7 @@ from datetime import datetime
 
 from devices.ocpp.leniency import Leniency, Names, Reader, clean, instant
 from devices.ocpp.protocol import AnswerKind
+from devices.ocpp.v16.incoming import Text
 from devices.ocpp.v16.reading import MAX_EVSE, MAX_INFO, MAX_SERIAL, MAX_TOKEN, MAX_VENDOR_TEXT, Payload, Reading
 from devices.ocpp.v201 import incoming
 from devices.ocpp.v201.samples import register_at, samples
@@ -36,6 +37,9 @@ STATUSES = {
     "Unavailable": ConnectorStatus.UNAVAILABLE,
     "Faulted": ConnectorStatus.FAULTED,
 }
+
+WITHOUT_CAR = frozenset({ConnectorStatus.AVAILABLE, ConnectorStatus.RESERVED, ConnectorStatus.UNAVAILABLE})
+FIRST_CONNECTOR = 1
 
 ACTIVITIES = {
     "Charging": ConnectorStatus.CHARGING,
@@ -171,7 +175,7 @@ def _evse(number: int | None, default: int, names: Names) -> int:
     return number
 
 
-def _one_of(table: dict[str, ConnectorStatus], text: str | float | None, names: Names) -> ConnectorStatus:
+def _one_of(table: dict[str, ConnectorStatus], text: Text | bool, names: Names) -> ConnectorStatus:
     status = table.get(str(text), ConnectorStatus.UNKNOWN)
     if status is ConnectorStatus.UNKNOWN:
         names.append(Leniency.UNKNOWN_VALUE)
@@ -180,14 +184,26 @@ def _one_of(table: dict[str, ConnectorStatus], text: str | float | None, names: 
 
 def _status(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
     message = _STATUS.read(payload, names)
-    reported = StatusReported(
-        charger_time=instant(message.timestamp, names),
-        received_at=received_at,
-        evse=_evse(message.evse_id, 0, names),
-        status=_one_of(STATUSES, message.connector_status, names),
-        is_coarse=True,
+    evse = _evse(message.evse_id, 0, names)
+    reported = _connector(message.connector_status, message.timestamp, evse, message.connector_id, received_at, names)
+    return () if reported is None else (reported,)
+
+
+def _connector(
+    text: Text | bool,
+    timestamp: str | None,
+    evse: int,
+    connector: int | None,
+    received_at: datetime,
+    names: Names,
+) -> StatusReported | None:
+    """How an EVSE is. That a further connector of it is free says nothing of the one at which a car may stand."""
+    status = _one_of(STATUSES, text, names)
+    if status in WITHOUT_CAR and connector is not None and connector > FIRST_CONNECTOR:
+        return None
+    return StatusReported(
+        charger_time=instant(timestamp, names), received_at=received_at, evse=evse, status=status, is_coarse=True
     )
-    return (reported,)
 
 
 def _transaction(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
@@ -339,13 +355,8 @@ def _event(event: incoming.EventData, received_at: datetime, names: Names) -> Fa
     name = clean(component.name, MAX_VENDOR_TEXT, names) or ""
     variable = str(event.variable.name) if event.variable is not None else ""
     if name == CONNECTOR and variable == AVAILABILITY:
-        return StatusReported(
-            charger_time=instant(event.timestamp, names),
-            received_at=received_at,
-            evse=evse,
-            status=_one_of(STATUSES, event.actual_value, names),
-            is_coarse=True,
-        )
+        number = None if component.evse is None else component.evse.connector_id
+        return _connector(event.actual_value, event.timestamp, evse, number, received_at, names)
     is_wrong = _is_wrong(event, name, variable)
     if is_wrong is None:
         return None

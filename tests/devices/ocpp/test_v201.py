@@ -280,6 +280,18 @@ def test_what_an_event_does_not_mean() -> None:
     assert isinstance(status, StatusReported)
 
 
+@pytest.mark.parametrize(
+    ("connector", "said", "is_heard"), [(1, "Available", True), (2, "Available", False), (2, "Occupied", True)]
+)
+def test_a_further_connector_that_is_free_says_nothing(connector: int, said: str, is_heard: bool) -> None:
+    """An EVSE with two connectors is not free because one of them is."""
+    status = {"timestamp": "2026-03-01T12:00:00Z", "connectorStatus": said, "evseId": 1, "connectorId": connector}
+    assert bool(receive("StatusNotification", status).observations) is is_heard
+    where = {"name": "Connector", "evse": {"id": 1, "connectorId": connector}}
+    event = {"actualValue": said, "component": where, "variable": {"name": "AvailabilityState"}}
+    assert bool(receive("NotifyEvent", {"eventData": [event]}).observations) is is_heard
+
+
 def encoded(command: DeviceCommand) -> tuple[str, Any]:
     outgoing = V201.encode(command, evse=2, now=NOW)
     return outgoing.action, by_the_schema(outgoing.action, outgoing.payload, is_answer=False)
