@@ -17,7 +17,7 @@ from uuid import UUID
 from app.database import Database, opened
 from domain.access import Access
 from domain.ids import new_id
-from domain.roles import Scope
+from domain.roles import Scope, SessionState
 from gql.ids import global_id
 from gql.schema.public import public_schema
 from tests.factories import NOW, access
@@ -225,9 +225,12 @@ class Asking:
                 )
             case "energy":
                 wh = 1 << random.randrange(len(world.sessions))
-                return {"energyKwh": {"gte": str(Decimal(wh) / 1000)}}, lambda one: one.wh >= wh
+                return {
+                    "energyKwh": {"gte": str(Decimal(wh) / 1000)}
+                }, lambda one: one.state is not SessionState.VOID and one.wh >= wh
             case "state":
-                return {"state": ["ACTIVE"]}, lambda one: not one.is_ended
+                state = random.choice(tuple(SessionState))
+                return {"state": [state]}, lambda one: one.state is state
             case "and" | "or":
                 (first, is_first), (second, is_second) = (self._session_filter(oracle, depth + 1) for _ in range(2))
                 if kind == "and":
@@ -277,7 +280,7 @@ class Asking:
             },
             p=PERIOD,
         )
-        ended = [one for one in self.world.sessions if one.is_ended]
+        ended = [one for one in self.world.sessions if one.state is SessionState.ENDED]
         may = all(oracle.owns(one.id) or Scope.READ_SESSIONS in oracle.scopes_at(one.id) for one in sites)
         shown = (data or {}).get("usageSummary")
         if may != (shown is not None):

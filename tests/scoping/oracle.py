@@ -6,7 +6,7 @@ It is generous where the rules let the product choose, and exact for which insta
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from domain.roles import Role, Scope
+from domain.roles import Role, Scope, SessionState
 from tests.scoping.world import AttemptFact, ChargerFact, GrantFact, PersonFact, ProgramFact, SessionFact, World
 
 Caller = PersonFact | ProgramFact | None
@@ -173,7 +173,12 @@ class Oracle:
             if self.sees_details(charger):
                 known.words.update((charger.identity, charger.serial_number))
             going_on = next(
-                (one for one in self.world.sessions if one.charger_id == charger.id and not one.is_ended), None
+                (
+                    one
+                    for one in self.world.sessions
+                    if one.charger_id == charger.id and one.state is SessionState.ACTIVE
+                ),
+                None,
             )
             is_own = going_on is not None and self.user_id is not None and going_on.user_id == self.user_id
             reads = self.owns(charger.site_id) or Scope.READ_SESSIONS in self.scopes_at(charger.site_id)
@@ -183,7 +188,8 @@ class Oracle:
     def _charges(self, known: Known) -> None:
         for one in filter(self.sees_session, self.world.sessions):
             known.add("ChargeSession", one.id, *one.words)
-            known.energy |= one.wh
+            if one.state is not SessionState.VOID:
+                known.energy |= one.wh
         for attempt in filter(self.sees_attempt, self.world.attempts):
             known.add("AuthorizationAttempt", attempt.id, attempt.reason)
 
@@ -245,6 +251,7 @@ class Oracle:
             charger = next((each for each in self.world.chargers if each.id == one.charger_id), None)
             is_seen = {
                 "AuthorizationRequest": site_id is not None and Scope.AUTHORIZE_CHARGING in self.scopes_at(site_id),
+                "BalancingDecision": site_id is not None and self.observes(site_id),
                 "AuditEntry": site_id is not None and self.rules(site_id),
                 "Command": is_own or (charger is not None and charger.site_id == site_id and self.controls(charger)),
                 "Export": is_own,

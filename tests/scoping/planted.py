@@ -7,10 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from domain import access as doors
+from domain import sessions
 from domain.access import Access, StatusView
 from domain.filters import Expression
 from domain.models import Charger
 from domain.pages import page_of
+from domain.roles import SessionState
 from domain.views import authorization_views, card_views, charger_views, permission_views
 from tests.factories import LONG_AGO
 
@@ -65,6 +67,14 @@ def _filtered(module: ModuleType, column: str, expression: str) -> Plant:
     return plant
 
 
+def _void_energy(stack: ExitStack) -> None:
+    columns = sessions.SESSION_COLUMNS.replace(
+        f"CASE WHEN s.state <> '{SessionState.VOID}' THEN s.energy_wh END", "s.energy_wh"
+    )
+    assert columns != sessions.SESSION_COLUMNS
+    stack.enter_context(patch.object(sessions, "SESSION_COLUMNS", columns))
+
+
 def _all_counted(stack: ExitStack) -> None:
     async def count() -> int:
         return await Charger.all().count()
@@ -100,6 +110,8 @@ PLANTED: Mapping[str, Plant] = {
     "summaries are for everybody": _always("reads_sessions_of", True),
     "live status tells everybody all": _always("status_view", StatusView.FULL),
     "card numbers are whole": _unmasked,
+    "decisions of the balancer are for everybody": _always("sees_circuits", True),
+    "a charge that is void keeps its energy": _void_energy,
     "revoked grants hold": _without("_GRANTS", "AND p.revoked_at IS NULL "),
     "ended grants hold": _without("_GRANTS", "AND (p.valid_to IS NULL OR p.valid_to > $2)"),
     "grants hold before they begin": _without("_GRANTS", "p.valid_from <= $2", "$2 = $2"),

@@ -4,6 +4,7 @@ Every name, address, number and text holds a word of its own (`w00042x`), and ev
 answer tells whose it is, sums of energies included.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from domain.models import (
     ApiToken,
     AuditEntry,
     AuthorizationAttempt,
+    AuthorizationRequest,
+    BalancingDecision,
     CardEnrollment,
     Charger,
     ChargerStatus,
@@ -27,7 +30,18 @@ from domain.models import (
     ServiceAccount,
     Station,
 )
-from domain.roles import CommandAction, ExportFormat, ReportKind, Role, Scope, SessionState
+from domain.roles import (
+    AuthorizationDecision,
+    BindingLimit,
+    CommandAction,
+    Decider,
+    ExportFormat,
+    ReportKind,
+    Role,
+    Scope,
+    SessionFlag,
+    SessionState,
+)
 from tests.factories import (
     NOW,
     Program,
@@ -142,7 +156,7 @@ class SessionFact:
     card_id: UUID | None
     started_at: datetime
     wh: int
-    is_ended: bool
+    state: SessionState
     words: frozenset[str]
 
 
@@ -379,53 +393,70 @@ async def _charges(world: World, site: Site) -> None:
     random = world.random
     here = [one for one in world.chargers if one.site_id == site.id]
     circuit_id = next(reversed(next(one for one in world.sites if one.id == site.id).circuits))
-    going_on: set[UUID] = set()
     for _ in range(12):
-        charger = random.choice(here)
-        person = random.choice([*world.people, None])
-        cards = [one for one in world.cards if person is not None and one.user_id == person.id]
-        card = random.choice([*cards, None])
-        started_at = NOW - timedelta(minutes=random.randint(60, 40 * 24 * 60))
-        is_ended = charger.id in going_on or random.random() < 0.85
-        wh, words = 1 << len(world.sessions), [world.word() for _ in range(6)]
-        session_id = await a_session(
-            site,
-            charger.id,
-            user_id=None if person is None else person.id,
-            card_id=None if card is None else card.id,
-            started_at=started_at,
-            ended_at=started_at + timedelta(minutes=45),
-            energy_wh=wh,
-            state=SessionState.ENDED if is_ended else SessionState.ACTIVE,
-        )
-        await ChargeSession.filter(id=session_id).update(
-            circuit_id=circuit_id,
-            installation_name=f"Then {words[0]}",
-            circuit_name=f"Then {words[1]}",
-            charger_name=f"Then {words[2]}",
-            user_name=None if person is None else f"Then {words[3]}",
-            card_name=None if card is None else f"Then {words[4]}",
-            external_id=f"stay-{words[5]}",
-        )
-        if not is_ended:
-            going_on.add(charger.id)
+        charger, started_at = random.choice(here), NOW - timedelta(minutes=random.randint(60, 40 * 24 * 60))
+        is_taken = any(one.charger_id == charger.id and one.state is SessionState.ACTIVE for one in world.sessions)
+        state = SessionState.ENDED if is_taken or random.random() < 0.85 else SessionState.ACTIVE
+        charge = await _charge(world, site, charger.id, circuit_id, started_at, state)
+        if state is SessionState.ACTIVE:
             await ChargerStatus.filter(charger_id=charger.id).update(
-                session_id=session_id, session_user_id=None if person is None else person.id
+                session_id=charge.id, session_user_id=charge.user_id
             )
-        world.sessions.append(
-            SessionFact(
-                session_id,
-                site.id,
-                charger.id,
-                circuit_id,
-                None if person is None else person.id,
-                None if card is None else card.id,
-                started_at,
-                wh,
-                is_ended,
-                frozenset(words),
-            )
-        )
+        elif random.random() < 0.2:
+            await _correct(world, site, charge)
+
+
+async def _charge(
+    world: World, site: Site, charger_id: UUID, circuit_id: UUID, started_at: datetime, state: SessionState
+) -> SessionFact:
+    """A charge of whoever it may be."""
+    person = world.random.choice([*world.people, None])
+    cards = [one for one in world.cards if person is not None and one.user_id == person.id]
+    card = world.random.choice([*cards, None])
+    wh, words = 1 << len(world.sessions), [world.word() for _ in range(6)]
+    session_id = await a_session(
+        site,
+        charger_id,
+        user_id=None if person is None else person.id,
+        card_id=None if card is None else card.id,
+        started_at=started_at,
+        ended_at=started_at + timedelta(minutes=45),
+        energy_wh=wh,
+        state=state,
+    )
+    await ChargeSession.filter(id=session_id).update(
+        circuit_id=circuit_id,
+        installation_name=f"Then {words[0]}",
+        circuit_name=f"Then {words[1]}",
+        charger_name=f"Then {words[2]}",
+        user_name=None if person is None else f"Then {words[3]}",
+        card_name=None if card is None else f"Then {words[4]}",
+        external_id=f"stay-{words[5]}",
+    )
+    charge = SessionFact(
+        session_id,
+        site.id,
+        charger_id,
+        circuit_id,
+        None if person is None else person.id,
+        None if card is None else card.id,
+        started_at,
+        wh,
+        state,
+        frozenset(words),
+    )
+    world.sessions.append(charge)
+    return charge
+
+
+async def _correct(world: World, site: Site, charge: SessionFact) -> None:
+    """It turns out to have been another charge, perhaps of somebody else and before an owner's time."""
+    earlier = charge.started_at - timedelta(minutes=world.random.choice((0, 30, 5 * 24 * 60)))
+    correction = await _charge(world, site, charge.charger_id, charge.circuit_id, earlier, SessionState.ENDED)
+    await ChargeSession.filter(id=charge.id).update(
+        state=SessionState.VOID, flags=int(SessionFlag.VOID), replaced_by_id=correction.id
+    )
+    world.sessions[world.sessions.index(charge)] = replace(charge, state=SessionState.VOID)
 
 
 async def _others(world: World, site: Site) -> None:
@@ -435,12 +466,20 @@ async def _others(world: World, site: Site) -> None:
         charger, person, reason = random.choice(here), random.choice([*world.people, None]), world.word()
         user_id = None if person is None else person.id
         at = NOW - timedelta(hours=random.randint(1, 24 * 30))
-        attempt_id = await an_attempt(site, charger.id, user_id=user_id, card=f"04{world.word()}99", at=at)
+        charges = [one.id for one in world.sessions if one.charger_id == charger.id]
+        session_id = random.choice([*charges, None])
+        attempt_id = await an_attempt(
+            site, charger.id, user_id=user_id, session_id=session_id, card=f"04{world.word()}99", at=at
+        )
         await AuthorizationAttempt.filter(id=attempt_id).update(reason=f"Because {reason}")
         world.attempts.append(AttemptFact(attempt_id, site.id, charger.id, user_id, at, reason))
-    charger, token = random.choice(here), world.word()
-    question_id = await a_question(site, charger.id, card=f"04{token}AA".upper())
-    _add(world, "AuthorizationRequest", question_id, site.id, charger.id, None, token)
+    charger, token, person, reason = random.choice(here), world.word(), random.choice(world.people), world.word()
+    question_id = await a_question(site, charger.id, card=f"04{token}AA".upper(), user_id=person.id)
+    await AuthorizationRequest.filter(id=question_id).update(
+        decision=AuthorizationDecision.BLOCKED, decided_by=Decider.SUBSCRIBER, decided_at=NOW, reason=f"Said {reason}"
+    )
+    _add(world, "AuthorizationRequest", question_id, site.id, charger.id, None, token, reason)
+    await _decision(world, site, [one.id for one in here])
     for _ in range(2):
         charger, actor, state = random.choice(here), world.word(), world.word()
         entry = await AuditEntry.create(
@@ -490,6 +529,32 @@ async def _others(world: World, site: Site) -> None:
         expires_at=NOW + timedelta(minutes=5),
     )
     _add(world, "CardEnrollment", enrolment.id, site.id, charger.id, person.id)
+
+
+async def _decision(world: World, site: Site, charger_ids: Sequence[UUID]) -> None:
+    """One of the balancer, about every charger that stood there."""
+    kept, allocated = (
+        world.word(),
+        [
+            {
+                "charger": str(one),
+                "current": 6,
+                "phases": ["L1"],
+                "limit": BindingLimit.CIRCUIT,
+                "limiting_circuit": str(site.root_id),
+            }
+            for one in charger_ids
+        ],
+    )
+    row = await BalancingDecision.create(
+        id=new_id(),
+        installation_id=site.id,
+        decided_at=NOW,
+        triggered_by="change",
+        instance=json.dumps({"circuits": [{"id": kept}]}),
+        allocation=json.dumps({"allocation": allocated, "overloaded": [{"circuit": str(site.root_id)}]}),
+    )
+    _add(world, "BalancingDecision", row.id, site.id, None, None, kept)
 
 
 def _add(
