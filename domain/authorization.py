@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -40,6 +40,45 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A charger that is held open for one charge of a person (`authorizeCharging`)."""
+
+    command_id: UUID
+    until: datetime
+    """Before then the charge begins: its deadline, or when it was withdrawn."""
+    is_spent: bool = False
+    session_id: UUID | None = None
+    """The charge that it was spent on."""
+
+    def serves(self, occasion: "Occasion") -> bool:
+        """Whether a charge may begin with it, or go on that began with it."""
+        if self.is_spent:
+            return self.session_id is not None and self.session_id == occasion.session_id
+        return occasion.at < self.until
+
+    @property
+    def refusal(self) -> str:
+        """Why it does not serve."""
+        return "This opening has been used." if self.is_spent else "This opening has ended."
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When a token was shown, and for what."""
+
+    now: datetime
+    began_at: datetime | None = None
+    """Of a charge that began while its charger was offline: about such nobody is asked any more."""
+    session_id: UUID | None = None
+    """The charge that goes on there, or that the message tells of again."""
+
+    @property
+    def at(self) -> datetime:
+        """When the charge began, or begins."""
+        return self.began_at or self.now
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The decision and why, in words for people. `person` is who the credential belongs to, also where they may not charge.
 
@@ -55,6 +94,8 @@ class Verdict:
     external_session_id: str | None = None
     request_id: UUID | None = None
     """The question to an external system that this comes from, or that is still open."""
+    opening: Opening | None = None
+    """What the acceptance relies on: the charge that begins with it spends it."""
 
     @property
     def is_accepted(self) -> bool:
@@ -97,7 +138,7 @@ class _Credential:
     """Installations that do not take it."""
     charger_id: UUID | None = None
     """For which charger alone it was issued."""
-    is_pre_authorized: bool = False
+    opening: Opening | None = None
     external_session_id: str | None = None
 
 
@@ -111,26 +152,32 @@ class _Grant:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is known about a set of tokens, read once for many attempts."""
+    """What is known about a set of tokens, read once for many attempts, and kept in step with what comes of them."""
 
-    known: Mapping[str, _Credential]
-    grants: Mapping[UUID, Sequence[_Grant]]
-    in_use: Mapping[str, Sequence[tuple[UUID, UUID | None]]]
+    known: dict[str, _Credential] = field(default_factory=dict)
+    grants: Mapping[UUID, Sequence[_Grant]] = field(default_factory=dict)
+    in_use: Mapping[str, Sequence[tuple[UUID, UUID | None]]] = field(default_factory=dict)
     """Token → (installation, station) of the sessions that go on with it."""
     standing: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
     """Token → questions about it, newest first."""
 
-    def verdict(self, place: Place, id_token: str | None, *, now: datetime, is_replayed: bool = False) -> Verdict:
-        """The decision for one token at one charger. `is_replayed`: of a charge that began while it was offline, about which nobody is
-        asked any more.
-        """
+    def verdict(self, place: Place, id_token: str | None, occasion: Occasion) -> Verdict:
+        """The decision for one token at one charger."""
         number = normalised_card_number(id_token or "")
         credential = self.known.get(number)
-        native = self._native(place, number, credential, now)
+        native = self._native(place, number, credential, occasion)
         if place.external_mode is not ExternalMode.ENFORCE or not _is_to_be_asked(place, native, credential, number):
             return native
-        external = self._external(place, number, native, now)
-        return native if is_replayed and external.decision is None else external
+        external = self._external(place, number, native, occasion.now)
+        return native if occasion.began_at is not None and external.decision is None else external
+
+    def spend(self, id_token: str, session_id: UUID | None) -> None:
+        """The opening of that token is that charge's (None: another's), for verdicts from now on."""
+        number = normalised_card_number(id_token)
+        credential = self.known[number]
+        if credential.opening is not None:
+            opening = replace(credential.opening, is_spent=True, session_id=session_id)
+            self.known[number] = replace(credential, opening=opening)
 
     def is_comparable(self, place: Place, id_token: str | None, native: Verdict) -> bool:
         """Whether an external system would decide about this, if it were to."""
@@ -144,13 +191,18 @@ class Credentials:
                 return one
         return None
 
-    def _native(self, place: Place, number: str, credential: _Credential | None, now: datetime) -> Verdict:
+    def _native(self, place: Place, number: str, credential: _Credential | None, occasion: Occasion) -> Verdict:
+        opening = _serving(place, credential, occasion)
+        is_of_opening = credential is not None and credential.opening is not None
         decided_by = Decider.NATIVE
-        if credential is not None and credential.is_pre_authorized and place.is_usable:
+        if opening is not None or (is_of_opening and place.is_usable and place.authentication_required):
             decided_by = Decider.PRE_AUTHORIZED
         elif place.is_usable and not place.authentication_required:
             decided_by = Decider.ANONYMOUS
-        decision, reason = self._judged(place, number, credential, now)
+        if opening is not None:
+            decision, reason = AuthorizationDecision.ACCEPTED, "Opened for this person."
+        else:
+            decision, reason = self._judged(place, number, credential, occasion)
         return Verdict(
             decision,
             reason,
@@ -158,26 +210,26 @@ class Credentials:
             decided_by,
             credential.person if credential else None,
             native=decision,
-            external_session_id=credential.external_session_id if credential else None,
+            external_session_id=credential.external_session_id if credential and opening else None,
+            opening=opening,
         )
 
     def _judged(
-        self, place: Place, number: str, credential: _Credential | None, now: datetime
+        self, place: Place, number: str, credential: _Credential | None, occasion: Occasion
     ) -> tuple[AuthorizationDecision, str]:
         if not place.is_usable:
             return AuthorizationDecision.BLOCKED, "This charger is out of use."
-        is_here = credential is not None and credential.charger_id in (None, place.charger_id)
-        if credential is not None and credential.is_pre_authorized and is_here and not credential.is_blocked:
-            return AuthorizationDecision.ACCEPTED, "Opened for this person."
         if not place.authentication_required:
             return AuthorizationDecision.ACCEPTED, "Nobody has to identify themselves here."
         if credential is None:
             return AuthorizationDecision.INVALID, "This card is not known here."
-        if not is_here:
+        if credential.charger_id not in (None, place.charger_id):
             return AuthorizationDecision.INVALID, "This start was asked for at another charger."
         if credential.is_blocked or place.installation_id in credential.blocked_at:
             return AuthorizationDecision.BLOCKED, "This card or account is blocked."
-        decision, reason = self.permitted(place, credential.person.user_id, now)
+        if credential.opening is not None:
+            return AuthorizationDecision.INVALID, credential.opening.refusal
+        decision, reason = self.permitted(place, credential.person.user_id, occasion.now)
         if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
             return AuthorizationDecision.CONCURRENT, _CONCURRENT
         return decision, reason
@@ -257,6 +309,13 @@ SAID = {
 """Where a system gave no reason of its own."""
 
 
+def _serving(place: Place, credential: _Credential | None, occasion: Occasion) -> Opening | None:
+    """The opening of that charger by which the person may charge now."""
+    if credential is None or credential.is_blocked or not place.is_usable or credential.charger_id != place.charger_id:
+        return None
+    return credential.opening if credential.opening is not None and credential.opening.serves(occasion) else None
+
+
 def _is_to_be_asked(place: Place, native: Verdict, credential: _Credential | None, number: str) -> bool:
     """Whether it is the external system's to decide: not what is out of use, open to all, opened for somebody, or blocked here."""
     if not place.is_usable or native.decided_by is not Decider.NATIVE or not number:
@@ -267,9 +326,6 @@ def _is_to_be_asked(place: Place, native: Verdict, credential: _Credential | Non
     return credential.charger_id in (None, place.charger_id) and not is_blocked
 
 
-NOTHING_KNOWN = Credentials({}, {}, {})
-
-
 async def credentials_for(tokens: Iterable[str | None], *, now: datetime, are_asked: bool = True) -> Credentials:
     """What is known about these tokens, for verdicts at any charger.
 
@@ -277,7 +333,7 @@ async def credentials_for(tokens: Iterable[str | None], *, now: datetime, are_as
     """
     numbers = sorted({normalised_card_number(token) for token in tokens if token})
     if not numbers:
-        return NOTHING_KNOWN
+        return Credentials()
     known = {**await _cards(numbers), **await _remote_starts(numbers)}
     return Credentials(
         known=known,
@@ -296,7 +352,7 @@ async def permission_of(charger_id: UUID, user_id: UUID, *, now: datetime) -> tu
         return AuthorizationDecision.BLOCKED, "This charger is out of use.", False
     if not place.authentication_required:
         return AuthorizationDecision.ACCEPTED, "Nobody has to identify themselves here.", False
-    credentials = Credentials({}, await _grants([user_id]), {})
+    credentials = Credentials(grants=await _grants([user_id]))
     decision, reason = credentials.permitted(place, user_id, now)
     return decision, reason, place.external_mode is ExternalMode.ENFORCE
 
@@ -330,8 +386,9 @@ async def _remote_starts(numbers: Sequence[str]) -> dict[str, _Credential]:
     arguments: list[object] = [CommandAction.START, CommandAction.AUTHORIZE]
     wanted = sql.any_of("m.id_token", numbers, arguments)
     found = await sql.rows(
-        "SELECT m.id_token, m.charger_id, m.action, m.external_session_id, u.id AS user_id, u.name AS user_name,"  # noqa: S608
-        " u.is_active, u.erased_at FROM commands m JOIN users u ON u.id = COALESCE(m.for_user_id, m.requested_by_id)"
+        "SELECT m.id, m.id_token, m.charger_id, m.action, m.deadline, m.finished_at, m.session_id, m.external_session_id,"  # noqa: S608
+        " u.id AS user_id, u.name AS user_name, u.is_active, u.erased_at FROM commands m"
+        " JOIN users u ON u.id = COALESCE(m.for_user_id, m.requested_by_id)"
         f" WHERE m.action IN ($1, $2) AND {wanted}",
         *arguments,
     )
@@ -341,11 +398,22 @@ async def _remote_starts(numbers: Sequence[str]) -> dict[str, _Credential]:
             person=Person(sql.uuid_of(row["user_id"]), row["user_name"]),
             is_blocked=not row["is_active"] or row["erased_at"] is not None,
             charger_id=sql.uuid_of(row["charger_id"]),
-            is_pre_authorized=row["action"] == CommandAction.AUTHORIZE,
+            opening=_opening(row) if row["action"] == CommandAction.AUTHORIZE else None,
             external_session_id=row["external_session_id"],
         )
         for row in found
     }
+
+
+def _opening(row: sql.Row) -> Opening:
+    deadline, finished_at = sql.instant_of(row["deadline"]), sql.optional_instant_of(row["finished_at"])
+    session_id = sql.optional_uuid_of(row["session_id"])
+    return Opening(
+        command_id=sql.uuid_of(row["id"]),
+        until=deadline if finished_at is None else min(deadline, finished_at),
+        is_spent=session_id is not None,
+        session_id=session_id,
+    )
 
 
 async def _grants(user_ids: Sequence[UUID]) -> dict[UUID, list[_Grant]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain.authorization import SERVES_FOR, Verdict, credentials_for, normalised_card_number
+from domain.authorization import SERVES_FOR, Occasion, Verdict, credentials_for, normalised_card_number
 from domain.charging import live
 from domain.charging.attempts import AttemptRecord, RequestRecord
 from domain.charging.batch import Batch, Outcome, Question, Report
@@ -36,7 +36,10 @@ def presented(batch: Batch, report: Report, observation: TokenPresented) -> Outc
     if not here:
         return Outcome(decision=AuthorizationDecision.INVALID)
     token = observation.id_token
-    verdicts = [(one, batch.credentials.verdict(one.place, token, now=batch.now)) for one in here]
+    verdicts = [
+        (one, batch.credentials.verdict(one.place, token, Occasion(batch.now, session_id=one.live.session_id)))
+        for one in here
+    ]
     connector, verdict = min(verdicts, key=_favour)
     attempt = noted(batch, connector.place, token, verdict, at=batch.now)
     question = asked(batch, connector.place, token, verdict, attempt)
@@ -157,7 +160,7 @@ async def requested(charger_id: UUID, id_token: str, *, now: datetime) -> Reques
             return Requested(AuthorizationDecision.BLOCKED, "There is no such charger.")
         place = connectors[0].place
         batch.credentials = await credentials_for([id_token], now=now)
-        verdict = batch.credentials.verdict(place, id_token, now=now)
+        verdict = batch.credentials.verdict(place, id_token, Occasion(now))
         attempt = noted(batch, place, id_token, verdict, at=now)
         question = asked(batch, place, id_token, verdict, attempt)
         await batch.write_attempts()

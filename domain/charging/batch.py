@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import card_enrollments, faults, session_events, sql
-from domain.authorization import NOTHING_KNOWN, SERVES_FOR, Credentials, credentials_for, normalised_card_number
+from domain.authorization import SERVES_FOR, Credentials, Opening, credentials_for, normalised_card_number
 from domain.charging import attempts, live, session_store
 from domain.charging.attempts import AttemptRecord, RequestRecord
 from domain.charging.energy_intervals import Part, intervals
@@ -96,6 +96,13 @@ class OpenCommand:
 _OPEN_COMMAND_STATES = (CommandState.QUEUED, CommandState.SENT, CommandState.ACCEPTED)
 
 
+# A charge that began in time is also told of after the deadline; a command that was over before it was withdrawn.
+_SPEND = """
+UPDATE commands SET state = $2, session_id = $3, finished_at = $4, detail = NULL
+WHERE id = $1 AND session_id IS NULL AND (finished_at IS NULL OR finished_at >= deadline)
+"""
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that the reports concern. Handlers change it; `write` makes it so."""
@@ -104,7 +111,7 @@ class Batch:
     stations: dict[UUID, StationState] = field(default_factory=dict)
     connectors: dict[UUID, list[Connector]] = field(default_factory=dict)
     sessions: dict[UUID, SessionRecord] = field(default_factory=dict)
-    credentials: Credentials = NOTHING_KNOWN
+    credentials: Credentials = field(default_factory=Credentials)
     commands: list[OpenCommand] = field(default_factory=list)
     alerts: list[OpenAlert] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
@@ -219,6 +226,15 @@ class Batch:
             command.id,
         )
         self.events.append(CommandChanged(command.id, command.charger_id, CommandState.CONFIRMED))
+
+    async def spend(self, opening: Opening, id_token: str, session: SessionRecord) -> bool:
+        """Whether the opening is spent on that session now; else it was used or withdrawn meanwhile."""
+        is_spent = await sql.execute(_SPEND, opening.command_id, CommandState.CONFIRMED, session.id, self.now) == 1
+        self.credentials.spend(id_token, session.id if is_spent else None)
+        if is_spent:
+            self.commands = [one for one in self.commands if one.id != opening.command_id]
+            self.events.append(CommandChanged(opening.command_id, session.charger_id, CommandState.CONFIRMED))
+        return is_spent
 
     async def write(self) -> list[Event]:
         """Everything is stored; what is to be published after the commit."""

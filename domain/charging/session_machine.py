@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain.authorization import Verdict, normalised_card_number
+from domain.authorization import Occasion, Verdict, normalised_card_number
 from domain.charging import authorizing
 from domain.charging.batch import Batch, Outcome, Question, Report
 from domain.charging.live import NO_CURRENT, Connector
@@ -29,7 +29,6 @@ from domain.roles import AuthorizationDecision, CommandAction, SessionFlag, Sess
 
 BEGIN = "Transaction.Begin"
 NO_CHARGER = "This station has no charger here: an installer adds it first."
-_STARTS = {CommandAction.START, CommandAction.AUTHORIZE}
 _PLUGGED = {
     ConnectorStatus.CHARGING,
     ConnectorStatus.SUSPENDED_EV,
@@ -45,9 +44,7 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
         return Outcome(refusal=NO_CHARGER)
     moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
     known = _known_start(batch, report, observation, moment)
-    verdict = batch.credentials.verdict(
-        connector.place, observation.id_token, now=batch.now, is_replayed=moment.is_offline
-    )
+    verdict = batch.credentials.verdict(connector.place, observation.id_token, _occasion(batch, moment, known))
     question = None
     if known is None or _is_start_missing(known, observation):
         known = known or _overtaken(batch, connector, observation, moment)
@@ -58,11 +55,17 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
         _begin(batch, known, observation, moment)
         # A transaction of OCPP 2.0.1 may begin with the cable, and its token comes later.
         if observation.id_token or observation.transaction_id is None or verdict.is_accepted:
+            verdict = await _spent(batch, connector, known, observation.id_token, verdict, moment)
             question = await _claim(batch, connector, known, observation.id_token, verdict, moment)
     _take_samples(batch, report, connector, known, observation.samples)
     _point(batch, connector)
     # What is still being asked goes on until it is denied.
     return Outcome(known.transaction_id, verdict.decision or AuthorizationDecision.ACCEPTED, question=question)
+
+
+def _occasion(batch: Batch, moment: Moment, session: SessionRecord | None) -> Occasion:
+    began_at = moment.at if moment.is_offline else None
+    return Occasion(batch.now, began_at=began_at, session_id=None if session is None else session.id)
 
 
 def _known_start(batch: Batch, report: Report, observation: SessionStarted, moment: Moment) -> SessionRecord | None:
@@ -160,6 +163,17 @@ def _begin(batch: Batch, session: SessionRecord, observation: SessionStarted, mo
     batch.tell(session, "STARTED")
 
 
+async def _spent(
+    batch: Batch, connector: Connector, session: SessionRecord, id_token: str | None, verdict: Verdict, moment: Moment
+) -> Verdict:
+    """The verdict; where it relies on an opening that is another's meanwhile, the one without it."""
+    if verdict.opening is None or verdict.opening.is_spent or id_token is None:
+        return verdict
+    if await batch.spend(verdict.opening, id_token, session):
+        return verdict
+    return batch.credentials.verdict(connector.place, id_token, _occasion(batch, moment, session))
+
+
 async def _claim(
     batch: Batch,
     connector: Connector,
@@ -193,13 +207,14 @@ async def claimed(batch: Batch, report: Report, observation: SessionClaimed) -> 
         return Outcome(refusal=NO_CHARGER)
     moment = _moment(report, observation.charger_time, observation.received_at, observation.is_marked_offline)
     token, place = observation.id_token, connector.place
-    verdict = batch.credentials.verdict(place, token, now=batch.now, is_replayed=moment.is_offline)
+    verdict = batch.credentials.verdict(place, token, _occasion(batch, moment, session))
     question = None
     if session is None:
         session = _unannounced(batch, report, connector, observation.transaction_id, moment)
     is_same = session.id_token is not None and session.id_token == normalised_card_number(token)
     is_taken = session.id_token is not None and session.authorized_at is not None
     if not (is_taken or is_same or observation.is_stop):
+        verdict = await _spent(batch, connector, session, token, verdict, moment)
         question = await _claim(batch, connector, session, token, verdict, moment)
         batch.tell(session, "UPDATED")
     _point(batch, connector)
@@ -283,7 +298,7 @@ def await_ends_before(batch: Batch, connector: Connector, at: datetime) -> None:
 
 async def _confirm_start(batch: Batch, session: SessionRecord) -> None:
     for command in list(batch.commands):
-        if command.action in _STARTS and command.id_token and command.id_token == session.id_token:
+        if command.action is CommandAction.START and command.id_token and command.id_token == session.id_token:
             await batch.confirm(command, session.id)
 
 
@@ -472,7 +487,9 @@ def _word_at_end(batch: Batch, session: SessionRecord, observation: SessionEnded
     connector = batch.connector_of(session)
     if not observation.is_own_id or observation.id_token is None or connector is None:
         return AuthorizationDecision.ACCEPTED
-    verdict = batch.credentials.verdict(connector.place, observation.id_token, now=batch.now)
+    verdict = batch.credentials.verdict(
+        connector.place, observation.id_token, Occasion(batch.now, session_id=session.id)
+    )
     return _word_for(session, observation.id_token, verdict)
 
 
