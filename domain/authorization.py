@@ -71,6 +71,8 @@ class Occasion:
     """Of a charge that began while its charger was offline: about such nobody is asked any more."""
     session_id: UUID | None = None
     """The charge that goes on there, or that the message tells of again."""
+    is_of_station: bool = False
+    """Shown to the station: for which of its chargers is not known yet."""
 
     @property
     def at(self) -> datetime:
@@ -151,13 +153,22 @@ class _Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class _Use:
+    """Where a charge goes on."""
+
+    installation_id: UUID
+    station_id: UUID | None
+    charger_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """What is known about a set of tokens, read once for many attempts, and kept in step with what comes of them."""
 
     known: dict[str, _Credential] = field(default_factory=dict)
     grants: Mapping[UUID, Sequence[_Grant]] = field(default_factory=dict)
-    in_use: Mapping[str, Sequence[tuple[UUID, UUID | None]]] = field(default_factory=dict)
-    """Token → (installation, station) of the sessions that go on with it."""
+    in_use: dict[str, dict[UUID, _Use]] = field(default_factory=dict)
+    """Token → sessions that go on with it and are not denied."""
     standing: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
     """Token → questions about it, newest first."""
 
@@ -168,7 +179,7 @@ class Credentials:
         native = self._native(place, number, credential, occasion)
         if place.external_mode is not ExternalMode.ENFORCE or not _is_to_be_asked(place, native, credential, number):
             return native
-        external = self._external(place, number, native, occasion.now)
+        external = self._external(place, number, native, occasion)
         return native if occasion.began_at is not None and external.decision is None else external
 
     def spend(self, id_token: str, session_id: UUID | None) -> None:
@@ -178,6 +189,15 @@ class Credentials:
         if credential.opening is not None:
             opening = replace(credential.opening, is_spent=True, session_id=session_id)
             self.known[number] = replace(credential, opening=opening)
+
+    def begins(self, id_token: str, session_id: UUID, place: Place) -> None:
+        """A charge goes on there with that token, for verdicts from now on."""
+        use = _Use(place.installation_id, place.station_id, place.charger_id)
+        self.in_use.setdefault(normalised_card_number(id_token), {})[session_id] = use
+
+    def ends(self, id_token: str, session_id: UUID) -> None:
+        """That charge does not go on."""
+        self.in_use.get(normalised_card_number(id_token), {}).pop(session_id, None)
 
     def is_comparable(self, place: Place, id_token: str | None, native: Verdict) -> bool:
         """Whether an external system would decide about this, if it were to."""
@@ -230,12 +250,13 @@ class Credentials:
         if credential.opening is not None:
             return AuthorizationDecision.INVALID, credential.opening.refusal
         decision, reason = self.permitted(place, credential.person.user_id, occasion.now)
-        if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
+        if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number, occasion):
             return AuthorizationDecision.CONCURRENT, _CONCURRENT
         return decision, reason
 
-    def _external(self, place: Place, number: str, native: Verdict, now: datetime) -> Verdict:
+    def _external(self, place: Place, number: str, native: Verdict, occasion: Occasion) -> Verdict:
         """What the site's system said about the token, or that it is to be asked."""
+        now = occasion.now
         asked = [one for one in self.standing.get(number, ()) if one.installation_id == place.installation_id]
         for one in asked:
             is_fresh = one.serves_until is not None and now < one.serves_until and one.station_id == place.station_id
@@ -244,7 +265,7 @@ class Credentials:
                 continue
             decided_by = one.decided_by if is_fresh and one.decided_by is not None else Decider.CACHE
             decision, reason = one.decision, one.reason or SAID[one.decision]
-            if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number):
+            if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number, occasion):
                 decision, reason = AuthorizationDecision.CONCURRENT, _CONCURRENT
             return Verdict(
                 decision,
@@ -291,10 +312,12 @@ class Credentials:
             return AuthorizationDecision.EXPIRED, "The permission to charge here has ended."
         return AuthorizationDecision.BLOCKED, "This person has no permission to charge here."
 
-    def _is_concurrent(self, place: Place, number: str) -> bool:
+    def _is_concurrent(self, place: Place, number: str, occasion: Occasion) -> bool:
         return not place.allows_concurrent and any(
-            installation_id == place.installation_id and station_id != place.station_id
-            for installation_id, station_id in self.in_use.get(number, ())
+            use.installation_id == place.installation_id
+            and use.charger_id != place.charger_id
+            and not (occasion.is_of_station and use.station_id == place.station_id)
+            for use in self.in_use.get(number, {}).values()
         )
 
 
@@ -443,21 +466,27 @@ async def _grants(user_ids: Sequence[UUID]) -> dict[UUID, list[_Grant]]:
     return grants
 
 
-async def _in_use(numbers: Sequence[str]) -> dict[str, list[tuple[UUID, UUID | None]]]:
-    """Where these tokens charge right now; a session whose end is only awaited does not count."""
+async def _in_use(numbers: Sequence[str]) -> dict[str, dict[UUID, _Use]]:
+    """Where these tokens charge right now; a session whose end is only awaited does not count, nor one that was denied."""
     arguments: list[object] = [SessionState.ACTIVE]
     wanted = sql.any_of("id_token", numbers, arguments)
     found = await sql.rows(
-        "SELECT id_token, installation_id, station_id FROM charge_sessions"  # noqa: S608
+        "SELECT id, id_token, installation_id, station_id, charger_id FROM charge_sessions"  # noqa: S608
         # Not a plain IS NULL: SQLite would take that for the rarest of the three and read almost every row.
-        f" WHERE state = $1 AND CASE WHEN inferred_end_due_at IS NULL THEN 1 ELSE 0 END = 1 AND {wanted}",
+        f" WHERE state = $1 AND CASE WHEN inferred_end_due_at IS NULL THEN 1 ELSE 0 END = 1 AND {wanted}"
+        " AND (authorized_at IS NOT NULL OR EXISTS (SELECT 1 FROM authorization_attempts a"
+        " WHERE a.session_id = charge_sessions.id AND a.decision IS NULL))",
         *arguments,
     )
-    places: dict[str, list[tuple[UUID, UUID | None]]] = {}
+    uses: dict[str, dict[UUID, _Use]] = {}
     for row in found:
-        place = (sql.uuid_of(row["installation_id"]), sql.optional_uuid_of(row["station_id"]))
-        places.setdefault(row["id_token"], []).append(place)
-    return places
+        use = _Use(
+            sql.uuid_of(row["installation_id"]),
+            sql.optional_uuid_of(row["station_id"]),
+            sql.uuid_of(row["charger_id"]),
+        )
+        uses.setdefault(row["id_token"], {})[sql.uuid_of(row["id"])] = use
+    return uses
 
 
 async def _standing(numbers: Sequence[str], now: datetime) -> dict[str, list[Standing]]:

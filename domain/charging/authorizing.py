@@ -36,10 +36,11 @@ def presented(batch: Batch, report: Report, observation: TokenPresented) -> Outc
     if not here:
         return Outcome(decision=AuthorizationDecision.INVALID)
     token = observation.id_token
-    verdicts = [
-        (one, batch.credentials.verdict(one.place, token, Occasion(batch.now, session_id=one.live.session_id)))
-        for one in here
-    ]
+    is_of_station = observation.evse is None
+    verdicts = []
+    for one in here:
+        occasion = Occasion(batch.now, session_id=one.live.session_id, is_of_station=is_of_station)
+        verdicts.append((one, batch.credentials.verdict(one.place, token, occasion)))
     connector, verdict = min(verdicts, key=_favour)
     attempt = noted(batch, connector.place, token, verdict, at=batch.now)
     question = asked(batch, connector.place, token, verdict, attempt)

@@ -194,6 +194,8 @@ async def _claim(
     session.user_id, session.user_name = (person.user_id, person.user_name) if person else (None, None)
     session.card_id, session.card_name = (person.card_id, person.card_name) if person else (None, None)
     batch.touch(session)
+    if session.is_going_on and verdict.decision in (None, AuthorizationDecision.ACCEPTED):
+        batch.credentials.begins(session.id_token or "", session.id, connector.place)
     await _confirm_start(batch, session)
     at = moment.at if moment.is_offline else batch.now
     attempt = authorizing.noted(batch, connector.place, id_token, verdict, at=at, session_id=session.id)
@@ -286,6 +288,7 @@ def await_end(batch: Batch, session: SessionRecord) -> None:
     """A signal says that the session is over: its final record has the hold's time to arrive."""
     if session.is_open and session.inferred_end_due_at is None:
         session.inferred_end_due_at = batch.now + END_HOLD
+        batch.credentials.ends(session.id_token or "", session.id)
         batch.touch(session)
 
 
@@ -464,6 +467,7 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
     found = batch.connector_of(session)
     session.stop_key = None if observation.is_own_id else key
     _finish(session, observation, moment)
+    batch.credentials.ends(session.id_token or "", session.id)
     session.registered_at = batch.now
     batch.keep(session)
     batch.finalise(session)

@@ -62,6 +62,11 @@ class SessionRecord:
         return self.state is SessionState.ACTIVE
 
     @property
+    def is_going_on(self) -> bool:
+        """Whether nothing speaks of its end yet."""
+        return self.is_open and self.inferred_end_due_at is None
+
+    @property
     def is_unclaimed(self) -> bool:
         """Whether nobody has shown a card for it yet, where one is asked for."""
         return self.id_token is None and self.authorized_at is None

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.authorization_requests import Answer, answer
 from domain.charging.batch import Outcome
 from domain.ids import new_id
 from domain.models import (
@@ -19,7 +20,8 @@ from domain.models import (
     Permission,
     User,
 )
-from domain.roles import AuthorizationDecision, CredentialType, Decider, ExternalMode, Role, SessionState
+from domain.observations import SessionEnded, SessionStarted
+from domain.roles import AuthorizationDecision, CredentialType, Decider, ExternalMode, Role, SessionState, StopReason
 from tests.domain.rig import CARD, Rig, a_rig, at
 from tests.factories import NOW, a_card, a_charger, a_grant, a_person, a_session
 
@@ -43,7 +45,7 @@ async def _in_use_elsewhere(rig: Rig) -> None:
     other = await a_charger(rig.site, "Space 2")
     session = await a_session(rig.site, other, user_id=rig.user_id, state=SessionState.ACTIVE, started_at=at(-30))
     row = await Charger.get(id=other)
-    await ChargeSession.filter(id=session).update(id_token=CARD, station_id=row.station_id)
+    await ChargeSession.filter(id=session).update(id_token=CARD, station_id=row.station_id, authorized_at=at(-30))
 
 
 async def _concurrent_allowed(rig: Rig) -> None:
@@ -162,6 +164,80 @@ async def test_a_card_is_decided_about(name: str) -> None:
 def test_every_decision_is_met() -> None:
     """A new word in the enum needs a branch here."""
     assert {decision for _, decision, _, _ in BRANCHES.values()} == set(AuthorizationDecision)
+
+
+async def test_a_card_is_at_one_socket_of_a_station_at_a_time() -> None:
+    """Shown to the station it is accepted, because it may be there to stop; a start at the other socket is refused, and that refusal is
+    none to the charge that goes on.
+    """
+    rig = await a_rig()
+    await rig.second_socket()
+    first = await rig.start(NOW)
+    assert (await rig.present(CARD, at(1))).decision is ACCEPTED
+    assert (await rig.start(at(2), evse=2)).decision is CONCURRENT
+    again = await rig.start(NOW, received=at(3))
+    assert (again.decision, again.transaction_id) == (ACCEPTED, first.transaction_id)
+    await rig.stop(first.transaction_id, at(4), meter=1500)
+    assert (await rig.start(at(5), evse=2, meter=2000)).decision is ACCEPTED
+
+
+def _begun(minutes: float, *, evse: int) -> SessionStarted:
+    return SessionStarted(
+        charger_time=at(minutes), received_at=at(minutes), evse=evse, id_token=CARD, meter_start_wh=round(minutes)
+    )
+
+
+async def test_of_two_sockets_in_one_batch_the_first_has_the_card() -> None:
+    """And the second one has it once the first has ended, also within a batch."""
+    rig = await a_rig()
+    await rig.second_socket()
+    result = await rig.say(_begun(1, evse=1), _begun(2, evse=2))
+    assert [one.decision for one in result.outcomes] == [ACCEPTED, CONCURRENT]
+    ended = SessionEnded(
+        charger_time=at(3),
+        received_at=at(3),
+        evse=None,
+        transaction_id=result.outcomes[0].transaction_id,
+        meter_stop_wh=1000,
+        reason=StopReason.VEHICLE_DISCONNECTED,
+    )
+    result = await rig.say(ended, _begun(4, evse=2))
+    assert result.outcomes[1].decision is ACCEPTED
+
+
+async def test_a_charge_that_was_refused_does_not_hold_its_card() -> None:
+    """Where the charger has not ended it yet, and elsewhere it is permitted."""
+    rig = await a_rig()
+    second = await rig.second_socket()
+    await Permission.filter(user_id=rig.user_id).update(charger_id=second)
+    assert (await rig.start(NOW)).decision is BLOCKED
+    assert (await rig.start(at(1), evse=2)).decision is ACCEPTED
+
+
+@pytest.mark.parametrize("is_denied", [False, True])
+async def test_a_charge_that_is_asked_about_holds_its_card_until_it_is_denied(is_denied: bool) -> None:
+    """Under ENFORCE, where it goes on meanwhile."""
+    rig = await a_rig()
+    await rig.second_socket()
+    await _externally(rig, ExternalMode.ENFORCE)
+    question = (await rig.start(NOW)).question
+    assert question is not None
+    if is_denied:
+        await answer(question.request_id, Answer(decision=BLOCKED, decided_by=Decider.CALL_OUT), now=at(0.01))
+    await AuthorizationRequest.create(
+        installation_id=rig.site.id,
+        charger_id=rig.charger_id,
+        credential_type=CredentialType.CARD,
+        token=CARD,
+        requested_at=at(-5),
+        expires_at=at(-4),
+        native_decision=ACCEPTED,
+        decision=ACCEPTED,
+        decided_by=Decider.CALL_OUT,
+        decided_at=at(-5),
+        cache_until=at(60),
+    )
+    assert (await rig.start(at(2), evse=2)).decision is (ACCEPTED if is_denied else CONCURRENT)
 
 
 @pytest.mark.parametrize("shown", ["04a1b2c3", "04:A1:B2:C3", "04 a1-b2.c3", "04_A1_B2_C3"])
