@@ -129,6 +129,22 @@ class Standing:
     """At its station; None where there is no answer."""
     cache_until: datetime | None
     """At the whole site."""
+    has_begun: bool = False
+    """A charge relies on it."""
+
+    def serves(self, place: Place, now: datetime) -> bool:
+        """Whether it decides there now. What a fail policy permitted is for one charge; what it refused is asked again."""
+        if self.decision is None or self.is_shadow:
+            return False
+        if self.decided_by is Decider.FAIL_POLICY and (
+            self.has_begun or self.decision is not AuthorizationDecision.ACCEPTED
+        ):
+            return False
+        return self.is_fresh(place, now) or (self.cache_until is not None and now < self.cache_until)
+
+    def is_fresh(self, place: Place, now: datetime) -> bool:
+        """Whether it was answered for that station just now."""
+        return self.serves_until is not None and now < self.serves_until and self.station_id == place.station_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +185,7 @@ class Credentials:
     grants: Mapping[UUID, Sequence[_Grant]] = field(default_factory=dict)
     in_use: dict[str, dict[UUID, _Use]] = field(default_factory=dict)
     """Token → sessions that go on with it and are not denied."""
-    standing: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
+    standing: dict[str, list[Standing]] = field(default_factory=dict)
     """Token → questions about it, newest first."""
 
     def verdict(self, place: Place, id_token: str | None, occasion: Occasion) -> Verdict:
@@ -190,10 +206,14 @@ class Credentials:
             opening = replace(credential.opening, is_spent=True, session_id=session_id)
             self.known[number] = replace(credential, opening=opening)
 
-    def begins(self, id_token: str, session_id: UUID, place: Place) -> None:
-        """A charge goes on there with that token, for verdicts from now on."""
-        use = _Use(place.installation_id, place.station_id, place.charger_id)
-        self.in_use.setdefault(normalised_card_number(id_token), {})[session_id] = use
+    def begins(self, id_token: str, session_id: UUID, place: Place, verdict: Verdict) -> None:
+        """A charge goes on there with that token by that verdict, for others from now on."""
+        number = normalised_card_number(id_token)
+        self.in_use.setdefault(number, {})[session_id] = _Use(place.installation_id, place.station_id, place.charger_id)
+        self.standing[number] = [
+            replace(one, has_begun=True) if one.request_id == verdict.request_id else one
+            for one in self.standing.get(number, ())
+        ]
 
     def ends(self, id_token: str, session_id: UUID) -> None:
         """That charge does not go on."""
@@ -259,11 +279,9 @@ class Credentials:
         now = occasion.now
         asked = [one for one in self.standing.get(number, ()) if one.installation_id == place.installation_id]
         for one in asked:
-            is_fresh = one.serves_until is not None and now < one.serves_until and one.station_id == place.station_id
-            is_cached = one.cache_until is not None and now < one.cache_until
-            if one.is_shadow or one.decision is None or not (is_fresh or is_cached):
+            if one.decision is None or not one.serves(place, now):
                 continue
-            decided_by = one.decided_by if is_fresh and one.decided_by is not None else Decider.CACHE
+            decided_by = one.decided_by if one.is_fresh(place, now) and one.decided_by is not None else Decider.CACHE
             decision, reason = one.decision, one.reason or SAID[one.decision]
             if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number, occasion):
                 decision, reason = AuthorizationDecision.CONCURRENT, _CONCURRENT
@@ -491,12 +509,14 @@ async def _in_use(numbers: Sequence[str]) -> dict[str, dict[UUID, _Use]]:
 
 async def _standing(numbers: Sequence[str], now: datetime) -> dict[str, list[Standing]]:
     """Questions about these tokens whose answers still serve, or are awaited. That of an app start serves as long as its command."""
-    arguments: list[object] = [now, now - SERVES_FOR, CredentialType.APP]
+    arguments: list[object] = [now, now - SERVES_FOR, CredentialType.APP, Decider.FAIL_POLICY]
     wanted = sql.any_of("r.token", numbers, arguments)
     found = await sql.rows(
         "SELECT r.id, r.token, r.installation_id, r.station_id, r.is_shadow, r.decision, r.decided_by, r.reason, r.requested_at,"  # noqa: S608
         " r.decided_at, r.expires_at, r.cache_until, r.external_session_id, r.user_id, r.credential_type, u.name AS user_name,"
-        " (SELECT MAX(m.deadline) FROM commands m WHERE m.id_token = r.token) AS deadline"
+        " (SELECT MAX(m.deadline) FROM commands m WHERE m.id_token = r.token) AS deadline,"
+        " r.decided_by = $4 AND EXISTS (SELECT 1 FROM authorization_attempts a"
+        " WHERE a.request_id = r.id AND a.session_id IS NOT NULL) AS has_begun"
         f" FROM authorization_requests r LEFT JOIN users u ON u.id = r.user_id WHERE {wanted} AND (r.decided_at > $2"
         " OR r.cache_until > $1 OR r.requested_at > $2 OR r.credential_type = $3) ORDER BY r.requested_at DESC, r.id DESC",
         *arguments,
@@ -528,4 +548,5 @@ def _one_standing(row: sql.Row) -> Standing:
         expires_at=sql.instant_of(row["expires_at"]),
         serves_until=serves_until,
         cache_until=sql.optional_instant_of(row["cache_until"]),
+        has_begun=bool(row["has_begun"]),
     )

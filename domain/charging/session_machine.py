@@ -59,8 +59,7 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
             question = await _claim(batch, connector, known, observation.id_token, verdict, moment)
     _take_samples(batch, report, connector, known, observation.samples)
     _point(batch, connector)
-    # What is still being asked goes on until it is denied.
-    return Outcome(known.transaction_id, verdict.decision or AuthorizationDecision.ACCEPTED, question=question)
+    return Outcome(known.transaction_id, _word_for(known, observation.id_token, verdict), question=question)
 
 
 def _occasion(batch: Batch, moment: Moment, session: SessionRecord | None) -> Occasion:
@@ -195,7 +194,7 @@ async def _claim(
     session.card_id, session.card_name = (person.card_id, person.card_name) if person else (None, None)
     batch.touch(session)
     if session.is_going_on and verdict.decision in (None, AuthorizationDecision.ACCEPTED):
-        batch.credentials.begins(session.id_token or "", session.id, connector.place)
+        batch.credentials.begins(session.id_token or "", session.id, connector.place, verdict)
     await _confirm_start(batch, session)
     at = moment.at if moment.is_offline else batch.now
     attempt = authorizing.noted(batch, connector.place, id_token, verdict, at=at, session_id=session.id)
@@ -223,11 +222,14 @@ async def claimed(batch: Batch, report: Report, observation: SessionClaimed) -> 
     return Outcome(session.transaction_id, _word_for(session, token, verdict), question=question)
 
 
-def _word_for(session: SessionRecord, token: str, verdict: Verdict) -> AuthorizationDecision:
-    """The decision about a token of a session: what is still being asked goes on with the session that it has, and only there."""
+def _word_for(session: SessionRecord, token: str | None, verdict: Verdict) -> AuthorizationDecision:
+    """The decision about a token of a session: what is still being asked goes on with the session that it has, and only there, until
+    it is denied.
+    """
     if verdict.decision is not None:
         return verdict.decision
-    has_it = session.id_token == normalised_card_number(token)
+    is_denied = session.stop_reason is StopReason.DEAUTHORIZED
+    has_it = session.id_token == normalised_card_number(token or "") and not is_denied
     return AuthorizationDecision.ACCEPTED if has_it else AuthorizationDecision.INVALID
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.authorization_requests import Answer, answer
+from domain.authorization_requests import Answer, answer, settle
 from domain.charging.batch import Outcome
 from domain.ids import new_id
 from domain.models import (
@@ -21,7 +21,17 @@ from domain.models import (
     User,
 )
 from domain.observations import SessionEnded, SessionStarted
-from domain.roles import AuthorizationDecision, CredentialType, Decider, ExternalMode, Role, SessionState, StopReason
+from domain.roles import (
+    AuthorizationDecision,
+    CredentialType,
+    Decider,
+    ExternalMode,
+    FailPolicy,
+    Role,
+    SessionFlag,
+    SessionState,
+    StopReason,
+)
 from tests.domain.rig import CARD, Rig, a_rig, at
 from tests.factories import NOW, a_card, a_charger, a_grant, a_person, a_session
 
@@ -295,8 +305,9 @@ async def test_an_unknown_card_that_started_off_the_net_is_kept() -> None:
     assert (session.user_id, session.state) == (None, SessionState.ACTIVE)
 
 
-async def _externally(rig: Rig, mode: ExternalMode) -> None:
-    await ExternalAuthentication.bulk_create([ExternalAuthentication(installation_id=rig.site.id, mode=mode)])
+async def _externally(rig: Rig, mode: ExternalMode, policy: FailPolicy = FailPolicy.DENY) -> None:
+    row = ExternalAuthentication(installation_id=rig.site.id, mode=mode, fail_policy=policy)
+    await ExternalAuthentication.bulk_create([row])
 
 
 async def _asked(rig: Rig, mode: ExternalMode, card: str = CARD) -> Outcome:
@@ -376,6 +387,69 @@ async def test_an_answer_serves_for_a_minute_at_its_charger_and_as_long_as_it_sa
         assert asked_again or later.decision is BLOCKED
     attempts = await AuthorizationAttempt.filter(decided_by=Decider.CACHE)
     assert [one.reason for one in attempts] == ["Not today."]
+
+
+async def _unanswered(rig: Rig, policy: FailPolicy) -> None:
+    """The system is away: the policy decides about the card, 6 s after it was shown at noon."""
+    await _externally(rig, ExternalMode.ENFORCE, policy)
+    question = (await rig.present(CARD)).question
+    assert question is not None
+    await settle(question.request_id, now=at(0.1))
+
+
+async def test_what_the_policy_refused_is_asked_again() -> None:
+    """At once: the system may be back."""
+    rig = await a_rig()
+    await _unanswered(rig, FailPolicy.DENY)
+    question = (await rig.present(CARD, at(0.2))).question
+    assert question is not None
+    assert await AuthorizationRequest.all().count() == 2
+    await answer(question.request_id, Answer(decision=ACCEPTED, decided_by=Decider.CALL_OUT), now=at(0.21))
+    started = await rig.start(at(0.3))
+    assert (started.decision, started.question) == (ACCEPTED, None)
+    assert (await rig.session()).flag_set == SessionFlag(0)
+
+
+async def test_what_the_policy_permitted_is_for_one_charge() -> None:
+    """The start that follows within the minute, which is marked so; then the system is asked anew."""
+    rig = await a_rig()
+    await _unanswered(rig, FailPolicy.ALLOW_ALL)
+    assert (await rig.present(CARD, at(0.2))).question is None
+    started = await rig.start(at(0.3))
+    assert (started.decision, started.question) == (ACCEPTED, None)
+    session = await rig.session()
+    assert SessionFlag.AUTHORIZATION_DEGRADED in session.flag_set
+    again = await rig.start(at(0.3), received=at(0.4))
+    assert (again.decision, again.question) == (ACCEPTED, None)
+    await rig.stop(session.transaction_id, at(0.5), meter=1100)
+    assert (await rig.present(CARD, at(0.6))).question is not None
+
+
+async def test_what_the_policy_permitted_is_for_one_charge_of_a_batch() -> None:
+    """The second start of it is asked about, and goes on meanwhile."""
+    rig = await a_rig()
+    await rig.second_socket()
+    await Installation.filter(id=rig.site.id).update(allows_concurrent=True)
+    await _unanswered(rig, FailPolicy.ALLOW_ALL)
+    first, second = (await rig.say(_begun(0.3, evse=1), _begun(0.4, evse=2))).outcomes
+    assert (first.decision, first.question) == (ACCEPTED, None)
+    assert second.decision is ACCEPTED
+    assert second.question is not None
+
+
+@pytest.mark.parametrize(("policy", "decision"), [(FailPolicy.DENY, INVALID), (FailPolicy.ALLOW_ALL, ACCEPTED)])
+async def test_a_start_that_is_told_again_has_the_same_decision(
+    policy: FailPolicy, decision: AuthorizationDecision
+) -> None:
+    """Also long after the answer: a charge that was denied is not accepted by being told again."""
+    rig = await a_rig()
+    await _externally(rig, ExternalMode.ENFORCE, policy)
+    question = (await rig.start(NOW)).question
+    assert question is not None
+    await settle(question.request_id, now=at(0.1))
+    for minutes in (0.5, 30):
+        assert (await rig.start(NOW, received=at(minutes))).decision is decision
+    assert await AuthorizationRequest.all().count() == 1
 
 
 async def test_another_installations_answer_says_nothing_here() -> None:
