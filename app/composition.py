@@ -10,12 +10,13 @@ from app.health import health_routes
 from app.house import House
 from app.jobs import deliver_invitations, deliver_mails, keep_house
 from app.metrics import watch_devices, watch_edge
-from app.settings import ServerRole
+from app.settings import OperatorError, ServerRole
 from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
 from domain.authorizer import Asks, Authorizer, AuthorizerPorts
+from domain.capabilities import ChargerModels, ModelsError
 from domain.command_dispatch import CommandDispatcher
 from domain.ids import new_id
 from domain.ports import ChargerCommands, EventBus
@@ -47,18 +48,26 @@ def compose(house: House) -> Composition:
     """The routes and services of the house's roles; nothing of it runs yet."""
     whole = Composition()
     whole.routes += health_routes(house)
-    commands, asks = _devices(house, whole)
+    models = _models(house)
+    commands, asks = _devices(house, whole, models)
     if ServerRole.API in house.roles:
         _api(house, whole, commands, asks)
     if ServerRole.BALANCER in house.roles:
-        ports = BalancerPorts(commands=commands, bus=house.bus, clock=house.clock, show=_show(house.bus))
+        ports = BalancerPorts(commands=commands, bus=house.bus, clock=house.clock, show=_show(house.bus), models=models)
         whole.services.append(("balancer", Balancer(ports, holder=str(new_id())).run))
     if ServerRole.JOBS in house.roles:
         _jobs(house, whole)
     return whole
 
 
-def _devices(house: House, whole: Composition) -> tuple[ChargerCommands, Asks]:
+def _models(house: House) -> ChargerModels:
+    try:
+        return ChargerModels.load(house.settings.models_file)
+    except ModelsError as error:
+        raise OperatorError(f"The table of charger models cannot be used: {error}. docs/ocpp.md shows one.") from error
+
+
+def _devices(house: House, whole: Composition, models: ChargerModels) -> tuple[ChargerCommands, Asks]:
     """Commands to any charger, and who asks external systems; with the role also the chargers themselves."""
     if ServerRole.DEVICES not in house.roles:
         router = commands_only(bus=house.bus)
@@ -80,6 +89,7 @@ def _devices(house: House, whole: Composition) -> tuple[ChargerCommands, Asks]:
         call_outs=house.call_outs,
         sealer=house.sealer,
         options=options,
+        models=models,
     )
     watch_devices(house.metrics, devices)
     whole.routes += devices.routes()

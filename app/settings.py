@@ -95,6 +95,11 @@ class Settings:
         """Where files that people asked for are kept for a day."""
         return self.data_dir / "exports"
 
+    @property
+    def models_file(self) -> Path:
+        """The operator's own table of charger models, if there is one (docs/ocpp.md)."""
+        return self.data_dir / "charger-models.toml"
+
 
 def load_settings(
     environ: Mapping[str, str] | None = None, *, host: str | None = None, port: int | None = None

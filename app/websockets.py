@@ -1,11 +1,14 @@
 """uvicorn's WebSockets, with a way to write a text at once: a message to a thousand followers costs half as much by it."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.protocol import State
 
+from devices.endpoint import KEEP_ALIVE
 from gql.socket import WRITE_NOW
 
 _TEXT: Final = 0x81
@@ -15,13 +18,16 @@ _SHORT, _MEDIUM = 125, 0xFFFF
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
-    """One connection; its scope's extension WRITE_NOW is `write_now`."""
+    """One connection; its scope's extension WRITE_NOW is `write_now`, KEEP_ALIVE is `keep_alive`."""
+
+    on_pong: Callable[[], None] | None = None
 
     async def run_asgi(self) -> None:
         """As uvicorn does, with the extension in the scope, and without a complaint about a refused upgrade."""
         extensions: dict[str, Any] | None = self.scope["extensions"]
         assert extensions is not None  # noqa: S101  for the type checker: uvicorn has set it
         extensions[WRITE_NOW] = self.write_now
+        extensions[KEEP_ALIVE] = self.keep_alive
         application: Any = self.app
 
         async def quiet_when_refused(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,6 +39,19 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
         self.app = quiet_when_refused
         await super().run_asgi()
+
+    def keep_alive(self, ping_every_s: float | None, on_pong: Callable[[], None]) -> None:
+        """From now on the client is pinged so often (None: never), every pong is told, and silence is the caller's to judge."""
+        self.stop_keepalive()
+        self.on_pong = on_pong
+        self.ping_interval, self.ping_timeout = ping_every_s, None
+        self.start_keepalive()
+
+    def handle_pong(self, event: Frame) -> None:
+        """As uvicorn does, and whoever wants to know is told."""
+        super().handle_pong(event)
+        if self.on_pong is not None:
+            self.on_pong()
 
     def write_now(self, text: str) -> bool:
         """Whether the text is on its way. If not, nothing happened: the connection is not open, or the client reads too slowly."""

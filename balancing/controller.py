@@ -3,6 +3,7 @@
 Facts, answers and the time come in; orders come out. No clock, no I/O: the loop brings both.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -44,6 +45,7 @@ from balancing.staging import (
     settled,
 )
 from balancing.vehicles import learnt
+from domain.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, SiteFacts
 from domain.ports import OfferCurrent, OfferStep
@@ -56,6 +58,8 @@ DEFAULT_REPEATED_S = 30.0
 
 CLOCK_SLACK_S = 5.0
 """A measurement from further in the future was stamped before the clock was set back: nobody knows how old it is."""
+
+DAY_S = 86_400.0
 
 OPEN_CONTACTOR = frozenset(
     {ConnectorStatus.AVAILABLE, ConnectorStatus.PREPARING, ConnectorStatus.FINISHING, ConnectorStatus.RESERVED}
@@ -112,6 +116,18 @@ class _Known:
     refused: Offer | None = None
     refused_until_s: float = float("-inf")
     serial: int = 0
+    raised_s: "deque[float]" = field(default_factory=deque)
+    """When its limit was raised in the last 24 hours."""
+
+    def may_rise(self, capabilities: Capabilities, now_s: float) -> bool:
+        """Whether its kind bears one more increase now. From nothing it always does: a car is not kept waiting for a memory chip."""
+        while self.raised_s and self.raised_s[0] <= now_s - DAY_S:
+            self.raised_s.popleft()
+        if self.stage.latest is not None and self.stage.latest.current <= 0:
+            return True
+        is_early = bool(self.raised_s) and now_s - self.raised_s[-1] < capabilities.write_interval_s
+        most = capabilities.writes_a_day
+        return not is_early and (most is None or len(self.raised_s) < most)
 
 
 class SiteController:
@@ -129,6 +145,9 @@ class SiteController:
         instance = instance_of(facts, self._memories(), self._held(facts, now_s), now_s=now_s)
         allocation = _with_finished(instance, allocate(instance))
         self._take_turns(facts, instance, allocation, now_s)
+        for charger in facts.chargers:
+            known = self._known[charger.id]
+            known.stage = replace(known.stage, may_rise=known.may_rise(charger.capabilities, now_s))
         state = self._state(instance)
         steps = plan(state, allocation, now_s)
         orders = [*self._defaults(facts, now_s), *self._orders(facts, steps, now_s)]
@@ -296,6 +315,8 @@ class SiteController:
             is_news = step.kind is StepKind.REDUCE and step.offer != known.refused
             if now_s < known.refused_until_s and not is_news:
                 continue
+            if step.kind is StepKind.INCREASE:
+                known.raised_s.append(now_s)
             known.stage = sent(known.stage, step.offer, now_s)
             fallback_a = self._fallbacks[charger.id]
             yield Order(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from balancing.controller import Decision, Order, SiteController
 from balancing.document import dump_allocation, dump_instance
 from balancing.explanation import records
 from domain import leases, offers
+from domain.capabilities import ChargerModels
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import (
@@ -57,6 +58,7 @@ class BalancerPorts:
     bus: EventBus
     clock: Clock
     show: Show
+    models: ChargerModels = field(default_factory=ChargerModels.load)
 
 
 class Balancer:
@@ -135,7 +137,7 @@ class SiteLoop:
         clock = self._ports.clock
         self._grip = grip
         now, now_s = clock.now(), clock.monotonic()
-        facts = await offers.site(self._installation_id, now=now)
+        facts = await offers.site(self._installation_id, now=now, models=self._ports.models)
         if facts is None:
             return False
         decision = self._controller.decide(facts, now=now, now_s=now_s)

@@ -79,6 +79,8 @@ class ChargerStage:
     is_online: bool = True
     keeps_schedule: bool = True
     confirmation_s: float = UNMEASURED_CONFIRMATION_S
+    may_rise: bool = True
+    """Whether its kind of charger bears one more increase now."""
 
     @property
     def latest(self) -> Offer | None:
@@ -263,7 +265,7 @@ def plan(state: SiteState, wanted: Allocation, now_s: float) -> list[Step]:
         site.take(step)
     rises.sort(key=lambda rise: (rise[0].latest.current if rise[0].latest else 0.0, rise[0].charger))
     for stage, goal in rises:
-        for step in site.increase(stage, goal) or _upkeep(stage, now_s):
+        for step in (site.increase(stage, goal) if stage.may_rise else None) or _upkeep(stage, now_s):
             site.take(step)
             steps.append(step)
     return steps

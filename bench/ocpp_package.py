@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ocpp.messages
@@ -37,6 +37,9 @@ class _Memory:
     async def send_frame(self, text: str) -> None:
         """One more answer."""
         await self.send(text)
+
+    def keep_alive(self, _ping_every_s: float | None, _on_pong: Callable[[], None]) -> None:
+        """Nobody is pinged."""
 
     async def close(self, _code: int, _reason: str) -> None:
         """Nothing is open."""

@@ -8,10 +8,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.house import House
 from devices.endpoint import Endpoint
 from devices.ingest import Ingestor
+from devices.kinds import Kinds
 from devices.link import Settings, Surroundings
 from devices.registry import Registry
 from devices.service import DeviceService, commands_only
 from domain.authorizer import Authorizer, AuthorizerPorts
+from domain.capabilities import ChargerModels
 from domain.charging.batch import Outcome, Report
 from domain.ids import new_id
 
@@ -46,7 +48,14 @@ def asks(house: House) -> Authorizer:
 def unstored_routes(house: House) -> list[BaseRoute]:
     """Chargers come in as they always do; what they say is forgotten."""
     shared = Surroundings(at_once(house), house.clock, Settings(), asks(house))
-    return Endpoint(Registry(), shared, house.bus, str(new_id()), house.settings.secret_key).routes()
+    return Endpoint(
+        Registry(),
+        shared,
+        house.bus,
+        str(new_id()),
+        house.settings.secret_key,
+        Kinds(ChargerModels.load(), house.clock),
+    ).routes()
 
 
 def stored(house: House) -> DeviceService:

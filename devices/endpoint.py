@@ -3,8 +3,9 @@
 import base64
 import binascii
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from starlette.responses import PlainTextResponse
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from devices.greeting import greet
+from devices.kinds import Kinds
 from devices.link import Link, Surroundings
 from devices.local_lists import LocalLists
 from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL, DIALECTS
@@ -20,6 +22,9 @@ from devices.registry import Registry
 from domain import lifecycle, sql
 from domain.lifecycle import Connected, Login, StationCredentials
 from domain.ports import EventBus
+
+KEEP_ALIVE: Final = "lade.keep_alive"
+"""The server's extension of a WebSocket's scope: `keep_alive(ping_every_s, on_pong)`. Where it is missing the server pings as it likes."""
 
 MAX_IDENTITY = 48
 RETRY_AFTER_S = 30
@@ -32,9 +37,11 @@ _log = structlog.get_logger(__name__)
 class AsgiSocket:
     """A link's socket. Frames go past Starlette, whose WebSocket looks at every one of them once more."""
 
-    __slots__ = ("_receive", "_send", "_websocket")
+    __slots__ = ("_keep_alive", "_receive", "_send", "_websocket")
 
     def __init__(self, websocket: WebSocket, receive: Receive, send: Send) -> None:
+        extensions = websocket.scope.get("extensions") or {}
+        self._keep_alive: Callable[[float | None, Callable[[], None]], None] | None = extensions.get(KEEP_ALIVE)
         self._websocket = websocket
         self._receive = receive
         self._send = send
@@ -53,6 +60,11 @@ class AsgiSocket:
             await self._send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError) as error:
             raise ConnectionError("the charger is gone") from error
+
+    def keep_alive(self, ping_every_s: float | None, on_pong: Callable[[], None]) -> None:
+        """The charger is pinged so often, and every pong is told."""
+        if self._keep_alive is not None:
+            self._keep_alive(ping_every_s, on_pong)
 
     async def close(self, code: int, reason: str) -> None:
         """The connection is being closed; once."""
@@ -97,6 +109,7 @@ class Endpoint:
     bus: EventBus
     process: str
     secret: str
+    kinds: Kinds
     lists: LocalLists | None = None
     """None: local authorization lists are left alone."""
 
@@ -158,6 +171,8 @@ class Endpoint:
             epoch=made.epoch,
             chargers=made.chargers,
             adapter=ADAPTERS[protocol],
+            kind=made.kind,
+            capabilities=self.kinds.of(made.kind),
         )
         offered = websocket.scope.get("subprotocols", [])
         try:
@@ -165,7 +180,7 @@ class Endpoint:
             await websocket.accept(subprotocol=protocol if offered else None)
             self.registry.add(link)
             await self.bus.publish(*made.events)
-            link.spawn(greet(link, self.shared.settings))
+            link.spawn(greet(link, self.shared.settings, self.kinds))
             if self.lists is not None:
                 link.spawn(self.lists.keep(link))
             await link.run()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import operator
 from collections import Counter, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,13 +19,14 @@ from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
 from domain.authorizer import Asks
+from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
 from domain.charging.batch import Outcome, Report
 from domain.charging.session_rules import Hearing
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.metering import STALE
-from domain.observations import Metered
+from domain.observations import Booted, Metered
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
 
 MAILBOX = 256
@@ -35,6 +36,9 @@ CALL_TIMEOUT_S = 30.0
 """How long a charger may take to answer a call of ours before the next one goes out."""
 
 MOST_CALLS = 64
+MISSED_PINGS = 3
+"""So many pings without any sign of life: the connection is gone, whatever TCP believes."""
+
 HANGS_AFTER = 3
 """So many unanswered calls in a row: the charger hangs and is better off with a new connection."""
 
@@ -61,6 +65,10 @@ class Socket(Protocol):
 
     async def send_frame(self, text: str) -> None:
         """The frame is on its way. ConnectionError when the other side is gone."""
+        ...
+
+    def keep_alive(self, ping_every_s: float | None, on_pong: Callable[[], None]) -> None:
+        """From now on the charger is pinged so often (None: never), every pong is told, and silence closes nothing."""
         ...
 
     async def close(self, code: int, reason: str) -> None:
@@ -109,6 +117,7 @@ class Link:
     __slots__ = (
         "_answer",
         "_answer_id",
+        "_answers_pings",
         "_calling",
         "_calls",
         "_fences",
@@ -123,11 +132,13 @@ class Link:
         "_working",
         "adapter",
         "booted",
+        "capabilities",
         "chargers",
         "connected_at",
         "epoch",
         "heard_at",
         "identity",
+        "kind",
         "list_outdated",
         "offset",
         "station_id",
@@ -143,8 +154,12 @@ class Link:
         epoch: int,
         chargers: dict[int, UUID],
         adapter: Adapter,
+        kind: Kind = NOBODY_KNOWS,
+        capabilities: Capabilities = DEFAULT,
     ) -> None:
+        self.kind = kind
         self.identity = identity
+        self.capabilities = capabilities
         self.station_id = station_id
         self.epoch = epoch
         self.chargers = chargers
@@ -167,10 +182,31 @@ class Link:
         self._working = False
         self._timeouts = 0
         self._is_closed = False
+        self._answers_pings = False
         self._fences: dict[tuple[int, str], int] = {}
+
+    def treat_as(self, capabilities: Capabilities) -> None:
+        """The charger is spoken to as its kind wants it."""
+        self.capabilities = capabilities
+        self._socket.keep_alive(capabilities.ping_every_s or None, self._ponged)
+
+    def is_lost(self, *, now: datetime) -> bool:
+        """Whether it has been silent for longer than a charger that is still there would be.
+
+        A heartbeat is no measure: some send one a day. Any frame and any pong is a sign of life.
+        """
+        known = self.capabilities
+        is_pinged = self._answers_pings and known.ping_every_s > 0
+        patience_s = MISSED_PINGS * known.ping_every_s if is_pinged else known.silent_after_s
+        return not self._working and (now - self.heard_at).total_seconds() > patience_s
+
+    def _ponged(self) -> None:
+        self.heard_at = self._shared.clock.now()
+        self._answers_pings = True
 
     async def run(self) -> None:
         """Until the charger or we close; afterwards no task of this link runs and every call of ours has its answer."""
+        self.treat_as(self.capabilities)
         try:
             await self._guarded(self._read())
         finally:
@@ -285,7 +321,13 @@ class Link:
                 outcome = await self._with_answer(received, found)
         await self._send(frames.encode_result(begun.message_id, self._answer_to(received, outcome)))
         if received.answer_kind is AnswerKind.BOOT:
+            self._says_who_it_is(received)
             self.booted.set()
+
+    def _says_who_it_is(self, received: Received) -> None:
+        for booted in received.observations:
+            if isinstance(booted, Booted):
+                self.kind = Kind(booted.vendor, booted.model, booted.firmware_version or "")
 
     async def _with_answer(self, received: Received, outcome: Outcome) -> Outcome:
         """The outcome once the site's external system was asked: a card waits for its answer, everything else goes on meanwhile."""
@@ -347,7 +389,7 @@ class Link:
         try:
             # A schedule is read by the charger's own clock, right or wrong.
             by_its_clock = self._shared.clock.now() - (self.offset.value or timedelta())
-            outgoing = self.adapter.encode(command, evse=evse, now=by_its_clock)
+            outgoing = self.adapter.encode(command, evse=evse, now=by_its_clock, capabilities=self.capabilities)
         except UnencodableError as error:
             return DeviceAnswer(DeviceVerdict.ERROR, str(error))
         return await self.call(outgoing, timeout_s=timeout_s)

@@ -42,6 +42,7 @@ class Liveness:
         now = self.clock.now()
         await lifecycle.process_lives(self.process, now=now, for_s=LEASE_S)
         await self._tell_who_is_here()
+        self._close_lost(now)
         here = {one.station_id for one in self.registry.links()}
         await self._publish(await lifecycle.release_dead(now=now))
         await self._publish(await lifecycle.release_missing(self.process, here=here, now=now))
@@ -59,6 +60,12 @@ class Liveness:
         heard = {one.station_id: one.heard_at for one in self.registry.links()}
         await lifecycle.seen([(one, at) for one, at in heard.items() if self._told.get(one) != at])
         self._told = heard
+
+    def _close_lost(self, now: datetime) -> None:
+        """Connections that only TCP still believes in end; the charger, if it is there, comes back."""
+        for link in self.registry.links():
+            if link.is_lost(now=now):
+                link.close_soon(GOING_AWAY, "Nothing was heard for too long; come back.")
 
     async def _send_for_new_connections(self) -> None:
         """A link whose station is stored as gone would never be commanded again; its charger comes back over a new one."""

@@ -9,12 +9,14 @@ from starlette.routing import BaseRoute
 
 from devices.endpoint import Endpoint
 from devices.ingest import IngestCounts, Ingestor
+from devices.kinds import Kinds
 from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
 from devices.registry import CommandRouter, Registry
 from domain import lifecycle, sql
 from domain.authorizer import Authorizer, AuthorizerPorts
+from domain.capabilities import ChargerModels
 from domain.clock import Clock
 from domain.ids import new_id
 from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer
@@ -47,6 +49,7 @@ class DeviceService:
         call_outs: CallOuts,
         sealer: Sealer,
         options: DeviceOptions | None = None,
+        models: ChargerModels | None = None,
         process: str | None = None,
     ) -> None:
         options = options or DeviceOptions()
@@ -69,7 +72,8 @@ class DeviceService:
             self.process, self._registry, bus, clock, options.offline_after_s, options.check_every_s
         )
         self._lists = LocalLists(self._registry, bus, clock)
-        self._endpoint = Endpoint(self._registry, self._shared, bus, self.process, secret, self._lists)
+        kinds = Kinds(models or ChargerModels.load(), clock)
+        self._endpoint = Endpoint(self._registry, self._shared, bus, self.process, secret, kinds, self._lists)
 
     @property
     def commands(self) -> ChargerCommands:

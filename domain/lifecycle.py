@@ -12,6 +12,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import faults, leases, sql
+from domain.capabilities import Kind
 from domain.charging import live
 from domain.charging.live import Connector
 from domain.events import CommandChanged, Event, InstallationChanged
@@ -77,10 +78,13 @@ async def rotated(station_id: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection that owns its station: reports and commands of an older epoch are refused. `chargers`: evse → charger."""
+    """A connection that owns its station: reports and commands of an older epoch are refused. `chargers`: evse → charger; `kind` is
+    what the station last said of itself.
+    """
 
     station_id: UUID
     epoch: int
+    kind: Kind
     chargers: dict[int, UUID]
     events: tuple[Event, ...]
 
@@ -91,7 +95,7 @@ async def connected(station_id: UUID, *, process: str, protocol: str, now: datet
         connectors = await live.of_stations([station_id])
         row = await sql.row(
             "UPDATE stations SET epoch = epoch + 1, process = $2, protocol = $3, is_connected = $4, connected_at = $5,"
-            " last_seen_at = $5 WHERE id = $1 RETURNING epoch",
+            " last_seen_at = $5 WHERE id = $1 RETURNING epoch, vendor, model, firmware_version",
             station_id,
             process,
             protocol,
@@ -106,7 +110,8 @@ async def connected(station_id: UUID, *, process: str, protocol: str, now: datet
             connector.live.received_at = now
         events = [*resolved, *await live.write(connectors), *_installations(connectors)]
     chargers = {one.place.evse: one.place.charger_id for one in connectors}
-    return Connected(station_id, int(row["epoch"]), chargers, tuple(events))
+    kind = Kind(row["vendor"] or "", row["model"] or "", row["firmware_version"] or "")
+    return Connected(station_id, int(row["epoch"]), kind, chargers, tuple(events))
 
 
 async def disconnected(station_id: UUID, *, epoch: int, now: datetime) -> list[Event]:

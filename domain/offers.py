@@ -12,6 +12,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import leases, sql
+from domain.capabilities import DEFAULT, Capabilities, ChargerModels, Kind
 from domain.ids import new_id
 from domain.observations import ConnectorStatus
 from domain.roles import BindingLimit, NetworkType, OperatingMode, PhaseRotation
@@ -69,6 +70,7 @@ class ChargerFacts:
     fallback_a: float | None
     """What it falls back to when nobody reaches it, as far as it has acknowledged that."""
     last_offer_at: datetime | None
+    capabilities: Capabilities = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ async def balanced_installations() -> list[UUID]:
     return [sql.uuid_of(row["id"]) for row in found]
 
 
-async def site(installation_id: UUID, *, now: datetime) -> SiteFacts | None:
-    """The site as it stands; None when it is gone or inactive."""
+async def site(installation_id: UUID, *, now: datetime, models: ChargerModels) -> SiteFacts | None:
+    """The site as it stands; None when it is gone or inactive. `models` say how often each kind of charger may be written to."""
     row = await sql.row("SELECT * FROM installations WHERE id = $1 AND is_active", installation_id)
     if row is None:
         return None
@@ -130,13 +132,13 @@ async def site(installation_id: UUID, *, now: datetime) -> SiteFacts | None:
         available=_available(row, now),
         three_to_one_switch_a=row["three_to_one_switch_a"],
         circuits=tuple(_circuit(circuit) for circuit in circuits),
-        chargers=tuple(_charger(charger) for charger in chargers),
+        chargers=tuple(_charger(charger, models) for charger in chargers),
     )
 
 
 _CHARGERS = """
 SELECT c.id, c.circuit_id, c.name, c.phase_rotation, c.min_current_a, c.max_current_a, c.offline_current_a,
-  c.can_switch_phases, c.is_enabled, st.epoch, st.connected_at,
+  c.can_switch_phases, c.is_enabled, st.epoch, st.connected_at, st.vendor, st.model, st.firmware_version,
   s.status_received_at, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
   s.current_l3, s.measured_at, o.fallback_a, o.targeted_at AS last_offer_at,
   cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at
@@ -174,7 +176,7 @@ def _circuit(row: sql.Row) -> CircuitFacts:
     )
 
 
-def _charger(row: sql.Row) -> ChargerFacts:
+def _charger(row: sql.Row, models: ChargerModels) -> ChargerFacts:
     session_id = sql.optional_uuid_of(row["session_id"])
     return ChargerFacts(
         id=sql.uuid_of(row["id"]),
@@ -197,6 +199,7 @@ def _charger(row: sql.Row) -> ChargerFacts:
         session=None if session_id is None else _session(session_id, row),
         fallback_a=row["fallback_a"],
         last_offer_at=sql.optional_instant_of(row["last_offer_at"]),
+        capabilities=models.of(Kind(row["vendor"] or "", row["model"] or "", row["firmware_version"] or "")),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from devices.ocpp.frames import CallError, ErrorCode
+from domain.capabilities import DEFAULT, Capabilities, RateUnit
 from domain.local_list_rules import Update
 from domain.observations import AnyObservation
 from domain.ports import DeviceAnswer, DeviceCommand
@@ -81,6 +82,25 @@ class ListLimits:
     """Settings as they are, by the charger's names."""
 
 
+def profile_facts(*, units: str | None, levels: str | None) -> Mapping[str, object]:
+    """What a charger says about its charging profiles, by the names of `Capabilities`.
+
+    Amperes are what fuses are in: watts are used only where the charger takes nothing else.
+    """
+    facts: dict[str, object] = {}
+    named = {one.strip().lower() for one in (units or "").split(",")}
+    if named & _IN_AMPERES:
+        facts["rate_unit"] = RateUnit.AMPERE
+    elif named & _IN_WATTS:
+        facts["rate_unit"] = RateUnit.WATT
+    if levels is not None and levels.strip().isdecimal():
+        facts["most_stack_level"] = min(int(levels), DEFAULT.most_stack_level)
+    return facts
+
+
+_IN_AMPERES, _IN_WATTS = {"current", "a"}, {"power", "w"}
+
+
 class UnencodableError(ValueError):
     """The command cannot be said in this protocol: a token that is too long, a schedule that does not start now."""
 
@@ -121,8 +141,18 @@ class Adapter(Protocol):
         """Answer to STATUS, METER, STOP and OTHER."""
         ...
 
-    def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
-        """The command for this connector; `now` is the instant by the charger's clock. Raises UnencodableError."""
+    def encode(
+        self, command: DeviceCommand, *, evse: int, now: datetime, capabilities: Capabilities = DEFAULT
+    ) -> Outgoing:
+        """The command for this connector of such a charger; `now` is the instant by its clock. Raises UnencodableError."""
+        ...
+
+    def ask_capabilities(self) -> Outgoing:
+        """The question for what the charger can do."""
+        ...
+
+    def capabilities(self, answer: DeviceAnswer) -> Mapping[str, object]:
+        """What the answer says, by the names of `Capabilities`; nothing where it says nothing."""
         ...
 
     def questions(self, *, evse: int) -> tuple[Outgoing, ...]:

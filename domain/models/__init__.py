@@ -14,7 +14,7 @@ from domain.models.authorization import (
 )
 from domain.models.balancing import BalancingDecision, Offer
 from domain.models.cards import CardBlock, CardEnrollment, ChargeCard
-from domain.models.chargers import Charger, ChargerStatus, Station
+from domain.models.chargers import Charger, ChargerKind, ChargerStatus, Station
 from domain.models.commands import Command
 from domain.models.exports import Export
 from domain.models.groups import GroupMember, UserGroup
@@ -38,6 +38,7 @@ __all__ = [
     "ChargeCard",
     "ChargeSession",
     "Charger",
+    "ChargerKind",
     "ChargerStatus",
     "Circuit",
     "Command",

@@ -41,6 +41,21 @@ class Station(Model):
         table = "stations"
 
 
+class ChargerKind(Model):
+    """What chargers of one vendor, model and firmware have taught about themselves, `facts` as JSON."""
+
+    id = fields.UUIDField(primary_key=True, default=new_id)
+    vendor = fields.CharField(max_length=100)
+    model = fields.CharField(max_length=100)
+    firmware = fields.CharField(max_length=100)
+    facts = fields.TextField()
+    learnt_at = fields.DatetimeField()
+
+    class Meta:
+        table = "charger_kinds"
+        unique_together = (("vendor", "model", "firmware"),)
+
+
 class Charger(Model):
     """One EVSE or connector. `offline_current_a` None: the balancer plans it, `authentication_required` None: as the site says."""
 

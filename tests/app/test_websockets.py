@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame
 
 from app.serve import http_config, listen
+from devices.endpoint import KEEP_ALIVE
 from gql.socket import WRITE_NOW
 
 PATIENCE_S = 10.0
@@ -81,6 +83,72 @@ async def test_nothing_is_written_to_one_who_has_gone() -> None:
             assert writers[0]("hello")
             assert await client.recv() == "hello"
         assert not writers[0]("are you there?")
+
+
+class Deaf:
+    """A client that has answered so many pings and says nothing from then on."""
+
+    def __init__(self, client: ClientConnection, *, after: int) -> None:
+        self._send = client.protocol.send_frame
+        self._left = after
+        self.pings = 0
+        self._more = asyncio.Event()
+        client.protocol.send_frame = self.send  # type: ignore[method-assign]  # there is no other way not to answer
+
+    def send(self, frame: Frame) -> None:
+        """A pong, if there is one left."""
+        self.pings += 1
+        self._more.set()
+        if self.pings <= self._left:
+            self._send(frame)
+
+    async def is_pinged(self, times: int) -> None:
+        """It has been, so often."""
+        while self.pings < times:
+            self._more.clear()
+            await self._more.wait()
+
+
+async def test_who_answers_no_ping_is_not_closed_where_silence_is_judged_elsewhere() -> None:
+    """Every pong is told, pings go on whether or not they are answered, and the connection stays open."""
+    pongs: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        scope["extensions"][KEEP_ALIVE](0.01, lambda: pongs.append("pong"))
+        await goes_on.wait()
+        await send({"type": "websocket.send", "text": "still here"})
+        await receive()
+
+    async with asyncio.timeout(PATIENCE_S), serving(app) as url, connect(url, ping_interval=None) as client:
+        deaf = Deaf(client, after=2)
+        await deaf.is_pinged(6)
+        goes_on.set()
+        assert await client.recv() == "still here"
+        client.transport.abort()
+    assert pongs == ["pong", "pong"]
+
+
+async def test_who_is_not_to_be_pinged_is_not() -> None:
+    """Some firmware does not survive a ping."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        keep_alive = scope["extensions"][KEEP_ALIVE]
+        keep_alive(0.001, lambda: None)
+        keep_alive(None, lambda: None)
+        await receive()
+        await send({"type": "websocket.send", "text": "heard"})
+
+    async with asyncio.timeout(PATIENCE_S), serving(app) as url, connect(url, ping_interval=None) as client:
+        deaf = Deaf(client, after=100)
+        await client.ping()
+        await client.send("hello")
+        assert await client.recv() == "heard"
+        assert deaf.pings == 2
 
 
 async def test_a_refused_upgrade_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from balancing.circuit import Line
 from balancing.controller import Decision, Order, SiteController
 from balancing.staging import reserved
+from domain.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, CircuitFacts, SessionFacts, SiteFacts
 from domain.ports import OfferStep
@@ -402,3 +403,50 @@ def test_a_restart_waits_for_measurements_before_it_cuts() -> None:
         facts.id: replace(facts, measured_at=NOON + timedelta(seconds=44)) for facts in bench.chargers.values()
     }
     assert offered(bench.decide(45.0)) == {1: 8.0, 2: 8.0}
+
+
+def test_a_kind_that_bears_few_writes_is_raised_seldom_and_lowered_at_once() -> None:
+    """Between two increases its interval passes; a reduction waits for nothing, and what it holds is renewed meanwhile."""
+    worn = replace(charger(1), capabilities=Capabilities(write_interval_s=3600))
+    bench = Bench(worn)
+    bench.settle()
+    bench.chargers[worn.id] = charging(worn, session=1, draw=0.0, at_s=1.0)
+    first = bench.decide(1.0)
+    assert offered(first) == {1: 16.0}
+    bench.accept(first.orders, 1.1)
+    bench.fuse_a = 10.0
+    lowered = bench.decide(2.0)
+    assert offered(lowered) == {1: 10.0}
+    bench.accept(lowered.orders, 2.1)
+    bench.fuse_a = 16.0
+    assert reached(bench, worn, until_s=3600.0) == {10.0}
+    assert reached(bench, worn, since_s=3600.0, until_s=3700.0) >= {16.0}
+
+
+def reached(bench: Bench, facts: ChargerFacts, *, since_s: float = 10.0, until_s: float) -> set[float]:
+    """Every offer that goes out while its car draws what it may."""
+    found: set[float] = set()
+    at_s = since_s
+    while at_s < until_s:
+        stage = bench.controller.stage(facts.id)
+        assert stage is not None
+        assert stage.latest is not None
+        bench.chargers[facts.id] = charging(facts, session=1, draw=stage.latest.current, at_s=at_s)
+        decision = bench.decide(at_s)
+        found |= set(offered(decision).values())
+        bench.accept(decision.orders, at_s + 0.1)
+        at_s += 10.0
+    return found
+
+
+def test_a_day_has_only_so_many_increases() -> None:
+    """The budget spent, the limit stays where it is until the first increase is a day old."""
+    worn = replace(charger(1), capabilities=Capabilities(writes_a_day=1))
+    bench = Bench(worn)
+    bench.settle()
+    bench.chargers[worn.id] = charging(worn, session=1, draw=0.0, at_s=1.0)
+    bench.fuse_a = 10.0
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    bench.fuse_a = 16.0
+    assert reached(bench, worn, until_s=3600.0) == {10.0}
+    assert reached(bench, worn, since_s=86_402.0, until_s=86_500.0) >= {16.0}

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from app.websockets import DirectWebSocket
 from devices.service import DeviceOptions, DeviceService
 from domain.clock import SystemClock
 from domain.models import Charger, Station
@@ -63,7 +64,7 @@ async def a_server(
         host="127.0.0.1",
         port=port or free_port(),
         lifespan="off",
-        ws="websockets-sansio",
+        ws=DirectWebSocket,
         ws_per_message_deflate=False,
         log_config=None,
     )

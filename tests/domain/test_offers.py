@@ -3,6 +3,7 @@
 import pytest
 
 from domain import offers, sql
+from domain.capabilities import ChargerModels
 from domain.models import Charger
 from tests.factories import NOW, a_charger, a_site
 
@@ -17,6 +18,6 @@ async def test_only_a_disabled_charger_that_was_never_heard_is_left_out() -> Non
     await sql.execute(
         "UPDATE stations SET epoch = 1 WHERE id = (SELECT station_id FROM chargers WHERE id = $1)", switched_off
     )
-    facts = await offers.site(site.id, now=NOW)
+    facts = await offers.site(site.id, now=NOW, models=ChargerModels.load())
     assert facts is not None
     assert {charger.id for charger in facts.chargers} == {waiting, switched_off}

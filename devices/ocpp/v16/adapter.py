@@ -1,5 +1,6 @@
 """OCPP 1.6-J: a charger's messages as observations, our answers, our commands (pure functions)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -7,8 +8,9 @@ import msgspec
 from devices.ocpp.frames import CallError, ErrorCode
 from devices.ocpp.leniency import Names, Unreadable
 from devices.ocpp.protocol import BootVerdict, ListLimits, Outgoing, Received, Refused
-from devices.ocpp.v16 import commands, local_list, messages
+from devices.ocpp.v16 import commands, local_list, messages, smart_charging
 from devices.ocpp.v16.reading import READINGS, Payload
+from domain.capabilities import DEFAULT, Capabilities
 from domain.local_list_rules import Update
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
 from domain.roles import AuthorizationDecision
@@ -91,9 +93,19 @@ class V16:
         """The answer that says no more than that it was heard; also StopTransaction.conf."""
         return ACKNOWLEDGEMENTS[action]
 
-    def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
-        """The call for this connector; `now` by the charger's clock. Raises UnencodableError."""
-        return commands.encode(command, evse=evse, now=now)
+    def encode(
+        self, command: DeviceCommand, *, evse: int, now: datetime, capabilities: Capabilities = DEFAULT
+    ) -> Outgoing:
+        """The call for this connector of such a charger; `now` by its clock. Raises UnencodableError."""
+        return commands.encode(command, evse=evse, now=now, capabilities=capabilities)
+
+    def ask_capabilities(self) -> Outgoing:
+        """GetConfiguration.req for its charging profiles."""
+        return smart_charging.ask()
+
+    def capabilities(self, answer: DeviceAnswer) -> Mapping[str, object]:
+        """What it says about its charging profiles."""
+        return smart_charging.told(answer.detail) if answer.verdict is DeviceVerdict.ACCEPTED else {}
 
     def questions(self, *, evse: int) -> tuple[Outgoing, ...]:
         """TriggerMessage.req for the connector's status."""

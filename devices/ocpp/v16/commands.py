@@ -1,10 +1,10 @@
 """Commands as OCPP 1.6 calls, and what a charger's answer to one means."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from devices.ocpp.frames import CallError
 from devices.ocpp.leniency import Reader, Unreadable, clean
 from devices.ocpp.protocol import Outgoing, UnencodableError
 from devices.ocpp.v16 import incoming, messages
+from domain.capabilities import DEFAULT, Capabilities, RateUnit
 from domain.ports import (
     DeviceAnswer,
     DeviceCommand,
@@ -37,6 +38,9 @@ TRANSACTION_STACK_LEVEL = 1
 ROUNDING_SLACK = 1e-6
 """So that 15.9 A, which a float holds as 15.899999…, stays 15.9 and does not become 15.8."""
 
+PHASE_V = 230
+RATE_UNITS: Mapping[RateUnit, Literal["A", "W"]] = {RateUnit.AMPERE: "A", RateUnit.WATT: "W"}
+
 ACCEPTING = {"Accepted", "Unlocked", "RebootRequired", "Scheduled"}
 MAX_DETAIL = 255
 
@@ -48,8 +52,10 @@ def timestamp(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def encode(command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
-    """The call for this connector. Raises UnencodableError."""
+def encode(command: DeviceCommand, *, evse: int, now: datetime, capabilities: Capabilities = DEFAULT) -> Outgoing:
+    """The call for this connector of such a charger. Raises UnencodableError."""
+    if isinstance(command, OfferCurrent):
+        return _offer(command, evse, now, capabilities)
     return _ENCODERS[type(command)](command, evse, now)
 
 
@@ -70,9 +76,13 @@ def error_verdict(error: CallError) -> DeviceAnswer:
     return DeviceAnswer(DeviceVerdict.ERROR, clean(f"{error.code}: {error.description}", MAX_DETAIL, []))
 
 
-def limit(current_a: float) -> float:
-    """The current in steps of 0.1 A (§7.14), never more than was meant."""
-    return math.floor(current_a * 10 + ROUNDING_SLACK) / 10
+def limit(current_a: float, unit: RateUnit = RateUnit.AMPERE) -> float:
+    """The current in steps of 0.1 A (§7.14), never more than was meant.
+
+    In watts it is what one phase carries: a car that loads one phase only would take all of it there.
+    """
+    current = math.floor(current_a * 10 + ROUNDING_SLACK) / 10
+    return current if unit is RateUnit.AMPERE else math.floor(current * PHASE_V)
 
 
 def id_tag(token: str) -> str:
@@ -146,15 +156,15 @@ def trigger(message: str, evse: int) -> Outgoing:
     return Outgoing("TriggerMessage", payload)
 
 
-def _offer(command: OfferCurrent, evse: int, now: datetime) -> Outgoing:
-    periods = [_period(step) for step in command.steps]
+def _offer(command: OfferCurrent, evse: int, now: datetime, capabilities: Capabilities) -> Outgoing:
+    periods = [_period(step, capabilities.rate_unit) for step in command.steps]
     starts = [period.start_period for period in periods]
     if not periods or starts[0] != 0 or any(later <= sooner for sooner, later in pairwise(starts)):
         raise UnencodableError("the steps of an offer start at 0 s and follow each other")
     profile = (
-        _default_profile(evse, periods)
+        _default_profile(evse, periods, capabilities)
         if command.transaction_id is None
-        else _transaction_profile(evse, command.transaction_id, periods, now)
+        else _transaction_profile(evse, command.transaction_id, periods, now, capabilities)
     )
     return Outgoing("SetChargingProfile", messages.SetChargingProfile(connector_id=evse, cs_charging_profiles=profile))
 
@@ -163,19 +173,27 @@ def _profile_id(first: int, evse: int) -> int:
     return first + PROFILES_EACH * (evse - 1)
 
 
-def _default_profile(evse: int, periods: list[messages.ChargingSchedulePeriod]) -> messages.CsChargingProfiles:
+def _default_profile(
+    evse: int, periods: list[messages.ChargingSchedulePeriod], capabilities: Capabilities
+) -> messages.CsChargingProfiles:
     """For sessions to come: the schedule runs from the start of each."""
     return messages.CsChargingProfiles(
         charging_profile_id=_profile_id(DEFAULT_PROFILE_ID, evse),
         stack_level=DEFAULT_STACK_LEVEL,
         charging_profile_purpose="TxDefaultProfile",
         charging_profile_kind="Relative",
-        charging_schedule=messages.ChargingSchedule(charging_rate_unit="A", charging_schedule_period=periods),
+        charging_schedule=messages.ChargingSchedule(
+            charging_rate_unit=RATE_UNITS[capabilities.rate_unit], charging_schedule_period=periods
+        ),
     )
 
 
 def _transaction_profile(
-    evse: int, transaction: str, periods: list[messages.ChargingSchedulePeriod], now: datetime
+    evse: int,
+    transaction: str,
+    periods: list[messages.ChargingSchedulePeriod],
+    now: datetime,
+    capabilities: Capabilities,
 ) -> messages.CsChargingProfiles:
     """For this session.
 
@@ -186,23 +204,23 @@ def _transaction_profile(
     return messages.CsChargingProfiles(
         charging_profile_id=_profile_id(TRANSACTION_PROFILE_ID, evse),
         transaction_id=transaction_id(transaction),
-        stack_level=TRANSACTION_STACK_LEVEL,
+        stack_level=min(TRANSACTION_STACK_LEVEL, capabilities.most_stack_level),
         charging_profile_purpose="TxProfile",
         charging_profile_kind="Relative" if is_single else "Absolute",
         charging_schedule=messages.ChargingSchedule(
-            charging_rate_unit="A",
+            charging_rate_unit=RATE_UNITS[capabilities.rate_unit],
             charging_schedule_period=periods,
             start_schedule=msgspec.UNSET if is_single else timestamp(now),
         ),
     )
 
 
-def _period(step: OfferStep) -> messages.ChargingSchedulePeriod:
+def _period(step: OfferStep, unit: RateUnit) -> messages.ChargingSchedulePeriod:
     if not (math.isfinite(step.current_a) and step.current_a >= 0):
         raise UnencodableError(f"no current: {step.current_a}")
     return messages.ChargingSchedulePeriod(
         start_period=step.after_s,
-        limit=limit(step.current_a),
+        limit=limit(step.current_a, unit),
         number_phases=msgspec.UNSET if step.phases is None else step.phases,
     )
 
@@ -212,6 +230,5 @@ _ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
     StopCharging: _stop,
     Restart: _restart,
     Unlock: _unlock,
-    OfferCurrent: _offer,
     Trigger: _trigger,
 }

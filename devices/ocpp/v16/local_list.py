@@ -6,7 +6,7 @@ import msgspec
 
 from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.protocol import ListLimits, Outgoing
-from devices.ocpp.v16 import messages
+from devices.ocpp.v16 import configuration, messages
 from devices.ocpp.v16.commands import timestamp
 from domain.local_list_rules import Update
 
@@ -22,15 +22,6 @@ _KEEPS_NONE = -1
 
 class _Version(msgspec.Struct, rename="camel"):
     list_version: int
-
-
-class _Key(msgspec.Struct, rename="camel"):
-    key: str
-    value: str | None = None
-
-
-class _Configuration(msgspec.Struct, rename="camel"):
-    configuration_key: list[_Key] = []
 
 
 def ask_version() -> Outgoing:
@@ -49,16 +40,12 @@ def version_of(answer: str | None) -> int | None:
 
 def ask_limits() -> Outgoing:
     """GetConfiguration.req for what concerns the list."""
-    return Outgoing("GetConfiguration", messages.GetConfiguration(key=list(_KEYS)))
+    return configuration.ask(_KEYS)
 
 
 def limits_of(answer: str | None) -> ListLimits:
     """What a charger says about its list; what it does not say is not known."""
-    try:
-        told = msgspec.json.decode(answer or "", type=_Configuration, strict=False).configuration_key
-    except UNREADABLE:
-        return ListLimits()
-    values = {one.key: one.value or "" for one in told}
+    values = configuration.told(answer)
     return ListLimits(_whole(values.get(_MAX_LENGTH)), _whole(values.get(_MAX_SENT)), values)
 
 

@@ -1,5 +1,6 @@
 """OCPP 2.0.1: a charger's messages as observations, our answers, our commands (pure functions)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -9,8 +10,9 @@ from devices.ocpp.leniency import Names, Unreadable
 from devices.ocpp.protocol import AnswerKind, BootVerdict, ListLimits, Outgoing, Received, Refused
 from devices.ocpp.v16.commands import error_verdict, timestamp
 from devices.ocpp.v16.reading import Payload
-from devices.ocpp.v201 import commands, local_list, messages
+from devices.ocpp.v201 import commands, local_list, messages, smart_charging
 from devices.ocpp.v201.reading import READINGS, says_token
+from domain.capabilities import DEFAULT, Capabilities
 from domain.local_list_rules import Update
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
 from domain.roles import AuthorizationDecision
@@ -104,9 +106,19 @@ class V201:
         """The answer that says no more than that it was heard, or that we do not do this."""
         return ACKNOWLEDGEMENTS[action]
 
-    def encode(self, command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
-        """The call for this EVSE; `now` by the charger's clock. Raises UnencodableError."""
-        return commands.encode(command, evse=evse, now=now)
+    def encode(
+        self, command: DeviceCommand, *, evse: int, now: datetime, capabilities: Capabilities = DEFAULT
+    ) -> Outgoing:
+        """The call for this EVSE of such a charger; `now` by its clock. Raises UnencodableError."""
+        return commands.encode(command, evse=evse, now=now, capabilities=capabilities)
+
+    def ask_capabilities(self) -> Outgoing:
+        """GetVariablesRequest for its charging profiles."""
+        return smart_charging.ask()
+
+    def capabilities(self, answer: DeviceAnswer) -> Mapping[str, object]:
+        """What it says about its charging profiles."""
+        return smart_charging.told(answer.detail) if answer.verdict is DeviceVerdict.ACCEPTED else {}
 
     def questions(self, *, evse: int) -> tuple[Outgoing, ...]:
         """TriggerMessageRequest for the connector's status, and for what its transaction does: Occupied alone does not say."""

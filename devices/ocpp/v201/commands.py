@@ -16,12 +16,14 @@ from devices.ocpp.v16.commands import (
     MAX_DETAIL,
     MEASURANDS,
     PROFILES_EACH,
+    RATE_UNITS,
     TRANSACTION_PROFILE_ID,
     TRANSACTION_STACK_LEVEL,
     limit,
     timestamp,
 )
 from devices.ocpp.v201 import incoming, messages
+from domain.capabilities import DEFAULT, Capabilities, RateUnit
 from domain.ports import (
     DeviceAnswer,
     DeviceCommand,
@@ -47,8 +49,10 @@ _ANSWER = Reader(incoming.Answer)
 _SET = Reader(incoming.SetVariablesAnswer)
 
 
-def encode(command: DeviceCommand, *, evse: int, now: datetime) -> Outgoing:
-    """The call for this EVSE. Raises UnencodableError."""
+def encode(command: DeviceCommand, *, evse: int, now: datetime, capabilities: Capabilities = DEFAULT) -> Outgoing:
+    """The call for this EVSE of such a charger. Raises UnencodableError."""
+    if isinstance(command, OfferCurrent):
+        return _offer(command, evse, now, capabilities)
     return _ENCODERS[type(command)](command, evse, now)
 
 
@@ -185,20 +189,22 @@ def _trigger(command: Trigger, evse: int, _: datetime) -> Outgoing:
     return trigger(command.message, evse)
 
 
-def _offer(command: OfferCurrent, evse: int, now: datetime) -> Outgoing:
-    periods = [_period(step) for step in command.steps]
+def _offer(command: OfferCurrent, evse: int, now: datetime, capabilities: Capabilities) -> Outgoing:
+    periods = [_period(step, capabilities.rate_unit) for step in command.steps]
     starts = [period.start_period for period in periods]
     if not periods or starts[0] != 0 or any(later <= sooner for sooner, later in pairwise(starts)):
         raise UnencodableError("the steps of an offer start at 0 s and follow each other")
     profile = (
-        _default_profile(evse, periods)
+        _default_profile(evse, periods, capabilities)
         if command.transaction_id is None
-        else _transaction_profile(evse, text(command.transaction_id, "a transaction's id"), periods, now)
+        else _transaction_profile(evse, text(command.transaction_id, "a transaction's id"), periods, now, capabilities)
     )
     return Outgoing("SetChargingProfile", messages.SetChargingProfile(evse_id=evse, charging_profile=profile))
 
 
-def _default_profile(evse: int, periods: list[messages.ChargingSchedulePeriodType]) -> messages.ChargingProfileType:
+def _default_profile(
+    evse: int, periods: list[messages.ChargingSchedulePeriodType], capabilities: Capabilities
+) -> messages.ChargingProfileType:
     """For sessions to come: the schedule runs from the start of each."""
     number = DEFAULT_PROFILE_ID + PROFILES_EACH * (evse - 1)
     return messages.ChargingProfileType(
@@ -206,12 +212,16 @@ def _default_profile(evse: int, periods: list[messages.ChargingSchedulePeriodTyp
         stack_level=DEFAULT_STACK_LEVEL,
         charging_profile_purpose="TxDefaultProfile",
         charging_profile_kind="Relative",
-        charging_schedule=[_schedule(number, periods)],
+        charging_schedule=[_schedule(number, periods, capabilities.rate_unit)],
     )
 
 
 def _transaction_profile(
-    evse: int, transaction: str, periods: list[messages.ChargingSchedulePeriodType], now: datetime
+    evse: int,
+    transaction: str,
+    periods: list[messages.ChargingSchedulePeriodType],
+    now: datetime,
+    capabilities: Capabilities,
 ) -> messages.ChargingProfileType:
     """For this session.
 
@@ -222,31 +232,35 @@ def _transaction_profile(
     is_single = len(periods) == 1
     return messages.ChargingProfileType(
         id=number,
-        stack_level=TRANSACTION_STACK_LEVEL,
+        stack_level=min(TRANSACTION_STACK_LEVEL, capabilities.most_stack_level),
         charging_profile_purpose="TxProfile",
         charging_profile_kind="Relative" if is_single else "Absolute",
-        charging_schedule=[_schedule(number, periods, start=None if is_single else now)],
+        charging_schedule=[_schedule(number, periods, capabilities.rate_unit, start=None if is_single else now)],
         transaction_id=transaction,
     )
 
 
 def _schedule(
-    number: int, periods: list[messages.ChargingSchedulePeriodType], *, start: datetime | None = None
+    number: int,
+    periods: list[messages.ChargingSchedulePeriodType],
+    unit: RateUnit,
+    *,
+    start: datetime | None = None,
 ) -> messages.ChargingScheduleType:
     return messages.ChargingScheduleType(
         id=number,
-        charging_rate_unit="A",
+        charging_rate_unit=RATE_UNITS[unit],
         charging_schedule_period=periods,
         start_schedule=msgspec.UNSET if start is None else timestamp(start),
     )
 
 
-def _period(step: OfferStep) -> messages.ChargingSchedulePeriodType:
+def _period(step: OfferStep, unit: RateUnit) -> messages.ChargingSchedulePeriodType:
     if not (math.isfinite(step.current_a) and step.current_a >= 0):
         raise UnencodableError(f"no current: {step.current_a}")
     return messages.ChargingSchedulePeriodType(
         start_period=step.after_s,
-        limit=limit(step.current_a),
+        limit=limit(step.current_a, unit),
         number_phases=msgspec.UNSET if step.phases is None else step.phases,
     )
 
@@ -256,6 +270,5 @@ _ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
     StopCharging: _stop,
     Restart: _restart,
     Unlock: _unlock,
-    OfferCurrent: _offer,
     Trigger: _trigger,
 }

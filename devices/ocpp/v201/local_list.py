@@ -5,7 +5,7 @@ import msgspec
 from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.protocol import ListLimits, Outgoing
 from devices.ocpp.v16.commands import timestamp
-from devices.ocpp.v201 import messages
+from devices.ocpp.v201 import messages, variables
 from devices.ocpp.v201.commands import set_variables
 from domain.local_list_rules import Update
 
@@ -24,21 +24,6 @@ class _Version(msgspec.Struct, rename="camel"):
     version_number: int
 
 
-class _Name(msgspec.Struct, frozen=True):
-    name: str = ""
-
-
-class _Result(msgspec.Struct, rename="camel"):
-    component: _Name = _Name()
-    variable: _Name = _Name()
-    attribute_status: str = ""
-    attribute_value: str | None = None
-
-
-class _Variables(msgspec.Struct, rename="camel"):
-    get_variable_result: list[_Result] = []
-
-
 def ask_version() -> Outgoing:
     """GetLocalListVersionRequest."""
     return Outgoing("GetLocalListVersion", messages.GetLocalListVersion())
@@ -55,26 +40,12 @@ def version_of(answer: str | None) -> int | None:
 
 def ask_limits() -> Outgoing:
     """GetVariablesRequest for what concerns the list."""
-    asked = [
-        messages.GetVariableDataType(
-            component=messages.ComponentType(name=component), variable=messages.VariableType(name=variable)
-        )
-        for component, variable in (*WANTED, _ITEMS, _AVAILABLE)
-    ]
-    return Outgoing("GetVariables", messages.GetVariables(get_variable_data=asked))
+    return variables.ask((*WANTED, _ITEMS, _AVAILABLE))
 
 
 def limits_of(answer: str | None) -> ListLimits:
     """What a charger says about its list; what it does not say is not known."""
-    try:
-        told = msgspec.json.decode(answer or "", type=_Variables, strict=False).get_variable_result
-    except UNREADABLE:
-        return ListLimits()
-    values = {
-        f"{one.component.name}.{one.variable.name}": one.attribute_value or ""
-        for one in told
-        if one.attribute_status == "Accepted"
-    }
+    values = variables.told(answer)
     items = values.get(".".join(_ITEMS), "").strip()
     # One that keeps no list has a version nevertheless: it is to hold nothing.
     most = 0 if values.get(".".join(_AVAILABLE), "").lower() == "false" else None

@@ -1,0 +1,140 @@
+"""A charger is spoken to as its kind wants it: known by a table, or learnt from the first of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.database import Database
+from app.redis_bus import RedisBus
+from domain.models import ChargerKind, Station
+from domain.ports import DeviceVerdict, OfferCurrent, OfferStep
+from tests.devices.server import (
+    LIMIT_S,
+    RawCharger,
+    Registered,
+    Server,
+    a_raw_charger,
+    a_registered_charger,
+    a_server,
+)
+from tests.factories import Site, a_site
+
+BOOT = {"chargePointVendor": "Volt", "chargePointModel": "Home", "firmwareVersion": "1.0"}
+
+
+@pytest.fixture
+async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
+    async with a_server(bus) as running:
+        yield running
+
+
+@pytest.fixture
+async def site(server: Server) -> Site:
+    return await a_site()
+
+
+def configuration(**values: str) -> dict[str, Any]:
+    """An answer to GetConfiguration."""
+    return {"configurationKey": [{"key": key, "readonly": True, "value": value} for key, value in values.items()]}
+
+
+async def greeted(raw: RawCharger, *, is_first: bool = True) -> None:
+    """The charger has booted and been told everything that follows, and the first of its kind has been asked."""
+    await raw.call("BootNotification", BOOT)
+    while (await raw.next_call("ChangeConfiguration"))["key"] != "LocalPreAuthorize":
+        pass
+    if is_first:
+        await raw.next_call("GetConfiguration")
+        await raw.call("Heartbeat", {})
+
+
+async def offered(server: Server, charger: Registered, raw: RawCharger) -> dict[str, Any]:
+    """What a charger is sent for 16 A in a transaction."""
+    command = OfferCurrent((OfferStep(0, 16.0),), transaction_id="7")
+    answer = await server.service.commands.send(charger.charger_id, command, timeout_s=LIMIT_S)
+    assert answer.verdict is DeviceVerdict.ACCEPTED
+    profile: dict[str, Any] = (await raw.next_call("SetChargingProfile"))["csChargingProfiles"]
+    return profile
+
+
+async def test_the_first_of_a_kind_is_asked_and_the_next_is_known(server: Server, site: Site) -> None:
+    """A charger that takes watts and one stack level only gets its limits so, and so does the next one, unasked."""
+    one, other = await a_registered_charger(site, "1"), await a_registered_charger(site, "2")
+    async with a_raw_charger(server, one) as raw:
+        raw.answers["GetConfiguration"] = configuration(
+            ChargingScheduleAllowedChargingRateUnit="Power", ChargeProfileMaxStackLevel="0"
+        )
+        await greeted(raw)
+        profile = await offered(server, one, raw)
+        await kept({"rate_unit": "W", "most_stack_level": 0})
+    assert profile["stackLevel"] == 0
+    assert profile["chargingSchedule"]["chargingRateUnit"] == "W"
+    assert profile["chargingSchedule"]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 3680.0}]
+    async with a_raw_charger(server, other) as raw:
+        await greeted(raw, is_first=False)
+        assert (await offered(server, other, raw))["chargingSchedule"]["chargingRateUnit"] == "W"
+        assert not any(action == "GetConfiguration" for action in actions(raw))
+
+
+def actions(raw: RawCharger) -> list[str]:
+    """What the charger was called with and nobody has looked at."""
+    return [raw.calls.get_nowait()[1] for _ in range(raw.calls.qsize())]
+
+
+async def test_amperes_are_used_where_a_charger_takes_both(server: Server, site: Site) -> None:
+    """Fuses are in amperes: watts are the last resort."""
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger) as raw:
+        raw.answers["GetConfiguration"] = configuration(
+            ChargingScheduleAllowedChargingRateUnit="Power,Current", ChargeProfileMaxStackLevel="9"
+        )
+        await greeted(raw)
+        profile = await offered(server, charger, raw)
+    assert profile["stackLevel"] == 1
+    assert profile["chargingSchedule"]["chargingRateUnit"] == "A"
+
+
+async def test_who_knows_no_triggers_is_not_asked_by_one_again(server: Server, site: Site) -> None:
+    """A charger that comes back and answers a TriggerMessage with an error is not sent the next one, nor is another of its kind."""
+    charger = await a_registered_charger(site)
+    await Station.filter(id=charger.station_id).update(vendor="Volt", model="Home", firmware_version="1.0")
+    async with a_raw_charger(server, charger, subprotocols=("ocpp2.0.1",)) as raw:
+        del raw.answers["TriggerMessage"]
+        seen: list[str] = []
+        while seen[-1:] != ["GetVariables"]:
+            message_id, action, payload = await raw.calls.get()
+            seen.append(action if "RateUnit" in str(payload) or action != "GetVariables" else "about its list")
+            if action == "TriggerMessage":
+                await raw.socket.send(json.dumps([4, message_id, "NotImplemented", "", {}]))
+            elif seen[-1] == "GetVariables":
+                await raw.socket.send(json.dumps([3, message_id, variables("A,W", "3")]))
+        await kept({"takes_triggers": False, "rate_unit": "A", "most_stack_level": 1})
+    assert seen.count("TriggerMessage") == 1
+
+
+async def kept(facts: dict[str, object]) -> None:
+    """Soon these facts are stored of the kind, as long as its charger is there."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            row = await ChargerKind.get_or_none(vendor="Volt", model="Home", firmware="1.0")
+            if row is not None and json.loads(row.facts) == facts:
+                return
+
+
+def variables(units: str, levels: str) -> dict[str, Any]:
+    """An answer to GetVariables about charging profiles."""
+    found = {"RateUnit": units, "ProfileStackLevel": levels}
+    return {
+        "getVariableResult": [
+            {
+                "component": {"name": "SmartChargingCtrlr"},
+                "variable": {"name": name},
+                "attributeStatus": "Accepted",
+                "attributeValue": value,
+            }
+            for name, value in found.items()
+        ]
+    }
