@@ -202,7 +202,9 @@ async def _claim(
 
 
 async def claimed(batch: Batch, report: Report, observation: SessionClaimed) -> Outcome:
-    """The first token that may charge has the session; others, and one shown to stop it, are only decided about."""
+    """The first token that may charge has the session, also one that was refused before; others, and one shown to stop it, are only
+    decided about.
+    """
     session, connector = _spoken_of(batch, report, observation)
     if connector is None:
         return Outcome(refusal=NO_CHARGER)
@@ -212,9 +214,9 @@ async def claimed(batch: Batch, report: Report, observation: SessionClaimed) -> 
     question = None
     if session is None:
         session = _unannounced(batch, report, connector, observation.transaction_id, moment)
-    is_same = session.id_token is not None and session.id_token == normalised_card_number(token)
     is_taken = session.id_token is not None and session.authorized_at is not None
-    if not (is_taken or is_same or observation.is_stop):
+    is_known = session.id_token == normalised_card_number(token) and not verdict.is_accepted
+    if not (is_taken or is_known or observation.is_stop):
         verdict = await _spent(batch, connector, session, token, verdict, moment)
         question = await _claim(batch, connector, session, token, verdict, moment)
         batch.tell(session, "UPDATED")

@@ -20,7 +20,7 @@ from domain.models import (
     Permission,
     User,
 )
-from domain.observations import SessionEnded, SessionStarted
+from domain.observations import SessionClaimed, SessionEnded, SessionStarted
 from domain.roles import (
     AuthorizationDecision,
     CredentialType,
@@ -295,6 +295,24 @@ async def test_what_differs_is_another_attempt() -> None:
         (second, "This person has no permission to charge here."),
     ]
     assert {one.session_id for one in attempts} == {one.id for one in await rig.sessions()}
+
+
+async def test_a_card_that_was_refused_may_have_the_charge_later() -> None:
+    """OCPP 2.0.1, where the transaction goes on with the cable: the card is permitted meanwhile and shown again."""
+    rig = await a_rig()
+    await Permission.filter(user_id=rig.user_id).update(revoked_at=at(-1))
+    begun = SessionStarted(
+        charger_time=NOW, received_at=NOW, evse=1, id_token=CARD, meter_start_wh=1000, transaction_id="tx-1"
+    )
+    assert (await rig.say(begun)).outcomes[0].decision is BLOCKED
+    assert (await rig.session()).authorized_at is None
+    await Permission.filter(user_id=rig.user_id).update(revoked_at=None)
+    for minutes in (1, 2):
+        shown = SessionClaimed(
+            charger_time=at(minutes), received_at=at(minutes), evse=1, transaction_id="tx-1", id_token=CARD
+        )
+        assert (await rig.say(shown)).outcomes[0].decision is ACCEPTED
+    assert (await rig.session()).authorized_at == at(1)
 
 
 async def test_an_unknown_card_that_started_off_the_net_is_kept() -> None:
