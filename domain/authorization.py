@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import sql
+from domain.charging.attempts import RequestRecord
 from domain.charging.live import Place, padded, place_of
 from domain.roles import (
     AuthorizationDecision,
@@ -96,6 +97,8 @@ class Verdict:
     external_session_id: str | None = None
     request_id: UUID | None = None
     """The question to an external system that this comes from, or that is still open."""
+    expires_at: datetime | None = None
+    """Of a question that is open."""
     opening: Opening | None = None
     """What the acceptance relies on: the charge that begins with it spends it."""
 
@@ -215,6 +218,25 @@ class Credentials:
             for one in self.standing.get(number, ())
         ]
 
+    def asks(self, request: RequestRecord) -> None:
+        """That is asked, for whoever comes with the token from now on."""
+        standing = Standing(
+            request_id=request.id,
+            installation_id=request.installation_id,
+            station_id=request.station_id,
+            is_shadow=request.is_shadow,
+            decision=None,
+            decided_by=None,
+            reason=None,
+            external_session_id=None,
+            person=None,
+            requested_at=request.requested_at,
+            expires_at=request.expires_at,
+            serves_until=None,
+            cache_until=None,
+        )
+        self.standing[request.token] = [standing, *self.standing.get(request.token, ())]
+
     def ends(self, id_token: str, session_id: UUID) -> None:
         """That charge does not go on."""
         self.in_use.get(normalised_card_number(id_token), {}).pop(session_id, None)
@@ -314,6 +336,7 @@ class Credentials:
             native.person,
             native=native.native,
             request_id=waiting.request_id if waiting else None,
+            expires_at=waiting.expires_at if waiting else None,
         )
 
     def permitted(self, place: Place, user_id: UUID, now: datetime) -> tuple[AuthorizationDecision, str]:

@@ -88,10 +88,20 @@ async def decision_of(request_id: UUID) -> Settled | None:
     return Settled(AuthorizationDecision(row["decision"]), row["reason"] or "", Decider(row["decided_by"]))
 
 
+async def claim_call(request_id: UUID, *, now: datetime) -> bool:
+    """Whether it is the caller who calls the system about that question: one does, of all processes."""
+    claimed = await sql.execute(
+        "UPDATE authorization_requests SET called_at = $2 WHERE id = $1 AND called_at IS NULL AND decision IS NULL",
+        request_id,
+        now,
+    )
+    return claimed == 1
+
+
 async def overdue(*, now: datetime, limit: int = 100) -> list[UUID]:
     """Questions whose time is over and that nobody has settled, because whoever asked is gone."""
     rows = await sql.rows(
-        "SELECT id FROM authorization_requests WHERE decided_at IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2",
+        "SELECT id FROM authorization_requests WHERE decided_at IS NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
         now,
         limit,
     )

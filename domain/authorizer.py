@@ -1,10 +1,10 @@
 """Puts questions to external systems and waits for the first answer. A service of the running program."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from domain.charging.batch import Question
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import AuthorizationDecided
-from domain.external_authentication import system_of
+from domain.external_authentication import ExternalSystem, system_of
 from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer, StopCharging
 from domain.roles import AuthorizationDecision, Decider
 
@@ -27,6 +27,8 @@ LOOK_EVERY_S = 1.0
 SWEEP_EVERY_S = 15.0
 STOP_TIMEOUT_S = 30.0
 
+T = TypeVar("T")
+_TROUBLE = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE)
 _log = structlog.get_logger(__name__)
 
 
@@ -58,25 +60,38 @@ class Authorizer:
 
     def __init__(self, ports: AuthorizerPorts) -> None:
         self._ports = ports
-        self._waiting: dict[UUID, asyncio.Event] = {}
+        self._asking: dict[UUID, asyncio.Task[Settled]] = {}
+        self._heard: dict[UUID, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def decided(self, question: Question) -> Settled:
-        """The decision: the first answer, or what the site's fail policy says when the question expires."""
-        ports = self._ports
-        if len(self._waiting) >= MOST_AT_ONCE:
+        """The decision: the first answer, or what the site's fail policy says when the question expires.
+
+        However many wait, it is asked once. UnavailableError when the database is away at that time.
+        """
+        asking = self._asking.get(question.request_id)
+        if asking is None and len(self._asking) >= MOST_AT_ONCE:
             return await self._settle(question.request_id)
-        heard = self._waiting.setdefault(question.request_id, asyncio.Event())
-        calling = asyncio.create_task(self._call_out(question), name="call-out")
-        try:
-            found = await self._answered(question, heard)
-            return found if found is not None else await self._settle(question.request_id)
-        finally:
-            self._waiting.pop(question.request_id, None)
-            # An answer that comes later than another is nobody's; one that comes in time is stored by the call itself.
-            if ports.clock.now() >= question.expires_at:
-                calling.cancel()
-            self._keep(calling)
+        # It goes on where who waited is gone: a charger may come back and ask again.
+        return await asyncio.shield(asking or self._begin(question))
+
+    def _begin(self, question: Question) -> "asyncio.Task[Settled]":
+        request_id = question.request_id
+        self._heard[request_id] = asyncio.Event()
+        asking = self._asking[request_id] = asyncio.create_task(self._decide(question), name="question")
+        asking.add_done_callback(lambda _: self._end(request_id))
+        self._keep(asyncio.create_task(self._call_out(question), name="call-out"))
+        return asking
+
+    def _end(self, request_id: UUID) -> None:
+        del self._heard[request_id]
+        asking = self._asking.pop(request_id)
+        if not asking.cancelled() and asking.exception() is not None:
+            _log.warning("a question waits for the database", request=str(request_id))
+
+    async def _decide(self, question: Question) -> Settled:
+        found = await self._answered(question, self._heard[question.request_id])
+        return found if found is not None else await self._settle(question.request_id)
 
     def ask_soon(self, question: Question) -> None:
         """The question is put by a task of its own; a charge that is denied is stopped."""
@@ -87,7 +102,7 @@ class Authorizer:
             settled = await self.decided(question)
             if settled.decision is not AuthorizationDecision.ACCEPTED and not question.is_shadow:
                 await self._stop_all(await authorization_requests.denied_charges(request_id=question.request_id))
-        except (UnavailableError, *sql.DATABASE_AWAY):
+        except (UnavailableError, *_TROUBLE):
             _log.warning("a question waits for the database", request=str(question.request_id))
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
@@ -103,24 +118,25 @@ class Authorizer:
                     await heard.wait()
             except TimeoutError:
                 pass
-            found = await authorization_requests.decision_of(question.request_id)
+            heard.clear()
+            try:
+                found = await authorization_requests.decision_of(question.request_id)
+            except _TROUBLE:
+                continue
             if found is not None:
                 return found
-            heard.clear()
         return None
 
     async def _call_out(self, question: Question) -> None:
         """The site's system is asked by HTTP, if it can be; its answer is the answer if it is the first."""
-        ports = self._ports
-        now = ports.clock.now()
+        ports, request_id = self._ports, question.request_id
         try:
-            system = await system_of(question.installation_id, sealer=ports.sealer, now=now)
-            if system.url is None:
+            call = await self._in_time(question, lambda: self._claimed(question))
+            if call is None:
                 return
-            asked = await call_outs.question_of(question.request_id)
-            said = await call_outs.ask(system, asked, call_outs=ports.call_outs, now=now)
+            said = await call_outs.ask(*call, call_outs=ports.call_outs, now=ports.clock.now())
         except UnavailableError as error:
-            _log.warning("an external system gave no answer", request=str(question.request_id), reason=error.message)
+            _log.warning("an external system gave no answer", request=str(request_id), reason=error.message)
             return
         given = authorization_requests.Answer(
             decision=said.decision,
@@ -130,19 +146,45 @@ class Authorizer:
             external_session_id=said.external_session_id,
             cache_for_s=said.cache_for_s,
         )
-        settled = await authorization_requests.answer(question.request_id, given, now=ports.clock.now())
+        settled = await self._in_time(
+            question, lambda: authorization_requests.answer(request_id, given, now=ports.clock.now())
+        )
         if settled is not None:
-            await self._follow_up(settled, question.request_id)
+            await self._follow_up(settled, request_id)
+
+    async def _claimed(self, question: Question) -> tuple[ExternalSystem, call_outs.Question] | None:
+        """Whom this process calls, and what about; None where there is nothing to call, or another process does."""
+        now = self._ports.clock.now()
+        system = await system_of(question.installation_id, sealer=self._ports.sealer, now=now)
+        if system.url is None:
+            return None
+        asked = await call_outs.question_of(question.request_id)
+        return (system, asked) if await authorization_requests.claim_call(question.request_id, now=now) else None
+
+    async def _in_time(self, question: Question, step: Callable[[], Awaitable[T | None]]) -> T | None:
+        """What the step gives, tried again while the database is away; None when the question expires before."""
+        clock = self._ports.clock
+        while clock.now() < question.expires_at:
+            try:
+                return await step()
+            except _TROUBLE as error:
+                _log.warning("a question waits for the database", reason=type(error).__name__)
+            await clock.sleep(LOOK_EVERY_S)
+        return None
 
     async def _settle(self, request_id: UUID) -> Settled:
-        settled = await authorization_requests.settle(request_id, now=self._ports.clock.now())
+        try:
+            settled = await authorization_requests.settle(request_id, now=self._ports.clock.now())
+        except _TROUBLE as error:
+            # A sweep settles it.
+            raise UnavailableError("The database is away.") from error
         await self._follow_up(settled, request_id)
         return settled
 
     async def _follow_up(self, settled: Settled, request_id: UUID) -> None:
-        waiting = self._waiting.get(request_id)
-        if waiting is not None:
-            waiting.set()
+        heard = self._heard.get(request_id)
+        if heard is not None:
+            heard.set()
         await self._ports.bus.publish(*settled.events)
 
     async def _stop_all(self, charges: Sequence[Denied]) -> None:
@@ -170,21 +212,21 @@ class Authorizer:
                     event = events.decode(message)
                 except msgspec.DecodeError:
                     continue
-                if isinstance(event, AuthorizationDecided) and event.request_id in self._waiting:
-                    self._waiting[event.request_id].set()
+                if isinstance(event, AuthorizationDecided) and event.request_id in self._heard:
+                    self._heard[event.request_id].set()
 
     async def _sweep_all(self) -> None:
         while True:
             await self._ports.clock.sleep(SWEEP_EVERY_S)
             try:
                 await self.sweep()
-            except (UnavailableError, *sql.DATABASE_AWAY):
+            except (UnavailableError, *_TROUBLE):
                 _log.warning("open questions wait for the database")
 
     async def sweep(self) -> None:
         """Questions that expired unsettled have the fail policy's decision; denied charges that still go on are asked to stop again."""
         now: datetime = self._ports.clock.now()
         for request_id in await authorization_requests.overdue(now=now):
-            if request_id not in self._waiting:
+            if request_id not in self._asking:
                 await self._settle(request_id)
         await self._stop_all(await authorization_requests.denied_charges())

@@ -48,6 +48,13 @@ class SessionEventDelivery:
 
     async def _deliver(self, event: Due) -> None:
         try:
+            await self._tell(event)
+        except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
+            # When its claim is over it goes out again, under the same id.
+            _log.warning("an event of a charge waits for the database", event_id=str(event.event_id))
+
+    async def _tell(self, event: Due) -> None:
+        try:
             await self._post(event)
         except UnavailableError as error:
             _log.warning("an event of a charge waits", event_id=str(event.event_id), reason=error.message)

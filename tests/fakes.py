@@ -85,6 +85,19 @@ class OpenSeals:
         return sealed.removeprefix("sealed:")
 
 
+class AwayFor(OpenSeals):
+    """Seals in a database that is away for so many looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def open(self, sealed: str) -> str:
+        self.looks -= 1
+        if self.looks >= 0:
+            raise ConnectionResetError("the database is away")
+        return super().open(sealed)
+
+
 class NoCallOuts:
     """CallOuts to systems that are all away."""
 
@@ -93,6 +106,13 @@ class NoCallOuts:
 
     async def check(self, url: str) -> None:
         return None
+
+
+class NoPool:
+    """A pool of PostgreSQL connections that cannot reach its server."""
+
+    def acquire(self, *_: object, **__: object) -> object:
+        raise ConnectionRefusedError("the database is away")
 
 
 class NobodyAsked:

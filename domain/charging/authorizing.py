@@ -111,9 +111,8 @@ def asked(
 ) -> Question | None:
     """What is to be put to the site's external system: the decision, or only to compare what it would say."""
     if verdict.decision is None:
-        if verdict.request_id is not None:
-            expires_at = batch.now + timedelta(seconds=place.external_timeout_s)
-            return Question(verdict.request_id, place.installation_id, expires_at)
+        if verdict.request_id is not None and verdict.expires_at is not None:
+            return Question(verdict.request_id, place.installation_id, verdict.expires_at)
         request = _request(batch, place, id_token, verdict, is_shadow=False)
         attempt.request_id = request.id
         batch.ask(request)

@@ -194,6 +194,7 @@ class Batch:
     def ask(self, request: RequestRecord) -> None:
         """The question is stored, and told to whoever answers such."""
         self.requests.append(request)
+        self.credentials.asks(request)
         self.events.append(AuthorizationAsked(request.installation_id, request.id))
 
     def next_transaction_id(self, station_id: UUID) -> str:

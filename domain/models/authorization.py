@@ -38,7 +38,8 @@ class ExternalAuthentication(Model):
 class AuthorizationRequest(Model):
     """A question to an external system, `token` is whole and normalised. The first answer is written, later ones find it there.
 
-    `native_decision` is what we would have said. An answer with `cache_until` serves the same token at the site until then.
+    `native_decision` is what we would have said. `called_at` is when a process took it on to call the system. An answer with
+    `cache_until` serves the same token at the site until then.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -53,6 +54,7 @@ class AuthorizationRequest(Model):
     expires_at = fields.DatetimeField()
     is_shadow = fields.BooleanField(default=False)
     native_decision = fields.CharEnumField(AuthorizationDecision, max_length=10)
+    called_at = fields.DatetimeField(null=True)
     decision = fields.CharEnumField(AuthorizationDecision, max_length=10, null=True)
     decided_by = fields.CharEnumField(Decider, max_length=16, null=True)
     decided_at = fields.DatetimeField(null=True)

@@ -39,6 +39,7 @@ from tests.devices.server import (
     authorization,
 )
 from tests.factories import Site, a_card, a_grant, a_person, a_site
+from tests.fakes import NoPool
 
 CARD = "04A1B2C3"
 
@@ -331,7 +332,7 @@ async def test_while_the_database_is_away_chargers_are_sent_off(
     async with a_raw_charger(server, charger) as raw:
         await raw.call("Heartbeat", {})
         client = connections.get("default")
-        pool, client._pool = client._pool, _NoPool()  # the pool of a database that is away
+        pool, client._pool = client._pool, NoPool()  # the pool of a database that is away
         try:
             raw.begin("StartTransaction", start_payload())
             async with asyncio.timeout(5):
@@ -348,13 +349,6 @@ async def test_while_the_database_is_away_chargers_are_sent_off(
             client._pool = pool  # it is back
     async with a_raw_charger(server, charger) as raw:
         await begin(raw)
-
-
-class _NoPool:
-    """A pool that cannot reach its server."""
-
-    def acquire(self, *_: object, **__: object) -> object:
-        raise ConnectionRefusedError("the database is away")
 
 
 async def test_an_outdated_offer_is_not_sent(server: Server, raw: RawCharger, charger: Registered) -> None:

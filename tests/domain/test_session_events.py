@@ -17,7 +17,7 @@ from domain.roles import ExternalMode, Role, Scope, SessionEventKind
 from domain.session_event_delivery import SessionEventDelivery
 from tests.domain.rig import Rig, a_rig, at, reading
 from tests.factories import NOW, Town, a_grant, a_person, a_program, a_town, access
-from tests.fakes import HandClock, OpenSeals
+from tests.fakes import AwayFor, HandClock, OpenSeals
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -144,6 +144,22 @@ async def test_a_worker_that_dies_gives_its_events_back() -> None:
     assert await session_events.claim(now=at(1.5), for_s=60, limit=10) == []
     (theirs,) = await session_events.claim(now=at(2.1), for_s=60, limit=10)
     assert theirs.event_id == mine.event_id
+
+
+async def test_an_event_waits_for_the_database() -> None:
+    """It goes out when the claim is over; those beside it go on."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    await rig.start(at(0.1), meter=2000, card="UNKNOWN99")
+    clock, receiver = HandClock(at(1)), Receiver()
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=AwayFor(1), clock=clock)
+    await delivery.deliver_some()
+    assert len(receiver.taken) == 1
+    clock.advance(timedelta(seconds=61))
+    await delivery.deliver_some()
+    told = {str(one.event_id) for one in await SessionEvent.all()}
+    assert {event_id for event_id, _ in receiver.taken} == told
+    assert len(receiver.taken) == 2
 
 
 async def test_what_is_not_taken_for_a_day_is_given_up_and_kept() -> None:
