@@ -50,9 +50,9 @@ class _Traces:
     external_ids: set[str] = field(default_factory=set)
 
     @property
-    def words(self) -> Collection[str]:
-        """As they may stand in kept texts. Ids of programs are not among them: one that is `7` would be found everywhere."""
-        return {one for one in (self.name, self.email, *self.outside_emails) if one}
+    def emails(self) -> Collection[str]:
+        """Their addresses, as they and as programs told them."""
+        return {one for one in (self.email, *self.outside_emails) if one}
 
 
 async def erase_person(access: Access, user_id: UUID | None, *, proof: Proof, bus: EventBus) -> None:
@@ -247,7 +247,7 @@ async def _forget_letters(traces: _Traces) -> None:
 
 async def _forget_answers(traces: _Traces) -> None:
     """Answers that others can still have repeated, as of an import, name nobody any more."""
-    words = {*traces.words, *traces.external_ids}
+    words = {traces.name, *traces.emails, *traces.external_ids}
     for word in sorted(words):
         rows = await sql.rows(
             f"SELECT id, result_json FROM idempotency_keys WHERE {sql.folded('result_json')} LIKE $1 ESCAPE '!'",  # noqa: S608
@@ -261,27 +261,25 @@ async def _forget_answers(traces: _Traces) -> None:
 async def _forget_changes(traces: _Traces) -> None:
     """The log still says what was done and when: not to whom, in the words of any time, nor how their cards are called."""
     for row in await _changes(traces):
-        states = [
-            _without(row[name], traces.words, traces.pseudonym, is_theirs=row["is_theirs"], ids=traces.external_ids)
-            for name in ("state_before", "state_after")
-        ]
+        states = [_impersonal(row[name], traces.pseudonym) for name in _STATES]
         await sql.execute(
             "UPDATE audit_entries SET state_before = $2, state_after = $3 WHERE id = $1", row["id"], *states
         )
 
 
 async def _changes(traces: _Traces) -> list[sql.Row]:
-    """Entries in which they may be named; `is_theirs`: it is about the person, or a card or a card to come of theirs."""
+    """Entries about them: by their id, by a card or a card to come of theirs, and by an address, which nobody else has.
+
+    Not by their name: somebody else may be called the same, and the log about them is not touched.
+    """
     arguments: list[object] = [traces.user_id, f'%"userId":"{traces.user_id}"%']
     named = " OR ".join(f"{state} LIKE $2" for state in _STATES)
-    cards = f"object_type = 'ChargeCard' AND ({named})"
-    known = f"SELECT object_id FROM audit_entries WHERE {cards}"  # noqa: S608  parts of ours
-    own = f"object_id = $1 OR (action LIKE 'chargeCard.%' AND ({named})) OR object_id IN ({known})"
-    parts = [own]
-    for word in sorted({*traces.words, *traces.external_ids}):
-        arguments.append(_anywhere(_quoted(word)[1:-1]))
+    cards = f"SELECT object_id FROM audit_entries WHERE object_type = 'ChargeCard' AND ({named})"  # noqa: S608  parts of ours
+    parts = [f"object_id = $1 OR {named} OR object_id IN ({cards})"]
+    for email in sorted(traces.emails):
+        arguments.append(_anywhere(f'"email":{_quoted(email)}'))
         parts += [f"{sql.folded(state)} LIKE ${len(arguments)} ESCAPE '!'" for state in _STATES]
-    found = f"SELECT id, state_before, state_after, ({own}) AS is_theirs FROM audit_entries WHERE {' OR '.join(parts)}"  # noqa: S608
+    found = f"SELECT id, state_before, state_after FROM audit_entries WHERE {' OR '.join(parts)}"  # noqa: S608
     return await sql.rows(found, *arguments)
 
 
@@ -300,29 +298,27 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _without(
-    content: str | None,
-    words: Collection[str],
-    pseudonym: str,
-    *,
-    is_theirs: bool = False,
-    ids: Collection[str] = (),
-) -> str | None:
-    """The JSON with the pseudonym for each text in which one of the words is, or which is one of the ids; with `is_theirs` also for
-    every personal field.
-    """
+def _impersonal(content: str | None, pseudonym: str) -> str | None:
+    """The state with the pseudonym in every personal field that says something."""
     if content is None:
         return None
+    state = json.loads(content)
+    shown = {key: pseudonym if key in _PERSONAL and value is not None else value for key, value in state.items()}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+
+
+def _without(content: str, words: Collection[str], pseudonym: str) -> str:
+    """The JSON with the pseudonym for each text in which one of the words is."""
     # A word ends where its own letters do: that of a name such as `Bo (2nd floor)` is no letter.
     pattern = re.compile("|".join(_bounded(word) for word in words) or r"(?!)", re.IGNORECASE)
 
-    def replaced(value: Any, name: str = "") -> Any:
+    def replaced(value: Any) -> Any:
         match value:
             case dict():
-                return {key: replaced(one, key) for key, one in value.items()}
+                return {key: replaced(one) for key, one in value.items()}
             case list():
                 return [replaced(one) for one in value]
-            case str() if value in ids or pattern.search(value) or (is_theirs and name in _PERSONAL):
+            case str() if pattern.search(value):
                 return pseudonym  # Also where it is part of it, as in the name of a card.
         return value
 

@@ -37,6 +37,7 @@ from domain.sign_ins import Entrance, sign_in
 from tests.factories import (
     NOW,
     Town,
+    a_card,
     a_grant,
     a_group,
     a_person,
@@ -215,6 +216,24 @@ async def test_an_id_that_is_a_common_word_spoils_nothing_else() -> None:
     kept = await AuditEntry.get(action="charger.rename")
     assert json.loads(kept.state_after or "") == {"name": "Space 7", "row": 7}
     assert "7" not in set(json.loads((await AuditEntry.get(action="externalUser.add")).state_after or "").values())
+
+
+async def test_the_log_about_somebody_of_the_same_name_stays_as_it_is() -> None:
+    """Two people are called Nora; that one of them is forgotten changes no sign of what is kept about the other."""
+    town = await a_town()
+    owner, person, other = await town.access("OWNER of installation"), await a_person("Nora"), await a_person("Nora")
+    for one in (person, other):
+        await a_card(one, number=f"04{one.hex[-12:]}".upper())
+        await audit.record(owner, "externalUser.change", "User", one, before={"name": "N."}, after={"name": "Nora"})
+        shown = {"userId": one, "name": "Nora's tag", "number": "04…99"}
+        await audit.record(owner, "chargeCard.register", "ChargeCard", new_id(), after=shown)
+    await audit.record(owner, "charger.rename", "Charger", town.charger_id, after={"name": "Nora's space"})
+    before = {row.id: (row.actor, row.state_before, row.state_after) for row in await AuditEntry.all()}
+    administrator = await town.access("ADMINISTRATOR")
+    await erase_person(administrator, person, proof=_proof(), bus=RecordingBus())
+    after = {row.id: (row.actor, row.state_before, row.state_after) for row in await AuditEntry.all()}
+    assert sum(after[one] != state for one, state in before.items()) == 2
+    assert sum("Nora" in str(state) for state in after.values()) == 3
 
 
 async def test_the_last_owner_without_an_end_stays() -> None:
