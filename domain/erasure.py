@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,8 @@ from domain.ports import Attempts, EventBus, Passwords
 from domain.roles import ExportState
 
 _USER: Path = ("userId",)
+FRESH_FOR = timedelta(minutes=10)
+"""How long a sign-in proves that it is the person themselves, where they have no password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class _Traces:
 
 
 async def erase_person(access: Access, user_id: UUID | None, *, proof: Proof, bus: EventBus) -> None:
-    """The person (None: the actor) is forgotten. Oneself by the password; others by an administrator.
+    """The person (None: the actor) is forgotten.
+
+    Oneself by the password, or by a fresh sign-in where there is none; others by an administrator.
 
     Their charges stay with energy and times, under a pseudonym of their own, so that totals by person still equal totals by charger.
     ConflictError (LAST_OWNER) for an installation's last owner, but by an administrator. NotFoundError for one who is hidden.
@@ -86,11 +90,22 @@ async def _require_may(access: Access, user_id: UUID, proof: Proof) -> None:
             raise NotAllowedError("A person is forgotten by themselves, or by an administrator.", path=_USER)
         raise NotFoundError(path=_USER)
     person = await User.get(id=user_id)
+    if person.password_hash is None:
+        await _require_fresh_sign_in(access)
+        return
     async with proof.attempts.one(address=proof.address, account=str(user_id)) as attempt:
         given = (proof.password or "")[: MAX_PASSWORD_LENGTH + 1]
         if not await proof.passwords.matches(given, person.password_hash):
             raise invalid("password", "Prove that it is you with your password.", ErrorCode.WRONG_CREDENTIALS)
         attempt.is_right = True
+
+
+async def _require_fresh_sign_in(access: Access) -> None:
+    """Who has no password of their own proves themselves at the outside provider that they come from."""
+    newest = await SignIn.get_or_none(id=access.signed_in().sign_in_id)
+    if newest is None or newest.created_at < access.now - FRESH_FOR:
+        message = "Sign in once more with your provider, and ask again within ten minutes."
+        raise invalid("password", message, ErrorCode.WRONG_CREDENTIALS)
 
 
 async def _traces(person: User) -> _Traces:

@@ -49,7 +49,8 @@ class AuditWhere:
 
 
 @strawberry.input(
-    description="Null userId = the viewer, with their password; another: ADMINISTRATOR. Charges stay with energy and times under a "
+    description="Null userId = the viewer, with their password or, where they have none, within ten minutes of a sign-in; "
+    "another: ADMINISTRATOR. Charges stay with energy and times under a "
     "pseudonym; name, addresses and cards go for good."
 )
 class ErasePersonInput:

@@ -9,7 +9,7 @@ import pytest
 
 from app.auth import SignedTokens
 from domain import audit, letters, local_lists, own_data, sql
-from domain.access import Access
+from domain.access import Access, access_of
 from domain.access_times import next_change_of
 from domain.accounts import create_account
 from domain.card_enrollments import Shown, enroll, start_card_enrollment
@@ -30,6 +30,7 @@ from domain.models import (
     OutboxMessage,
     Permission,
     SessionEvent,
+    SignIn,
     User,
 )
 from domain.roles import CommandAction, MailedSecretKind, Role, SessionEventKind
@@ -280,6 +281,25 @@ async def test_a_stolen_session_forgets_nobody() -> None:
         await erase_person(await access(person), None, proof=_proof("wrong"), bus=RecordingBus())
     assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
     assert (await User.get(id=person)).erased_at is None
+
+
+@pytest.mark.parametrize(
+    ("age", "is_enough"), [(timedelta(minutes=10), True), (timedelta(minutes=10, seconds=1), False)]
+)
+async def test_who_has_no_password_proves_themselves_by_a_fresh_sign_in(age: timedelta, is_enough: bool) -> None:
+    """An account that only an outside provider signs in can be forgotten, right after it did so."""
+    person = await a_person("Nora")
+    entered = await SignIn.create(
+        user_id=person, refresh_hash="h", created_at=NOW - age, refreshed_at=NOW, expires_at=NOW + timedelta(days=1)
+    )
+    viewer = await access_of(person, now=NOW, sign_in_id=entered.id)
+    if is_enough:
+        await erase_person(viewer, None, proof=_proof(), bus=RecordingBus())
+    else:
+        with pytest.raises(ValidationError) as caught:
+            await erase_person(viewer, None, proof=_proof(), bus=RecordingBus())
+        assert caught.value.code is ErrorCode.WRONG_CREDENTIALS
+    assert ((await User.get(id=person)).erased_at is not None) is is_enough
 
 
 async def test_a_person_is_given_all_that_is_kept_about_them() -> None:
