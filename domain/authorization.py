@@ -297,7 +297,7 @@ class Credentials:
         return decision, reason
 
     def _external(self, place: Place, number: str, native: Verdict, occasion: Occasion) -> Verdict:
-        """What the site's system said about the token, or that it is to be asked."""
+        """What the site's system said about the token, or that it is to be asked: not about one that charges elsewhere."""
         now = occasion.now
         asked = [one for one in self.standing.get(number, ()) if one.installation_id == place.installation_id]
         for one in asked:
@@ -317,6 +317,8 @@ class Credentials:
                 external_session_id=one.external_session_id,
                 request_id=one.request_id,
             )
+        if self._is_concurrent(place, number, occasion):
+            return replace(native, decision=AuthorizationDecision.CONCURRENT, reason=_CONCURRENT)
         waiting = next(
             (
                 one

@@ -226,7 +226,7 @@ async def test_a_charge_that_was_refused_does_not_hold_its_card() -> None:
 
 @pytest.mark.parametrize("is_denied", [False, True])
 async def test_a_charge_that_is_asked_about_holds_its_card_until_it_is_denied(is_denied: bool) -> None:
-    """Under ENFORCE, where it goes on meanwhile."""
+    """Under ENFORCE, where it goes on meanwhile: the system is not asked about a second one."""
     rig = await a_rig()
     await rig.second_socket()
     await _externally(rig, ExternalMode.ENFORCE)
@@ -234,20 +234,11 @@ async def test_a_charge_that_is_asked_about_holds_its_card_until_it_is_denied(is
     assert question is not None
     if is_denied:
         await answer(question.request_id, Answer(decision=BLOCKED, decided_by=Decider.CALL_OUT), now=at(0.01))
-    await AuthorizationRequest.create(
-        installation_id=rig.site.id,
-        charger_id=rig.charger_id,
-        credential_type=CredentialType.CARD,
-        token=CARD,
-        requested_at=at(-5),
-        expires_at=at(-4),
-        native_decision=ACCEPTED,
-        decision=ACCEPTED,
-        decided_by=Decider.CALL_OUT,
-        decided_at=at(-5),
-        cache_until=at(60),
-    )
-    assert (await rig.start(at(2), evse=2)).decision is (ACCEPTED if is_denied else CONCURRENT)
+    started = await rig.start(at(2), evse=2)
+    assert (started.decision, started.question is None) == ((ACCEPTED, False) if is_denied else (CONCURRENT, True))
+    attempt = await AuthorizationAttempt.all().order_by("-at").first()
+    assert attempt is not None
+    assert (attempt.decision, attempt.decided_by) == ((None, None) if is_denied else (CONCURRENT, Decider.NATIVE))
 
 
 @pytest.mark.parametrize("shown", ["04a1b2c3", "04:A1:B2:C3", "04 a1-b2.c3", "04_A1_B2_C3"])
