@@ -15,7 +15,7 @@ from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
-from domain.authorizer import Asks, Authorizer, AuthorizerPorts
+from domain.authorization.authorizer import Asks, Authorizer, AuthorizerPorts
 from domain.capabilities import ChargerModels, ModelsError
 from domain.command_dispatch import CommandDispatcher
 from domain.ids import new_id

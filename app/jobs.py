@@ -9,13 +9,13 @@ import structlog
 
 from domain import (
     account_recovery,
-    authorization_requests,
     card_enrollments,
     idempotency,
     offers,
     outbox,
     session_events,
 )
+from domain.authorization import requests
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
 from domain.invitations import INVITATION, write
@@ -120,8 +120,8 @@ async def keep_house_once(now: datetime) -> Forgotten:
         messages=await outbox.forget(before=now - DONE_MESSAGES_KEPT),
         idempotency_keys=await idempotency.forget_old(now),
         secrets=await account_recovery.forget(now=now),
-        attempts=await authorization_requests.forget_attempts(before=now - ATTEMPTS_KEPT),
-        questions=await authorization_requests.forget(before=now - QUESTIONS_KEPT, now=now),
+        attempts=await requests.forget_attempts(before=now - ATTEMPTS_KEPT),
+        questions=await requests.forget(before=now - QUESTIONS_KEPT, now=now),
         enrollments=await card_enrollments.forget(before=now - ENROLLMENTS_KEPT),
         session_events=await session_events.forget(before=now - DONE_MESSAGES_KEPT),
     )

@@ -12,7 +12,7 @@ from devices.kinds import Kinds
 from devices.link import Settings, Surroundings
 from devices.registry import Registry
 from devices.service import DeviceService, commands_only
-from domain.authorizer import Authorizer, AuthorizerPorts
+from domain.authorization.authorizer import Authorizer, AuthorizerPorts
 from domain.capabilities import ChargerModels
 from domain.charging.batch import Outcome, Report
 from domain.ids import new_id

@@ -18,7 +18,7 @@ from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
-from domain.authorizer import Asks
+from domain.authorization.authorizer import Asks
 from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
 from domain.charging.batch import Outcome, Report
 from domain.charging.session_rules import Hearing

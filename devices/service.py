@@ -15,7 +15,7 @@ from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
 from devices.registry import CommandRouter, Registry
 from domain import lifecycle, sql
-from domain.authorizer import Authorizer, AuthorizerPorts
+from domain.authorization.authorizer import Authorizer, AuthorizerPorts
 from domain.capabilities import ChargerModels
 from domain.clock import Clock
 from domain.ids import new_id

@@ -11,7 +11,7 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, cards, sql
 from domain.access import CARD_MANAGERS, Access
-from domain.authorization import normalised_card_number
+from domain.authorization.decision import normalised_card_number
 from domain.cards import NAME_LENGTH, UNNAMED, CardChange, NewCard
 from domain.checks import Problems
 from domain.csv_imports import ImportLine, ImportOutcome, Line, RejectedError, read_table, rejected

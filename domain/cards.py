@@ -11,7 +11,7 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import CARD_MANAGERS, Access
-from domain.authorization import normalised_card_number
+from domain.authorization.decision import normalised_card_number
 from domain.checks import Problems
 from domain.errors import ConflictError, DomainError, ErrorCode, NotAllowedError, NotFoundError, Path
 from domain.events import LocalListOutdated

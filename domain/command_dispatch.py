@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from domain import sql
-from domain.authorizer import Asks
+from domain.authorization.authorizer import Asks
 from domain.charging import authorizing
 from domain.clock import Clock
 from domain.events import CommandChanged

@@ -5,9 +5,9 @@ import asyncio
 import structlog
 
 from domain import session_events, sql
+from domain.authorization.external_system import system_of
 from domain.clock import Clock
 from domain.errors import UnavailableError
-from domain.external_authentication import system_of
 from domain.ports import CallOuts, Sealer
 from domain.session_events import Due
 

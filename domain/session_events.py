@@ -11,7 +11,7 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import AUTHORIZERS, SITE_RULERS, Access
-from domain.call_outs import encoded, instant
+from domain.authorization.call_outs import encoded, instant
 from domain.errors import NotFoundError
 from domain.events import Event, SessionChanged
 from domain.global_ids import global_id

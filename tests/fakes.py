@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.authorization_requests import Settled
+from domain.authorization.requests import Settled
 from domain.charging.batch import Question
 from domain.errors import UnavailableError
 from domain.events import Event

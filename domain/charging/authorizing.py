@@ -6,17 +6,16 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain.authorization import SERVES_FOR, Occasion, Verdict, credentials_for, normalised_card_number
+from domain.authorization.attempts import AttemptRecord, RequestRecord
+from domain.authorization.credentials import credentials_for
+from domain.authorization.decision import REASON_LENGTH, SERVES_FOR, Occasion, Verdict, normalised_card_number
 from domain.charging import live
-from domain.charging.attempts import AttemptRecord, RequestRecord
 from domain.charging.batch import Batch, Outcome, Question, Report
 from domain.charging.live import Connector, Place
 from domain.events import Event
 from domain.ids import new_id
 from domain.observations import TokenPresented
 from domain.roles import AuthorizationDecision, ExternalMode
-
-REASON_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import card_enrollments, faults, session_events, sql
-from domain.authorization import SERVES_FOR, Credentials, Opening, credentials_for, normalised_card_number
-from domain.charging import attempts, live, session_store
-from domain.charging.attempts import AttemptRecord, RequestRecord
+from domain.authorization import attempts
+from domain.authorization.attempts import AttemptRecord, RequestRecord
+from domain.authorization.credentials import credentials_for
+from domain.authorization.decision import SERVES_FOR, Credentials, Opening, normalised_card_number
+from domain.charging import live, session_store
 from domain.charging.energy_intervals import Part, intervals
 from domain.charging.live import Connector
 from domain.charging.session_rules import (

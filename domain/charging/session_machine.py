@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain.authorization import Occasion, Verdict, normalised_card_number
+from domain.authorization.decision import Occasion, Verdict, normalised_card_number
 from domain.charging import authorizing
 from domain.charging.batch import Batch, Outcome, Question, Report
 from domain.charging.live import NO_CURRENT, Connector

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain import session_events, sql
-from domain.authentication_settings import Shadow, shadow_report
+from domain.authorization.settings import Shadow, shadow_report
 from domain.charging.live import DEFAULT_TIMEOUT_S
 from domain.roles import AuthenticationMode, ExternalMode, FailPolicy
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import GRANTERS, Access
-from domain.authorization import permission_of
+from domain.authorization.credentials import permission_of
 from domain.cards import masked
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.people import PersonRow, people_by_ids

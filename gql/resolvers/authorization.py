@@ -3,9 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from domain import authentication_settings, authorization_answers, commands, session_events
+from domain import commands, session_events
 from domain.access import SITE_RULERS
-from domain.authentication_settings import Check, ExternalChanges, Outside, Shadow
+from domain.authorization import answers, settings
+from domain.authorization.settings import Check, ExternalChanges, Outside, Shadow
 from domain.errors import NotFoundError
 from domain.pages import Page, PageRequest
 from domain.people import PersonKey, PersonRow
@@ -79,7 +80,7 @@ async def set_authentication(
 ) -> UUID:
     """The site."""
     identity = ids.uuid_of(installation_id, "Installation", at="installationId")
-    await authentication_settings.set_authentication(
+    await settings.set_authentication(
         context.access,
         identity,
         is_required=is_required,
@@ -110,15 +111,13 @@ async def configure(
         rotates_secret=rotate_secret,
         is_forced=force,
     )
-    secret = await authentication_settings.configure_external(
-        context.access, identity, changes, outside=_outside(context)
-    )
+    secret = await settings.configure_external(context.access, identity, changes, outside=_outside(context))
     return Made(identity, {"webhook_secret": secret})
 
 
 async def preflight(context: Context, *, installation_id: str, url: str | Unset | None) -> list[Check]:
     """What the check finds."""
-    return await authentication_settings.preflight(
+    return await settings.preflight(
         context.access,
         ids.uuid_of(installation_id, "Installation", at="installationId"),
         url=url if isinstance(url, str) else None,
@@ -138,7 +137,7 @@ async def answer(
 ) -> UUID:
     """The question, answered."""
     identity = ids.uuid_of(request_id, "AuthorizationRequest", at="requestId")
-    await authorization_answers.answer_request(
+    await answers.answer_request(
         context.access,
         identity,
         decision=decision,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.authentication_settings import Check
+from domain.authorization.settings import Check
 from domain.people import people_by_ids
 from domain.roles import (
     AuthenticationMode,

@@ -12,7 +12,8 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, sql
 from domain.access import SITE_RULERS, Access
-from domain.call_outs import AUTHORIZATION_REQUESTED, encoded, instant, read
+from domain.authorization.call_outs import AUTHORIZATION_REQUESTED, encoded, instant, read
+from domain.authorization.external_system import system_of
 from domain.charging.live import DEFAULT_TIMEOUT_S
 from domain.checks import Problems
 from domain.errors import (
@@ -25,7 +26,6 @@ from domain.errors import (
     invalid,
 )
 from domain.events import InstallationChanged, LocalListOutdated
-from domain.external_authentication import system_of
 from domain.global_ids import global_id
 from domain.ids import new_id
 from domain.installations import managed

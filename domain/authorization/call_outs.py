@@ -9,16 +9,14 @@ from uuid import UUID
 import msgspec
 
 from domain import sql
+from domain.authorization.decision import EXTERNAL_ID_LENGTH, LONGEST_CACHE, REASON_LENGTH
+from domain.authorization.external_system import ExternalSystem
 from domain.errors import UnavailableError
-from domain.external_authentication import ExternalSystem
 from domain.global_ids import global_id
 from domain.ports import CallOuts
 from domain.roles import AuthorizationDecision, CredentialType
 
 AUTHORIZATION_REQUESTED = "authorization.requested"
-MOST_CACHE_S = 30 * 86_400
-_REASON_LENGTH = 300
-_ID_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +104,13 @@ def read(body: bytes) -> Answer:
         raise UnavailableError(
             "The answer is not the JSON that was asked for: decision is missing or wrong."
         ) from error
-    if not 0 <= found.cache_for_s <= MOST_CACHE_S:
-        raise UnavailableError(f"cacheFor is from 0 to {MOST_CACHE_S} seconds.")
+    most_s = int(LONGEST_CACHE.total_seconds())
+    if not 0 <= found.cache_for_s <= most_s:
+        raise UnavailableError(f"cacheFor is from 0 to {most_s} seconds.")
     ids = (found.external_user_id or "", found.external_session_id or "")
-    if max(map(len, ids)) > _ID_LENGTH or any(not text.isprintable() for text in ids):
-        raise UnavailableError(f"user and externalSessionId have at most {_ID_LENGTH} printable characters.")
-    reason = "".join(sign for sign in found.reason or "" if sign.isprintable())[:_REASON_LENGTH]
+    if max(map(len, ids)) > EXTERNAL_ID_LENGTH or any(not text.isprintable() for text in ids):
+        raise UnavailableError(f"user and externalSessionId have at most {EXTERNAL_ID_LENGTH} printable characters.")
+    reason = "".join(sign for sign in found.reason or "" if sign.isprintable())[:REASON_LENGTH]
     return msgspec.structs.replace(found, reason=reason or None)
 
 

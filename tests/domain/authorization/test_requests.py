@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authorization_requests
-from domain.authorization_requests import Answer, answer, denied_charges, forget, overdue, settle
+from domain.authorization.requests import Answer, answer, decision_of, denied_charges, forget, overdue, settle
 from domain.events import LocalListOutdated, SessionChanged
 from domain.models import (
     AuthorizationAttempt,
@@ -237,7 +236,7 @@ async def test_programs_answer_what_they_are_asked() -> None:
     for other in (weak, foreign):
         refused = await api.mutate(await other.access(), "answerAuthorizationRequest", given, ANSWERED)
         assert refused["code"] == "NOT_FOUND"
-    assert (await authorization_requests.decision_of((await AuthorizationRequest.all())[0].id)) is None
+    assert (await decision_of((await AuthorizationRequest.all())[0].id)) is None
     done = await api.mutate(await system.access(), "answerAuthorizationRequest", given, ANSWERED)
     assert done["request"] == {"decision": "ACCEPTED", "decidedBy": "SUBSCRIBER"}
     repeated = await api.mutate(await system.access(), "answerAuthorizationRequest", given, ANSWERED)

@@ -7,7 +7,8 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import session_events, sql
-from domain.authorization import SAID, credentials_for
+from domain.authorization.credentials import credentials_for
+from domain.authorization.decision import LONGEST_CACHE, REASON_LENGTH, SAID
 from domain.charging import live
 from domain.events import AuthorizationDecided, Event, LocalListOutdated, SessionChanged
 from domain.models import AuthorizationRequest, User
@@ -20,9 +21,6 @@ from domain.roles import (
     SessionState,
     StopReason,
 )
-
-LONGEST_CACHE = timedelta(days=30)
-REASON_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

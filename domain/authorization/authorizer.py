@@ -10,13 +10,14 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from domain import authorization_requests, call_outs, events, sql
-from domain.authorization_requests import Denied, Settled
+from domain import events, sql
+from domain.authorization import call_outs, requests
+from domain.authorization.external_system import ExternalSystem, system_of
+from domain.authorization.requests import Denied, Settled
 from domain.charging.batch import Question
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import AuthorizationDecided
-from domain.external_authentication import ExternalSystem, system_of
 from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer, StopCharging
 from domain.roles import AuthorizationDecision, Decider
 
@@ -101,7 +102,7 @@ class Authorizer:
         try:
             settled = await self.decided(question)
             if settled.decision is not AuthorizationDecision.ACCEPTED and not question.is_shadow:
-                await self._stop_all(await authorization_requests.denied_charges(request_id=question.request_id))
+                await self._stop_all(await requests.denied_charges(request_id=question.request_id))
         except (UnavailableError, *_TROUBLE):
             _log.warning("a question waits for the database", request=str(question.request_id))
 
@@ -120,7 +121,7 @@ class Authorizer:
                 pass
             heard.clear()
             try:
-                found = await authorization_requests.decision_of(question.request_id)
+                found = await requests.decision_of(question.request_id)
             except _TROUBLE:
                 continue
             if found is not None:
@@ -138,7 +139,7 @@ class Authorizer:
         except UnavailableError as error:
             _log.warning("an external system gave no answer", request=str(request_id), reason=error.message)
             return
-        given = authorization_requests.Answer(
+        given = requests.Answer(
             decision=said.decision,
             decided_by=Decider.CALL_OUT,
             reason=said.reason,
@@ -146,9 +147,7 @@ class Authorizer:
             external_session_id=said.external_session_id,
             cache_for_s=said.cache_for_s,
         )
-        settled = await self._in_time(
-            question, lambda: authorization_requests.answer(request_id, given, now=ports.clock.now())
-        )
+        settled = await self._in_time(question, lambda: requests.answer(request_id, given, now=ports.clock.now()))
         if settled is not None:
             await self._follow_up(settled, request_id)
 
@@ -159,7 +158,7 @@ class Authorizer:
         if system.url is None:
             return None
         asked = await call_outs.question_of(question.request_id)
-        return (system, asked) if await authorization_requests.claim_call(question.request_id, now=now) else None
+        return (system, asked) if await requests.claim_call(question.request_id, now=now) else None
 
     async def _in_time(self, question: Question, step: Callable[[], Awaitable[T | None]]) -> T | None:
         """What the step gives, tried again while the database is away; None when the question expires before."""
@@ -174,7 +173,7 @@ class Authorizer:
 
     async def _settle(self, request_id: UUID) -> Settled:
         try:
-            settled = await authorization_requests.settle(request_id, now=self._ports.clock.now())
+            settled = await requests.settle(request_id, now=self._ports.clock.now())
         except _TROUBLE as error:
             # A sweep settles it.
             raise UnavailableError("The database is away.") from error
@@ -226,7 +225,7 @@ class Authorizer:
     async def sweep(self) -> None:
         """Questions that expired unsettled have the fail policy's decision; denied charges that still go on are asked to stop again."""
         now: datetime = self._ports.clock.now()
-        for request_id in await authorization_requests.overdue(now=now):
+        for request_id in await requests.overdue(now=now):
             if request_id not in self._asking:
                 await self._settle(request_id)
-        await self._stop_all(await authorization_requests.denied_charges())
+        await self._stop_all(await requests.denied_charges())

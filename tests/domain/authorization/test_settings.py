@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from domain.access import Access
-from domain.authentication_settings import ExternalChanges, Outside, configure_external, preflight
+from domain.authorization.external_system import system_of
+from domain.authorization.settings import ExternalChanges, Outside, configure_external, preflight
 from domain.errors import (
     ConflictError,
     ErrorCode,
@@ -21,7 +22,6 @@ from domain.errors import (
     invalid,
 )
 from domain.events import LocalListOutdated
-from domain.external_authentication import system_of
 from domain.models import AuditEntry, ExternalAuthentication
 from domain.roles import ExternalMode, FailPolicy, Scope
 from tests.factories import NOW, Town, a_program, a_town

@@ -2,17 +2,15 @@
 
 from uuid import UUID
 
-from domain import authorization_requests
 from domain.access import AUTHORIZERS, Access
-from domain.authorization_requests import LONGEST_CACHE, Answer
+from domain.authorization import requests
+from domain.authorization.decision import EXTERNAL_ID_LENGTH, LONGEST_CACHE, REASON_LENGTH
+from domain.authorization.requests import Answer
 from domain.checks import Problems
 from domain.errors import ConflictError, ErrorCode, NotFoundError
 from domain.models import AuthorizationRequest
 from domain.ports import EventBus
 from domain.roles import AuthorizationDecision, Decider
-
-_ID_LENGTH = 200
-_REASON_LENGTH = 300
 
 
 async def answer_request(
@@ -38,9 +36,9 @@ async def answer_request(
     most = int(LONGEST_CACHE.total_seconds())
     if not 0 <= cache_for_s <= most:
         problems.add("cacheForSeconds", f"This is from 0 to {most} seconds.")
-    said = problems.optional_text("reason", reason, most=_REASON_LENGTH)
-    user = problems.optional_text("externalUserId", external_user_id, most=_ID_LENGTH)
-    session = problems.optional_text("externalSessionId", external_session_id, most=_ID_LENGTH)
+    said = problems.optional_text("reason", reason, most=REASON_LENGTH)
+    user = problems.optional_text("externalUserId", external_user_id, most=EXTERNAL_ID_LENGTH)
+    session = problems.optional_text("externalSessionId", external_session_id, most=EXTERNAL_ID_LENGTH)
     problems.raise_any()
     given = Answer(
         decision=decision,
@@ -51,12 +49,12 @@ async def answer_request(
         external_session_id=session,
         cache_for_s=cache_for_s,
     )
-    settled = await authorization_requests.answer(request_id, given, now=access.now)
+    settled = await requests.answer(request_id, given, now=access.now)
     if settled is None:
         known = await AuthorizationRequest.get(id=request_id)
         if known.answered_by_id == given.answered_by_id and _said(known) == (decision, said, user, session):
             return
-        is_decided = await authorization_requests.decision_of(request_id) is not None
+        is_decided = await requests.decision_of(request_id) is not None
         message = "Another answer came first." if is_decided else "The time for an answer is over."
         raise ConflictError(message, code=ErrorCode.ALREADY_DECIDED, path=("requestId",))
     await bus.publish(*settled.events)

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 from tortoise import connections
 
-from domain.authorization_requests import Answer, answer, denied_charges
-from domain.authorizer import Authorizer, AuthorizerPorts
+from domain.authorization.authorizer import Authorizer, AuthorizerPorts
+from domain.authorization.requests import Answer, answer, denied_charges
 from domain.charging.batch import Question
 from domain.clock import Clock
 from domain.errors import UnavailableError

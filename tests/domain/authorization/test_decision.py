@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.authorization_requests import Answer, answer, settle
+from domain.authorization.requests import Answer, answer, settle
 from domain.charging.batch import Outcome
 from domain.ids import new_id
 from domain.models import (
