@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import LocalListOutdated
 from domain.local_list_rules import Entries, Update, applied, updates
+from domain.local_lists import OutdatedError
 from domain.ports import DeviceAnswer, DeviceVerdict, EventBus
 
 BOOT_EXPECTED_S = 2.0
@@ -45,6 +46,14 @@ class _NotTakenError(Exception):
     """The charger did not take an update; what it holds now is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """How a charger is set by now, and when its list is to be looked at again."""
+
+    limits: ListLimits
+    changes_s: float
+
+
 @dataclass
 class LocalLists:
     """The lists of the chargers that are connected to this process. `run` hears of changes, `keep` runs beside each link."""
@@ -54,6 +63,7 @@ class LocalLists:
     clock: Clock
     _outdated: set[UUID] = field(default_factory=set)
     """Installations."""
+    _outdated_stations: set[UUID] = field(default_factory=set)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
 
@@ -68,7 +78,10 @@ class LocalLists:
             with contextlib.suppress(msgspec.DecodeError):
                 event = events.decode(message)
                 if isinstance(event, LocalListOutdated):
-                    self._outdated.add(event.installation_id)
+                    if event.station_id is None:
+                        self._outdated.add(event.installation_id)
+                    else:
+                        self._outdated_stations.add(event.station_id)
                     self._woken.set()
 
     async def _wake_links(self) -> None:
@@ -76,10 +89,13 @@ class LocalLists:
             await self._woken.wait()
             self._woken.clear()
             places, self._outdated = self._outdated, set()
+            stations, self._outdated_stations = self._outdated_stations, set()
             try:
-                stations = await local_lists.stations_at(places)
-            except _AWAY:
+                stations |= await local_lists.stations_at(places)
+            except Exception as error:
+                _log.warning("local lists wait for the database", reason=repr(error))
                 self._outdated |= places
+                self._outdated_stations |= stations
                 await self.clock.sleep(RETRY_FIRST_S)
                 self._woken.set()
                 continue
@@ -98,15 +114,24 @@ class LocalLists:
             link.list_outdated.clear()
             try:
                 limits = limits or await self._limits(link)
-                wait_s, retry_s = await self._synchronise(link, limits), RETRY_FIRST_S
+                kept = await self._synchronise(link, limits)
+                limits, wait_s, retry_s = kept.limits, kept.changes_s, RETRY_FIRST_S
+            except OutdatedError:
+                return
             except _NotKeptError as reason:
-                with contextlib.suppress(*_AWAY):
-                    await local_lists.unsupported(link.station_id, str(reason))
+                with contextlib.suppress(OutdatedError, *_AWAY):
+                    await local_lists.unsupported(link.station_id, str(reason), epoch=link.epoch)
                 return
             except (_NotTakenError, *_AWAY) as error:
                 _log.info("a local list is not in step", identity=link.identity, reason=str(error))
-                with contextlib.suppress(*_AWAY):
-                    await local_lists.failed(link.station_id, str(error))
+                with contextlib.suppress(OutdatedError, *_AWAY):
+                    await local_lists.failed(link.station_id, str(error), epoch=link.epoch)
+                wait_s, retry_s = retry_s, min(RETRY_LONGEST_S, 2 * retry_s)
+            except ConnectionError:
+                raise
+            except Exception:
+                # A defect of ours must not leave a list as it is until the charger happens to come back.
+                _log.exception("a local list could not be kept", identity=link.identity)
                 wait_s, retry_s = retry_s, min(RETRY_LONGEST_S, 2 * retry_s)
             await self._wait(link, wait_s)
 
@@ -117,13 +142,18 @@ class LocalLists:
         await self.clock.sleep(GATHER_S)
 
     async def _limits(self, link: Link) -> ListLimits:
-        """What the charger says about its list; it is set as it has to be."""
+        """What the charger says about its list."""
         await self._version(link)
-        answer = await link.call(link.adapter.ask_list_limits(), timeout_s=ANSWER_TIMEOUT_S)
-        limits = link.adapter.list_limits(answer)
-        for outgoing in link.adapter.list_settings(limits):
-            await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
-        return limits
+        return link.adapter.list_limits(await link.call(link.adapter.ask_list_limits(), timeout_s=ANSWER_TIMEOUT_S))
+
+    async def _settle(self, link: Link, limits: ListLimits, *, is_open: bool) -> ListLimits:
+        """The charger is set as it has to be, as far as it lets itself."""
+        values = dict(limits.values)
+        for name, value, outgoing in link.adapter.list_settings(limits, is_open=is_open):
+            answer = await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
+            if answer.verdict is DeviceVerdict.ACCEPTED:
+                values[name] = value
+        return replace(limits, values=values)
 
     async def _version(self, link: Link) -> int:
         answer = await link.call(link.adapter.ask_list_version(), timeout_s=ANSWER_TIMEOUT_S)
@@ -136,27 +166,42 @@ class LocalLists:
             raise _NotKeptError(f"The charger keeps no local list: {answer.detail}")
         return version
 
-    async def _synchronise(self, link: Link, limits: ListLimits) -> float:
-        """The charger holds what it should; seconds until that is to be looked at again."""
+    async def _synchronise(self, link: Link, limits: ListLimits) -> "_Kept":
+        """The charger holds what it should."""
         version = await self._version(link)
         now = self.clock.now()
         async with self._room:
             wanted = await local_lists.wanted(link.station_id, most=limits.most_entries, now=now)
             held = await local_lists.held(link.station_id)
+        limits = await self._settle(link, limits, is_open=wanted.is_open)
+        # Where an external system decides, one that would not ask it first is to know nobody.
+        is_for_none = wanted.is_asked_first and not link.adapter.asks_first(limits.values)
+        target = {} if is_for_none else wanted.entries
         # Any other version: an answer was lost, or the list was changed without us.
         entries: Entries | None = held.entries if version == held.version else None
-        if version == 0 and not wanted.entries:
+        if version == 0 and not target:
             entries = {}
         most = min(MOST_PER_MESSAGE, limits.most_per_message or MOST_PER_MESSAGE)
         version = max(version, held.version)
-        for update in updates(entries, wanted.entries, most=most):
+        try:
+            await self._bring(link, entries, target, version, most)
+        except _NotTakenError:
+            if entries is None:
+                raise
+            # Its list is not what it was said to be: the whole of it, at once.
+            await self._bring(link, None, target, await self._version(link), most)
+        changes_s = LOOK_AGAIN_S
+        if wanted.changes_at is not None:
+            changes_s = min(changes_s, max(0.0, (wanted.changes_at - self.clock.now()).total_seconds()))
+        return _Kept(limits, changes_s)
+
+    async def _bring(self, link: Link, entries: Entries | None, target: Entries, version: int, most: int) -> None:
+        """The list is brought from these entries (None: not known) to the target, under versions after that one."""
+        for update in updates(entries, target, most=most):
             version += 1
             await self._send(link, update, version)
             entries = applied(entries, update)
-            await local_lists.confirmed(link.station_id, version, entries, now=self.clock.now())
-        if wanted.changes_at is None:
-            return LOOK_AGAIN_S
-        return min(LOOK_AGAIN_S, max(0.0, (wanted.changes_at - self.clock.now()).total_seconds()))
+            await local_lists.confirmed(link.station_id, version, entries, epoch=link.epoch, now=self.clock.now())
 
     async def _send(self, link: Link, update: Update, version: int) -> None:
         answer: DeviceAnswer = await link.call(link.adapter.send_list(update, version), timeout_s=ANSWER_TIMEOUT_S)
@@ -165,5 +210,5 @@ class LocalLists:
         if answer.detail == link.adapter.keeps_no_list:
             raise _NotKeptError("The charger keeps no local list: it says so to an update.")
         # Version 0 is no version that we ever sent, so that the whole list goes out next.
-        await local_lists.confirmed(link.station_id, 0, {}, now=self.clock.now())
+        await local_lists.confirmed(link.station_id, 0, {}, epoch=link.epoch, now=self.clock.now())
         raise _NotTakenError(f"An update was not taken: {answer.detail or answer.verdict}")

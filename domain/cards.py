@@ -217,9 +217,10 @@ def block_entry(card_id: UUID, installation_id: UUID, *, was_blocked: bool, is_b
 async def remove_charge_card(access: Access, card_id: UUID, *, bus: EventBus) -> None:
     """The card is no longer known, and its number free. For its holder, who pushed it, and ADMINISTRATOR. Sessions keep its name."""
     row = await _own_card(access, card_id, path=("id",))
+    places = await places_of([row.user_id], now=access.now)
     async with in_transaction():
         await remove(access, row)
-    await tell(await places_of([row.user_id], now=access.now), bus)
+    await tell(places, bus)
 
 
 async def kept_person(access: Access, person: PersonKey, *, path: Path = ("person",)) -> UUID:
@@ -396,8 +397,21 @@ def is_theirs(access: Access, row: ChargeCard) -> bool:
 
 
 async def places_of(user_ids: Iterable[UUID], *, now: datetime) -> set[UUID]:
-    """The installations where these people hold something now or later: their chargers' lists know the cards."""
-    return set[UUID]().union(*(await places_by_person(user_ids, now=now)).values())
+    """The installations whose chargers' lists know the cards of these people: they hold something there now or later, or an external
+    system of the place has let one of their cards charge for a time.
+    """
+    people = sorted(set(user_ids))
+    held = set[UUID]().union(*(await places_by_person(people, now=now)).values())
+    for some in sql.in_chunks(people):
+        arguments: list[object] = [now]
+        theirs = sql.any_of("k.user_id", some, arguments)
+        rows = await sql.rows(
+            "SELECT DISTINCT r.installation_id FROM charge_cards k JOIN authorization_requests r ON r.token = k.number"  # noqa: S608
+            f" WHERE r.cache_until > $1 AND {theirs}",
+            *arguments,
+        )
+        held |= {sql.uuid_of(row["installation_id"]) for row in rows}
+    return held
 
 
 async def places_by_person(user_ids: Iterable[UUID], *, now: datetime) -> dict[UUID, set[UUID]]:

@@ -12,7 +12,7 @@ from domain.access import INSTALLERS, MANAGERS, SITE_RULERS, Access
 from domain.checks import Problems
 from domain.circuits import managed_circuit
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path
-from domain.events import Event, InstallationChanged, PermissionChanged
+from domain.events import Event, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
 from domain.models import Charger, ChargerStatus, Installation, Offer, Station
 from domain.phase_rotation import choices, fits, is_three_phase
@@ -82,7 +82,7 @@ async def add_charger(
             await _audit(access, "charger.add", row, None, {**_state(row), "identity": identity, "evse": evse})
     except IntegrityError as error:  # another made it at this moment
         raise _taken() from error
-    await bus.publish(InstallationChanged(installation_id=site.id))
+    await bus.publish(InstallationChanged(installation_id=site.id), *_list_of(site.id, row.station_id))
     return NewPassword(row.id, password)
 
 
@@ -181,7 +181,10 @@ async def update_charger(access: Access, charger_id: UUID, changes: ChargerChang
         problems.raise_any()
         await row.save()
         await _audit(access, "charger.update", row, before, _state(row))
-    await bus.publish(InstallationChanged(installation_id=row.installation_id))
+    events: list[Event] = [InstallationChanged(installation_id=row.installation_id)]
+    if any(before[one] != _state(row)[one] for one in ("isEnabled", "authenticationRequired")):
+        events += _list_of(row.installation_id, row.station_id)
+    await bus.publish(*events)
     return charger_id
 
 
@@ -269,6 +272,8 @@ async def move_charger(access: Access, charger_id: UUID, circuit_id: UUID, *, bu
         await _audit(access, "charger.move", row, before, _state(row))
         holders = await _holders(row.id) if left != site.id else []
     events: list[Event] = [InstallationChanged(installation_id=key) for key in {left, site.id}]
+    if left != site.id:
+        events += _list_of(site.id, row.station_id)
     await bus.publish(*events, *(PermissionChanged(user_id=user_id, installation_id=left) for user_id in holders))
     return charger_id
 
@@ -314,7 +319,13 @@ async def remove_charger(access: Access, charger_id: UUID, *, bus: EventBus) -> 
         await _audit(access, "charger.remove", row, before, None)
         holders = await _holders(row.id)
     changed = (PermissionChanged(user_id=user_id, installation_id=row.installation_id) for user_id in holders)
-    await bus.publish(InstallationChanged(installation_id=row.installation_id), *changed)
+    gone = _list_of(row.installation_id, station_id)
+    await bus.publish(InstallationChanged(installation_id=row.installation_id), *gone, *changed)
+
+
+def _list_of(installation_id: UUID, station_id: UUID | None) -> list[Event]:
+    """The station's local list is to follow."""
+    return [] if station_id is None else [LocalListOutdated(installation_id=installation_id, station_id=station_id)]
 
 
 async def managed_charger(

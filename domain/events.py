@@ -104,9 +104,12 @@ class CardEnrollmentChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class LocalListOutdated(msgspec.Struct, frozen=True, tag=True):
-    """Who may charge at an installation, or by which card, has changed: its chargers' local lists are to follow."""
+    """Who may charge at an installation, or by which card, has changed: its chargers' local lists are to follow; with `station_id` only
+    the list of that station, which may have left the installation.
+    """
 
     installation_id: UUID
+    station_id: UUID | None = None
 
 
 class SignInEnded(msgspec.Struct, frozen=True, tag=True):

@@ -15,6 +15,10 @@ class Wanted:
 
     entries: Entries
     changes_at: datetime | None
+    is_open: bool = False
+    """Whether everybody may charge at each of its chargers, known or not."""
+    is_asked_first: bool = False
+    """Whether an external system decides while there is a connection: the list is for the time without one."""
 
 
 @dataclass(frozen=True, slots=True)

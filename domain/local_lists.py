@@ -5,14 +5,21 @@ decides, the list holds what that system pushed and what it accepted for a time 
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+
+from tortoise.transactions import in_transaction
 
 from domain import sql
 from domain.local_list_rules import Entries, Held, Span, Wanted, listed
 from domain.models import LocalList
 from domain.roles import AuthorizationDecision, CredentialType, ExternalMode, Role
+
+
+class OutdatedError(Exception):
+    """A newer connection of the station keeps its list by now."""
+
 
 LONGEST_NUMBER = 20
 """Longer ones are no idTag (OCPP 1.6 CiString20Type)."""
@@ -33,13 +40,16 @@ async def wanted(station_id: UUID, *, most: int | None, now: datetime) -> Wanted
     if is_external:
         spans += await _cached(site_id, now)
     found = listed(spans, charger_ids, now=now)
-    if most is None or len(found.entries) <= most:
-        return found
-    return Wanted(await _foremost(found.entries, charger_ids, most), found.changes_at)
+    entries = found.entries
+    if most is not None and len(entries) > most:
+        entries = await _foremost(entries, charger_ids, most)
+    is_open = not any(row["is_required"] for row in chargers)
+    return Wanted(entries, found.changes_at, is_open=is_open, is_asked_first=is_external)
 
 
 _CHARGERS = """
-SELECT c.id, c.installation_id, c.is_enabled, i.is_active, x.mode FROM chargers c
+SELECT c.id, c.installation_id, c.is_enabled, i.is_active, x.mode,
+  COALESCE(c.authentication_required, i.authentication_required) AS is_required FROM chargers c
 JOIN installations i ON i.id = c.installation_id LEFT JOIN external_authentications x ON x.installation_id = i.id
 WHERE c.station_id = $1 AND c.removed_at IS NULL
 """
@@ -72,8 +82,8 @@ async def _permitted(site_id: UUID, charger_ids: Sequence[UUID], now: datetime, 
 
 
 _CACHED = """
-SELECT r.token, r.decision, r.requested_at, r.cache_until, k.is_blocked, b.id AS block_id FROM authorization_requests r
-LEFT JOIN charge_cards k ON k.number = r.token
+SELECT r.token, r.decision, r.requested_at, r.cache_until, k.is_blocked, u.is_active, b.id AS block_id FROM authorization_requests r
+LEFT JOIN charge_cards k ON k.number = r.token LEFT JOIN users u ON u.id = COALESCE(k.user_id, r.user_id)
 LEFT JOIN card_blocks b ON b.card_id = k.id AND b.installation_id = r.installation_id
 WHERE r.installation_id = $1 AND r.cache_until > $2 AND NOT r.is_shadow AND r.credential_type IN ($3, $4)
 ORDER BY r.requested_at, r.id
@@ -88,6 +98,7 @@ async def _cached(site_id: UUID, now: datetime) -> list[Span]:
         for token, row in newest.items()
         if row["decision"] == AuthorizationDecision.ACCEPTED
         and not row["is_blocked"]
+        and row["is_active"] in (None, True)
         and row["block_id"] is None
         and len(token) <= LONGEST_NUMBER
     ]
@@ -122,27 +133,38 @@ async def is_kept(station_id: UUID) -> bool:
     return row is not None and bool(row["is_supported"])
 
 
-async def confirmed(station_id: UUID, version: int, entries: Entries, *, now: datetime) -> None:
-    """The station has taken that version."""
+async def confirmed(station_id: UUID, version: int, entries: Entries, *, epoch: int, now: datetime) -> None:
+    """The station has taken that version over the connection of that epoch."""
     texts = {number: None if until is None else until.isoformat() for number, until in entries.items()}
-    await _write(
-        station_id, version=version, entries=json.dumps(texts), is_supported=True, synchronised_at=now, error=None
-    )
+    values = {
+        "version": version,
+        "entries": json.dumps(texts),
+        "is_supported": True,
+        "synchronised_at": now,
+        "error": None,
+    }
+    await _write(station_id, epoch, values)
 
 
-async def unsupported(station_id: UUID, reason: str) -> None:
+async def unsupported(station_id: UUID, reason: str, *, epoch: int) -> None:
     """The station keeps no list."""
-    await _write(station_id, is_supported=False, error=reason[:300])
+    await _write(station_id, epoch, {"is_supported": False, "error": reason[:300]})
 
 
-async def failed(station_id: UUID, reason: str) -> None:
+async def failed(station_id: UUID, reason: str, *, epoch: int) -> None:
     """The list could not be brought into step; it will be tried again."""
-    await _write(station_id, error=reason[:300])
+    await _write(station_id, epoch, {"error": reason[:300]})
 
 
-async def _write(station_id: UUID, **values: object) -> None:
-    if not await LocalList.filter(station_id=station_id).update(**values):
-        await LocalList.bulk_create([LocalList(station_id=station_id, **values)], ignore_conflicts=True)
+async def _write(station_id: UUID, epoch: int, values: Mapping[str, object]) -> None:
+    """What a connection has learnt, unless a newer one speaks for the station by now (OutdatedError)."""
+    async with in_transaction():
+        statement = f"SELECT epoch FROM stations WHERE id = $1{sql.for_change()}"  # noqa: S608
+        row = await sql.row(statement, station_id)
+        if row is None or row["epoch"] != epoch:
+            raise OutdatedError
+        if not await LocalList.filter(station_id=station_id).update(**values):
+            await LocalList.bulk_create([LocalList(station_id=station_id, **values)])
 
 
 async def stations_at(installation_ids: Collection[UUID]) -> set[UUID]:

@@ -192,8 +192,15 @@ class Adapter(Protocol):
         """What the answer says."""
         ...
 
-    def list_settings(self, limits: ListLimits) -> tuple[Outgoing, ...]:
-        """The calls that make a charger use the list while it is off the net, and only then."""
+    def list_settings(self, limits: ListLimits, *, is_open: bool) -> tuple[tuple[str, str, Outgoing], ...]:
+        """What makes a charger use the list while it is off the net, and only then, as far as it is not so: (name, value, call).
+
+        `is_open`: off the net it lets everybody charge.
+        """
+        ...
+
+    def asks_first(self, values: Mapping[str, str]) -> bool:
+        """Whether the charger, set like this, asks about a card while it can, though it is in its list."""
         ...
 
     def send_list(self, update: Update, version: int) -> Outgoing:

@@ -133,7 +133,7 @@ class SessionEvent(Model):
 class LocalList(Model):
     """The local authorization list that a station holds, as far as we know: `entries` is its JSON, `version` what we called it.
 
-    `is_supported` None: it was not asked yet. `due_at` is set while the list is to be brought into step.
+    `is_supported` None: it was not asked yet.
     """
 
     station: fields.OneToOneRelation[Station] = fields.OneToOneField(
@@ -143,9 +143,6 @@ class LocalList(Model):
     version = fields.IntField(default=0)
     entries = fields.TextField(default="{}")
     is_supported = fields.BooleanField(null=True)
-    most_entries = fields.IntField(null=True)
-    most_per_message = fields.IntField(null=True)
-    due_at = fields.DatetimeField(null=True, db_index=True)
     synchronised_at = fields.DatetimeField(null=True)
     error = fields.CharField(max_length=300, null=True)
 

@@ -15,15 +15,19 @@ from devices.simulator.car import CarSpec
 from devices.simulator.fleet import Fleet
 from devices.simulator.plan import ChargerPlan, Plan, Visit
 from devices.simulator.station import Station
+from domain import local_lists
 from domain.clock import SystemClock
 from domain.events import LocalListOutdated
-from domain.models import ChargeCard, LocalList, Permission
-from domain.roles import Role
+from domain.models import ChargeCard, Charger, ExternalAuthentication, LocalList, Permission
+from domain.models import Station as StationRow
+from domain.permissions import Grant, SubjectKey, grant_permission
+from domain.roles import ExternalMode, Role
 from tests.devices.server import Registered, Server, a_raw_charger, a_registered_charger, a_server
-from tests.factories import Site, a_card, a_grant, a_person, a_site
+from tests.factories import Site, a_card, a_grant, a_person, a_program, a_site, access
 
 CARD, OTHER = "04A1B2C3", "04D4E5F6"
 LIMIT_S = 20.0
+ACCEPTED = {"status": "Accepted"}
 CAR = CarSpec(phases=3, max_current_a=16.0)
 
 
@@ -175,6 +179,92 @@ async def _answering(server: Server, charger: Registered, answers: dict[str, Any
         first = await raw.next_call("SendLocalList")
         again = await raw.next_call("SendLocalList") if answers["SendLocalList"]["status"] != "NotSupported" else {}
         return [first, again]
+
+
+async def test_a_mismatch_is_followed_by_the_whole_list_at_once(server: Server, site: Site, bus: RedisBus) -> None:
+    """Nobody waits for a card of which the charger has lost the list."""
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger) as raw:
+        raw.answers |= {"GetLocalListVersion": {"listVersion": 0}, "GetConfiguration": {}, "SendLocalList": ACCEPTED}
+        await raw.next_call("SendLocalList")
+        await stored(charger, version=1)
+        raw.answers |= {"GetLocalListVersion": {"listVersion": 1}, "SendLocalList": {"status": "VersionMismatch"}}
+        await ChargeCard.all().update(is_blocked=True)
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        assert (await raw.next_call("SendLocalList"))["updateType"] == "Differential"
+        assert await raw.next_call("SendLocalList") == {"listVersion": 2, "updateType": "Full"}
+
+
+async def test_who_has_no_charger_any_more_is_left_with_an_empty_list(
+    server: Server, site: Site, bus: RedisBus
+) -> None:
+    """A station whose last charger was taken away knows nobody, as soon as it is told of."""
+    charger = await a_registered_charger(site)
+    async with simulated(server, charger) as (_, station):
+        await until(lambda: station.local_list == {CARD: None})
+        await Charger.filter(id=charger.charger_id).update(removed_at=SystemClock().now(), station_id=None)
+        await bus.publish(LocalListOutdated(installation_id=site.id, station_id=charger.station_id))
+        await until(lambda: station.local_list == {})
+
+
+async def test_the_charger_is_set_to_ask_while_it_can(server: Server, site: Site, bus: RedisBus) -> None:
+    """Its own memory is switched off; strangers charge off the net only where nobody has to identify themselves."""
+    charger = await a_registered_charger(site)
+    values = {"LocalPreAuthorize": "true", "AuthorizationCacheEnabled": "true", "AllowOfflineTxForUnknownId": "true"}
+    async with simulated(server, charger, **values) as (_, station):
+        await until(lambda: station.local_list == {CARD: None})
+        assert [station.configuration.values[name] for name in values] == ["false", "false", "false"]
+        await Charger.filter(id=charger.charger_id).update(authentication_required=False)
+        await bus.publish(LocalListOutdated(installation_id=site.id, station_id=charger.station_id))
+        await until(lambda: station.configuration.values["AllowOfflineTxForUnknownId"] == "true")
+
+
+@pytest.mark.parametrize(("answer", "is_listed"), [("Accepted", True), ("Rejected", False)])
+async def test_where_another_system_decides_only_who_asks_it_first_knows_cards(
+    server: Server, site: Site, answer: str, is_listed: bool
+) -> None:
+    """A charger that would start from its list without asking holds an empty one."""
+    program = await a_program(site)
+    await Permission.all().update(granted_by_id=program.id)
+    await ExternalAuthentication.bulk_create(
+        [ExternalAuthentication(installation_id=site.id, mode=ExternalMode.ENFORCE)]
+    )
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger) as raw:
+        raw.answers |= {
+            "GetLocalListVersion": {"listVersion": 7},
+            "GetConfiguration": {},
+            "SendLocalList": ACCEPTED,
+            "ChangeConfiguration": {"status": answer},
+        }
+        sent = await raw.next_call("SendLocalList")
+    assert sent["updateType"] == "Full"
+    assert [one["idTag"] for one in sent.get("localAuthorizationList", [])] == ([CARD] if is_listed else [])
+
+
+async def test_a_change_in_one_process_reaches_the_charger_of_another(
+    server: Server, site: Site, redis_url: str
+) -> None:
+    """The list follows wherever the socket is."""
+    async with RedisBus(redis_url) as elsewhere:
+        charger = await a_registered_charger(site)
+        async with simulated(server, charger) as (_, station):
+            await until(lambda: station.local_list == {CARD: None})
+            person, administrator = await a_person(), await a_person("Admin", is_administrator=True)
+            await a_card(person, number=OTHER)
+            grant = Grant(subject=SubjectKey(user_id=person), object_id=site.id, role=Role.USER)
+            await grant_permission(await access(administrator, now=SystemClock().now()), grant, bus=elsewhere)
+            await until(lambda: station.local_list == {CARD: None, OTHER: None})
+
+
+async def test_a_connection_that_was_overtaken_writes_nothing(server: Server, site: Site) -> None:
+    """What an older connection confirmed says nothing of what the charger holds by now."""
+    charger = await a_registered_charger(site)
+    await StationRow.filter(id=charger.station_id).update(epoch=4)
+    await local_lists.confirmed(charger.station_id, 3, {CARD: None}, epoch=4, now=SystemClock().now())
+    with pytest.raises(local_lists.OutdatedError):
+        await local_lists.confirmed(charger.station_id, 2, {}, epoch=3, now=SystemClock().now())
+    assert (await local_lists.held(charger.station_id)).entries == {CARD: None}
 
 
 @pytest.mark.parametrize("status", ["Failed", "VersionMismatch", "nonsense"])

@@ -19,11 +19,11 @@ from domain.cards import (
 from domain.errors import ConflictError, DomainError, ErrorCode, NotAllowedError, NotFoundError
 from domain.events import LocalListOutdated
 from domain.ids import new_id
-from domain.models import ApiToken, AuditEntry, ChargeCard, Permission
+from domain.models import ApiToken, AuditEntry, AuthorizationRequest, ChargeCard, Permission
 from domain.people import PersonKey
 from domain.roles import AuthorizationDecision, Role, Scope, SessionState
 from tests.domain.rig import CARD, a_rig, at
-from tests.factories import NOW, Program, a_card, a_grant, a_person, a_program, a_site, a_town, access
+from tests.factories import NOW, Program, a_card, a_grant, a_person, a_program, a_question, a_site, a_town, access
 from tests.fakes import RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -199,3 +199,17 @@ async def test_no_log_holds_a_whole_number() -> None:
     entries = await AuditEntry.all()
     assert len(entries) == 4
     assert not [one for one in entries if NUMBER in f"{one.state_before}{one.state_after}"]
+
+
+async def test_a_blocked_card_reaches_the_places_that_have_let_it_in_for_a_time() -> None:
+    """An external system's answer that still serves is in the lists of its place, wherever the holder has permissions."""
+    town, bus = await a_town(), RecordingBus()
+    holder = await a_person("Visitor")
+    card = await a_card(holder, number="04AA55")
+    question = await a_question(town.site, town.charger_id, card="04AA55")
+    await AuthorizationRequest.filter(id=question).update(cache_until=NOW + timedelta(hours=1))
+    viewer = await access(holder)
+    await block_charge_card(viewer, card, installation_id=None, is_blocked=True, bus=bus)
+    assert bus.published == [LocalListOutdated(installation_id=town.site.id)]
+    await remove_charge_card(viewer, card, bus=bus)
+    assert bus.published == [LocalListOutdated(installation_id=town.site.id)] * 2

@@ -28,7 +28,7 @@ from domain.errors import (
     UnauthenticatedError,
     ValidationError,
 )
-from domain.events import InstallationChanged, PermissionChanged
+from domain.events import InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
 from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Offer, Station
 from domain.roles import NetworkType, PhaseRotation, Role, SessionState
@@ -66,7 +66,8 @@ async def test_a_new_charger_comes_with_a_password_that_is_shown_once() -> None:
     assert station.password_hash != hash_charger_key(made.password, "another secret")
     assert (await ChargerStatus.get(charger_id=made.charger_id)).installation_id == town.site.id
     assert (await Offer.get(charger_id=made.charger_id)).installation_id == town.site.id
-    assert bus.published == [InstallationChanged(installation_id=town.site.id)]
+    follows = LocalListOutdated(installation_id=town.site.id, station_id=station.id)
+    assert bus.published == [InstallationChanged(installation_id=town.site.id), follows]
     entry = await AuditEntry.get()
     assert entry.action == "charger.add"
     assert made.password not in (entry.state_after or "")
@@ -352,3 +353,30 @@ async def test_a_hidden_charger_is_absent(person: str, act: str) -> None:
     for charger_id in (town.other_charger_id, new_id()):
         with pytest.raises(NotFoundError):
             await ACTS[act](viewer, charger_id, town.site.root_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        (ChargerChanges(is_enabled=False), True),
+        (ChargerChanges(authentication_required=False), True),
+        (ChargerChanges(is_enabled=True), False),
+        (ChargerChanges(name="Space 9"), False),
+    ],
+)
+async def test_a_stations_list_follows_what_its_chargers_take(changes: ChargerChanges, is_told: bool) -> None:
+    """Out of use, or open to everybody: the list is another one; a new name changes none."""
+    town, bus = await a_town(), RecordingBus()
+    await update_charger(await town.access("ADMINISTRATOR"), town.charger_id, changes, bus=bus)
+    assert any(isinstance(event, LocalListOutdated) for event in bus.published) is is_told
+
+
+async def test_a_station_that_loses_or_changes_its_place_is_told() -> None:
+    """By its own id, because no charger of the old place leads to it any more."""
+    town, bus = await a_town(), RecordingBus()
+    station_id = (await Charger.get(id=town.charger_id)).station_id
+    administrator, other = await town.access("ADMINISTRATOR"), await a_site("Elsewhere")
+    await move_charger(administrator, town.charger_id, other.root_id, bus=bus)
+    assert LocalListOutdated(installation_id=other.id, station_id=station_id) in bus.published
+    await remove_charger(administrator, town.charger_id, bus=bus)
+    assert bus.published.count(LocalListOutdated(installation_id=other.id, station_id=station_id)) == 2

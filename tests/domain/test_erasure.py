@@ -139,7 +139,7 @@ async def _traces_at_others(town: Town, session: UUID) -> None:
     )
     row = await sql.row("SELECT station_id FROM chargers WHERE id = $1", charger)
     assert row is not None
-    await local_lists.confirmed(sql.uuid_of(row["station_id"]), 3, {CARD: None, "AAAA1111": None}, now=NOW)
+    await local_lists.confirmed(sql.uuid_of(row["station_id"]), 3, {CARD: None, "AAAA1111": None}, epoch=0, now=NOW)
     lines = [{"line": 2, "text": f"USER on the installation for {EMAIL.title()}, {KNOWN_AS}"}]
     await IdempotencyKey.create(
         user_id=other,

@@ -216,15 +216,33 @@ async def test_where_an_external_system_decides_the_list_holds_what_it_said(site
     assert await _numbers(charger_id) == {"04AA01": None, "04AA02": None}
 
 
+async def test_an_answer_that_serves_lets_nobody_in_whose_account_is_closed(site: Site) -> None:
+    """Whether it is a registered card or a person whom the system named."""
+    charger_id = await a_charger(site)
+    await ExternalAuthentication.bulk_create(
+        [ExternalAuthentication(installation_id=site.id, mode=ExternalMode.ENFORCE)]
+    )
+    holder, named = await a_person("Holder"), await a_person("Named")
+    await a_card(holder, number="04BB01")
+    for number, user_id in (("04BB01", None), ("04BB02", named)):
+        question = await a_question(site, charger_id, card=number, user_id=user_id)
+        await AuthorizationRequest.filter(id=question).update(
+            decision=AuthorizationDecision.ACCEPTED, decided_at=NOW, cache_until=SOON
+        )
+    assert await _numbers(charger_id) == {"04BB01": SOON, "04BB02": SOON}
+    await User.filter(id__in=[holder, named]).update(is_active=False)
+    assert await _numbers(charger_id) == {}
+
+
 async def test_what_was_confirmed_is_kept(site: Site) -> None:
     """Written and read alike; a failure is noted beside it and changes nothing of it."""
     station_id = await _station(await a_charger(site))
     assert await held(station_id) == Held(0, {})
-    await confirmed(station_id, 3, {"04AA01": SOON, "04AA02": None}, now=NOW)
-    await failed(station_id, "no answer")
+    await confirmed(station_id, 3, {"04AA01": SOON, "04AA02": None}, epoch=0, now=NOW)
+    await failed(station_id, "no answer", epoch=0)
     assert await held(station_id) == Held(3, {"04AA01": SOON, "04AA02": None})
     assert (await LocalList.get(station_id=station_id)).error == "no answer"
     assert await is_kept(station_id)
     other_id = await _station(await a_charger(site, "Space 2"))
-    await unsupported(other_id, "it keeps none")
+    await unsupported(other_id, "it keeps none", epoch=0)
     assert not await is_kept(other_id)

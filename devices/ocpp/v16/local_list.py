@@ -11,12 +11,16 @@ from devices.ocpp.v16.commands import timestamp
 from domain.local_list_rules import Update
 
 _MAX_LENGTH, _MAX_SENT = "LocalAuthListMaxLength", "SendLocalListMaxLength"
-WANTED: Mapping[str, str] = {
+_ASKS, _UNKNOWN = "LocalPreAuthorize", "AllowOfflineTxForUnknownId"
+_WANTED: Mapping[str, str] = {
     "LocalAuthListEnabled": "true",
     "LocalAuthorizeOffline": "true",
+    # What it remembers by itself would let in who may no longer.
+    "AuthorizationCacheEnabled": "false",
+    _ASKS: "false",
 }
 """How a charger has to be set for the list to mean what it should."""
-_KEYS = (*WANTED, _MAX_LENGTH, _MAX_SENT)
+_KEYS = (*_WANTED, _UNKNOWN, _MAX_LENGTH, _MAX_SENT)
 _KEEPS_NONE = -1
 
 
@@ -49,13 +53,19 @@ def limits_of(answer: str | None) -> ListLimits:
     return ListLimits(_whole(values.get(_MAX_LENGTH)), _whole(values.get(_MAX_SENT)), values)
 
 
-def settings(limits: ListLimits) -> tuple[Outgoing, ...]:
+def settings(limits: ListLimits, *, is_open: bool) -> tuple[tuple[str, str, Outgoing], ...]:
     """The calls that set what is not known to be set."""
+    wanted = {**_WANTED, _UNKNOWN: "true" if is_open else "false"}
     return tuple(
-        Outgoing("ChangeConfiguration", messages.ChangeConfiguration(key=key, value=value))
-        for key, value in WANTED.items()
+        (key, value, Outgoing("ChangeConfiguration", messages.ChangeConfiguration(key=key, value=value)))
+        for key, value in wanted.items()
         if limits.values.get(key, "").lower() != value
     )
+
+
+def asks_first(values: Mapping[str, str]) -> bool:
+    """Whether the charger asks about a card of its list while it can (§9.1.15)."""
+    return values.get(_ASKS, "").lower() == "false"
 
 
 def send(update: Update, version: int) -> Outgoing:

@@ -156,9 +156,13 @@ class V201:
         """What it says about the list."""
         return local_list.limits_of(answer.detail)
 
-    def list_settings(self, limits: ListLimits) -> tuple[Outgoing, ...]:
+    def list_settings(self, limits: ListLimits, *, is_open: bool) -> tuple[tuple[str, str, Outgoing], ...]:
         """SetVariablesRequest for what is not as it has to be."""
-        return local_list.settings(limits)
+        return local_list.settings(limits, is_open=is_open)
+
+    def asks_first(self, values: Mapping[str, str]) -> bool:
+        """Whether it asks about a card of its list while it can."""
+        return local_list.asks_first(values)
 
     def send_list(self, update: Update, version: int) -> Outgoing:
         """SendLocalListRequest."""

@@ -1,5 +1,7 @@
 """The local authorization list in OCPP 2.0.1 (use cases D01 and D02). Pure."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from devices.ocpp.frames import UNREADABLE
@@ -9,15 +11,17 @@ from devices.ocpp.v201 import messages, variables
 from devices.ocpp.v201.commands import set_variables
 from domain.local_list_rules import Update
 
-_ENABLED, _OFFLINE, _CACHE = (
-    ("LocalAuthListCtrlr", "Enabled"),
-    ("AuthCtrlr", "LocalAuthorizeOffline"),
-    ("AuthCacheCtrlr", "Enabled"),
-)
 _ITEMS = ("LocalAuthListCtrlr", "ItemsPerMessage")
 _AVAILABLE = ("LocalAuthListCtrlr", "Available")
-WANTED = {_ENABLED: "true", _OFFLINE: "true", _CACHE: "false"}
-"""How a charger has to be set for the list to mean what it should: what it remembers by itself would let in who may no longer."""
+_ASKS, _UNKNOWN = ("AuthCtrlr", "LocalPreAuthorize"), ("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
+_WANTED = {
+    ("LocalAuthListCtrlr", "Enabled"): "true",
+    ("AuthCtrlr", "LocalAuthorizeOffline"): "true",
+    # What it remembers by itself would let in who may no longer.
+    ("AuthCacheCtrlr", "Enabled"): "false",
+    _ASKS: "false",
+}
+"""How a charger has to be set for the list to mean what it should."""
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -40,7 +44,7 @@ def version_of(answer: str | None) -> int | None:
 
 def ask_limits() -> Outgoing:
     """GetVariablesRequest for what concerns the list."""
-    return variables.ask((*WANTED, _ITEMS, _AVAILABLE))
+    return variables.ask((*_WANTED, _UNKNOWN, _ITEMS, _AVAILABLE))
 
 
 def limits_of(answer: str | None) -> ListLimits:
@@ -52,15 +56,25 @@ def limits_of(answer: str | None) -> ListLimits:
     return ListLimits(most, int(items) if items.isdecimal() and int(items) > 0 else None, values)
 
 
-def settings(limits: ListLimits) -> tuple[Outgoing, ...]:
+def settings(limits: ListLimits, *, is_open: bool) -> tuple[tuple[str, str, Outgoing], ...]:
     """The calls that set what is not known to be set."""
     if limits.most_entries == 0:
         return ()
-    return set_variables(
+    wanted = {**_WANTED, _UNKNOWN: "true" if is_open else "false"}
+    unset = [
         (component, variable, value)
-        for (component, variable), value in WANTED.items()
+        for (component, variable), value in wanted.items()
         if limits.values.get(f"{component}.{variable}", "").lower() != value
+    ]
+    return tuple(
+        (f"{component}.{variable}", value, outgoing)
+        for (component, variable, value), outgoing in zip(unset, set_variables(unset), strict=True)
     )
+
+
+def asks_first(values: Mapping[str, str]) -> bool:
+    """Whether the charger asks about a card of its list while it can."""
+    return values.get(".".join(_ASKS), "").lower() == "false"
 
 
 def send(update: Update, version: int) -> Outgoing:

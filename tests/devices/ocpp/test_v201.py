@@ -487,7 +487,7 @@ def told(component: str, variable: str, value: str, status: str = "Accepted") ->
 def test_the_limits_of_a_list() -> None:
     """How much a message may hold, and which settings are not yet as they have to be."""
     (asked,) = sent((V201.ask_list_limits(),))
-    assert len(asked["getVariableData"]) == 5
+    assert len(asked["getVariableData"]) == 7
     results = [
         told("LocalAuthListCtrlr", "ItemsPerMessage", "20"),
         told("LocalAuthListCtrlr", "Enabled", "True"),
@@ -495,12 +495,20 @@ def test_the_limits_of_a_list() -> None:
     ]
     limits = V201.list_limits(accepted(json.dumps({"getVariableResult": results})))
     assert (limits.most_entries, limits.most_per_message) == (None, 20)
-    missing = [one["setVariableData"][0]["variable"]["name"] for one in sent(V201.list_settings(limits))]
-    assert missing == ["LocalAuthorizeOffline", "Enabled"]
+    missing = [(name, value) for name, value, _ in V201.list_settings(limits, is_open=False)]
+    assert missing == [
+        ("AuthCtrlr.LocalAuthorizeOffline", "true"),
+        ("AuthCacheCtrlr.Enabled", "false"),
+        ("AuthCtrlr.LocalPreAuthorize", "false"),
+        ("AuthCtrlr.OfflineTxForUnknownIdEnabled", "false"),
+    ]
+    assert V201.list_settings(limits, is_open=True)[-1][:2] == ("AuthCtrlr.OfflineTxForUnknownIdEnabled", "true")
+    assert not V201.asks_first(limits.values)
+    assert V201.asks_first({"AuthCtrlr.LocalPreAuthorize": "False"})
     assert V201.list_limits(accepted("nonsense")) == ListLimits()
     none = json.dumps({"getVariableResult": [told("LocalAuthListCtrlr", "Available", "false")]})
     limits = V201.list_limits(accepted(none))
-    assert (limits.most_entries, V201.list_settings(limits)) == (0, ())
+    assert (limits.most_entries, V201.list_settings(limits, is_open=False)) == (0, ())
 
 
 def test_a_list_on_the_wire() -> None:
