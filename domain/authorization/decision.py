@@ -296,7 +296,7 @@ class Credentials:
             return AuthorizationDecision.BLOCKED, "This card or account is blocked."
         if credential.opening is not None:
             return AuthorizationDecision.INVALID, credential.opening.refusal
-        decision, reason = self.permitted(place, credential.person.user_id, occasion.now)
+        decision, reason = self.permitted(place, credential.person.user_id, occasion.at)
         if decision is AuthorizationDecision.ACCEPTED and self._is_concurrent(place, number, occasion):
             return AuthorizationDecision.CONCURRENT, _CONCURRENT
         return decision, reason
@@ -346,15 +346,15 @@ class Credentials:
             expires_at=waiting.expires_at if waiting else None,
         )
 
-    def permitted(self, place: Place, user_id: UUID, now: datetime) -> tuple[AuthorizationDecision, str]:
+    def permitted(self, place: Place, user_id: UUID, at: datetime) -> tuple[AuthorizationDecision, str]:
         """What the person's permissions say about charging there."""
         grants = [
             grant
             for grant in self.grants.get(user_id, ())
             if grant.installation_id == place.installation_id and grant.charger_id in (None, place.charger_id)
         ]
-        begun = [grant for grant in grants if grant.valid_from <= now]
-        if any(grant.valid_to is None or now < grant.valid_to for grant in begun):
+        begun = [grant for grant in grants if grant.valid_from <= at]
+        if any(grant.valid_to is None or at < grant.valid_to for grant in begun):
             return AuthorizationDecision.ACCEPTED, "Permitted here."
         if begun:
             return AuthorizationDecision.EXPIRED, "The permission to charge here has ended."

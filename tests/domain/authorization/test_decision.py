@@ -1,12 +1,13 @@
 """Who may charge: every branch of the decision, what is kept of each attempt, and what an external system makes of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from domain.authorization.requests import Answer, answer, settle
 from domain.charging.batch import Outcome
+from domain.charging.session_rules import Hearing
 from domain.ids import new_id
 from domain.models import (
     AuthorizationAttempt,
@@ -304,6 +305,20 @@ async def test_a_card_that_was_refused_may_have_the_charge_later() -> None:
         )
         assert (await rig.say(shown)).outcomes[0].decision is ACCEPTED
     assert (await rig.session()).authorized_at == at(1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "decision"),
+    [({"valid_to": at(-10)}, ACCEPTED), ({"valid_to": at(-40)}, EXPIRED), ({"valid_from": at(-10)}, BLOCKED)],
+)
+async def test_a_charge_that_began_off_the_net_is_by_what_was_permitted_then(
+    changed: Mapping[str, datetime], decision: AuthorizationDecision
+) -> None:
+    """Half an hour before it is told."""
+    rig = await a_rig()
+    await Permission.filter(user_id=rig.user_id).update(**changed)
+    rig.hearing = Hearing(at(0))
+    assert (await rig.start(at(-30), received=NOW)).decision is decision
 
 
 async def test_an_unknown_card_that_started_off_the_net_is_kept() -> None:

@@ -1,9 +1,11 @@
 """A charger that was opened for somebody takes the next charge in that time, once."""
 
+import asyncio
 from datetime import datetime
 
 import pytest
 
+from domain.charging.session_rules import Hearing
 from domain.commands import authorize_charging
 from domain.events import CommandChanged
 from domain.lifecycle import expire_commands
@@ -138,6 +140,18 @@ async def test_of_two_starts_in_one_batch_one_has_the_opening() -> None:
     assert [one.external_id for one in await rig.sessions()] == ["stay-1", None]
 
 
+async def test_of_two_starts_at_once_one_has_the_opening() -> None:
+    """In two transactions, whichever is first."""
+    rig = await a_rig()
+    opening = await _opened(rig)
+    token = opening.id_token or ""
+    results = await asyncio.gather(*(rig.say(_begun(f"tx-{number}", at(1), token)) for number in range(4)))
+    said = sorted(one.outcomes[0].decision for one in results)
+    assert said == [ACCEPTED, INVALID, INVALID, INVALID]
+    await opening.refresh_from_db()
+    assert [one.id for one in await rig.sessions() if one.external_id == "stay-1"] == [opening.session_id]
+
+
 async def test_an_opening_is_for_its_socket() -> None:
     """A start at the other one of the station is refused, and spends nothing."""
     rig = await a_rig()
@@ -165,7 +179,7 @@ async def test_a_charge_that_began_off_the_net_is_judged_by_its_own_time() -> No
     opening = await _opened(rig)
     token = opening.id_token or ""
     await expire_commands(now=at(5))
-    rig.hearing = type(rig.hearing)(at(20))
+    rig.hearing = Hearing(at(20))
     assert (await rig.start(at(6), card=token, received=at(20))).decision is INVALID
     assert (await rig.start(at(4), card=token, received=at(20))).decision is ACCEPTED
     early, late = await rig.sessions()
