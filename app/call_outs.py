@@ -9,10 +9,13 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import math
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import SplitResult, urlsplit
@@ -107,11 +110,25 @@ class SignedCallOuts:
         ]
         async with self._pool.stream("POST", url, headers=headers, content=content) as answer:
             if not 200 <= answer.status < 300:
-                raise StatusError(answer.status)
+                raise StatusError(answer.status, retry_after_s=self._retry_after_s(answer))
             encodings = [value for name, value in answer.headers if name.lower() == b"content-encoding"]
             if any(value.strip().lower() not in (b"", b"identity") for value in encodings):
                 raise UnavailableError("The answer is compressed, which was not asked for.")
             return await _body(answer)
+
+    def _retry_after_s(self, answer: httpcore.Response) -> int | None:
+        """As RFC 9110 §10.2.3 has it: seconds, or an instant. None where there is none that can be read."""
+        found = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"")
+        text = found.decode("latin-1").strip()
+        if text.isdecimal():
+            return int(text[:9])
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return max(0, math.ceil((at - self._clock.now()).total_seconds()))
 
 
 class _Judge:

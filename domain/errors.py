@@ -6,6 +6,7 @@ Anything else that is raised is a defect: the edge masks it with a correlation i
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 
 from domain.roles import OperatingMode
 
@@ -139,9 +140,14 @@ class UnavailableError(DomainError):
 class StatusError(UnavailableError):
     """Another company's system answered with an HTTP status that is no success."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"The system answered with status {status}.")
+    def __init__(self, status: int, *, retry_after_s: int | None = None) -> None:
+        super().__init__(f"The system answered with status {status}.", retry_after_s=retry_after_s)
         self.status = status
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody listens there any more, and is not to be called again (410)."""
+        return self.status == HTTPStatus.GONE
 
     @property
     def is_refusal(self) -> bool:

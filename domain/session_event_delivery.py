@@ -1,75 +1,119 @@
 """Takes events of charges to external systems. A service of the running program."""
 
 import asyncio
+import contextlib
+from collections import Counter
+from random import Random
+from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 
 from domain import session_events, sql
 from domain.authorization.external_system import system_of
 from domain.clock import Clock
-from domain.errors import UnavailableError
+from domain.errors import StatusError, UnavailableError
 from domain.ports import CallOuts, Sealer
+from domain.roles import ExternalMode
 from domain.session_events import Due
 
 LOOK_EVERY_S = 0.5
-AT_ONCE = 50
+AT_ONCE = 64
+AT_ONCE_TO_ONE = 8
+"""Calls to one host at a time: one that hangs takes no more of the room from others."""
 TIMEOUT_S = 15.0
 CLAIM_S = 60.0
 """Longer than a call may take, so that a slow system does not make a second worker send it again."""
 
 _log = structlog.get_logger(__name__)
+_order = Random()
 
 
 class SessionEventDelivery:
-    """Delivers while `run` runs: of each session one event at a time, of all sessions many."""
+    """Delivers while `run` runs: of each session one event at a time, of all sessions many, to one host a few."""
 
     def __init__(self, *, call_outs: CallOuts, sealer: Sealer, clock: Clock) -> None:
         self._call_outs = call_outs
         self._sealer = sealer
         self._clock = clock
+        self._under_way: Counter[str] = Counter()
+        self._is_freed = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            if not await self.deliver_some():
-                await self._clock.sleep(LOOK_EVERY_S)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._is_freed.clear()
+                if not await self._begin(tasks):
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_EVERY_S):
+                            await self._is_freed.wait()
 
     async def deliver_some(self) -> bool:
-        """Whether there was anything to deliver."""
-        try:
-            due = await session_events.claim(now=self._clock.now(), for_s=CLAIM_S, limit=AT_ONCE)
-        except sql.DATABASE_AWAY:
-            _log.warning("events of charges wait for the database")
-            return False
+        """Whether there was anything to deliver; it is delivered, or waits for its next attempt."""
         async with asyncio.TaskGroup() as tasks:
-            for event in due:
-                tasks.create_task(self._deliver(event), name="event of a charge")
-        return bool(due)
+            return await self._begin(tasks)
 
-    async def _deliver(self, event: Due) -> None:
+    async def _begin(self, tasks: asyncio.TaskGroup) -> bool:
+        """Whether something is on its way now: as much as there is room for, whichever hosts come first."""
+        begun = False
+        try:
+            places = await session_events.due_places(now=self._clock.now())
+            for host, some in _by_host(places):
+                room = min(AT_ONCE_TO_ONE - self._under_way[host], AT_ONCE - self._under_way.total())
+                if room <= 0:
+                    continue
+                for event in await session_events.claim(some, now=self._clock.now(), for_s=CLAIM_S, limit=room):
+                    self._under_way[host] += 1
+                    tasks.create_task(self._deliver(event, host), name="event of a charge")
+                    begun = True
+        except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
+            _log.warning("events of charges wait for the database")
+        return begun
+
+    async def _deliver(self, event: Due, host: str) -> None:
         try:
             await self._tell(event)
         except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
             # When its claim is over it goes out again, under the same id.
             _log.warning("an event of a charge waits for the database", event_id=str(event.event_id))
+        finally:
+            self._under_way[host] -= 1
+            self._is_freed.set()
 
     async def _tell(self, event: Due) -> None:
         try:
-            await self._post(event)
+            system = await system_of(event.installation_id, sealer=self._sealer, now=self._clock.now())
+            if system.url is None or system.mode is ExternalMode.OFF:
+                await session_events.fail(
+                    event, error="The system is switched off, or has no address.", now=self._clock.now()
+                )
+                return
+            await self._call_outs.post(
+                system.url,
+                event_id=str(event.event_id),
+                content=event.payload.encode(),
+                secrets=system.secrets,
+                timeout_s=TIMEOUT_S,
+            )
         except UnavailableError as error:
-            _log.warning("an event of a charge waits", event_id=str(event.event_id), reason=error.message)
-            await session_events.retry(event, error=error.message, now=self._clock.now())
+            await self._not_taken(event, error)
         else:
             await session_events.delivered(event, now=self._clock.now())
 
-    async def _post(self, event: Due) -> None:
-        system = await system_of(event.installation_id, sealer=self._sealer, now=self._clock.now())
-        if system.url is None:
-            raise UnavailableError("No address is set for the site's system.")
-        await self._call_outs.post(
-            system.url,
-            event_id=str(event.event_id),
-            content=event.payload.encode(),
-            secrets=system.secrets,
-            timeout_s=TIMEOUT_S,
-        )
+    async def _not_taken(self, event: Due, error: UnavailableError) -> None:
+        _log.warning("an event of a charge waits", event_id=str(event.event_id), reason=error.message)
+        if isinstance(error, StatusError) and error.is_gone:
+            await session_events.gone(event.installation_id, now=self._clock.now())
+            return
+        await session_events.retry(event, error=error.message, now=self._clock.now(), after_s=error.retry_after_s or 0)
+
+
+def _by_host(places: dict[UUID, str | None]) -> list[tuple[str, list[UUID]]]:
+    """(host, the installations whose system is there), in any order: nobody is always the last."""
+    hosts: dict[str, list[UUID]] = {}
+    for installation_id, url in places.items():
+        hosts.setdefault(urlsplit(url or "").netloc, []).append(installation_id)
+    found = list(hosts.items())
+    _order.shuffle(found)
+    return found

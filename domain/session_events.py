@@ -1,6 +1,6 @@
 """What external systems are told of charges: written with the change itself, delivered afterwards in order, found again by id."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -23,8 +23,8 @@ UPDATES_EVERY = timedelta(minutes=5)
 """Of one session at most: readings come every few seconds, and nobody bills by them before the end."""
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 3600.0
-MOST_ATTEMPTS = 34
-"""With these waits a little more than 24 hours."""
+TRIED_FOR = timedelta(hours=24)
+"""Counted from the first attempt: an event may have waited for the one before it."""
 
 _TYPES = {kind: f"session.{kind.lower()}" for kind in SessionEventKind}
 _jitter = Random()
@@ -37,8 +37,10 @@ class Due:
     id: int
     event_id: UUID
     installation_id: UUID
+    session_id: UUID
     payload: str
     attempts: int
+    first_tried_at: datetime
 
 
 async def record(events: Iterable[Event], *, now: datetime) -> int:
@@ -73,10 +75,11 @@ async def record(events: Iterable[Event], *, now: datetime) -> int:
     return len(rows)
 
 
-_INSERT = """
+_PENDING = "delivered_at IS NULL AND failed_at IS NULL"
+_INSERT = f"""
 INSERT INTO session_events (event_id, installation_id, session_id, kind, payload, created_at, due_at, attempts)
-VALUES ($1, $2, $3, $4, $5, $6, $6, 0)
-"""
+VALUES ($1, $2, $3, $4, $5, $6, COALESCE((SELECT MAX(due_at) FROM session_events WHERE session_id = $3 AND {_PENDING}), $6), 0)
+"""  # noqa: S608  parts of ours
 
 
 async def _told(installation_ids: set[UUID]) -> set[UUID]:
@@ -84,7 +87,7 @@ async def _told(installation_ids: set[UUID]) -> set[UUID]:
     arguments: list[object] = [ExternalMode.OFF]
     wanted = sql.any_of("installation_id", sorted(installation_ids), arguments)
     rows = await sql.rows(
-        f"SELECT installation_id FROM external_authentications WHERE mode <> $1 AND url IS NOT NULL AND {wanted}",  # noqa: S608
+        f"SELECT installation_id FROM external_authentications WHERE mode <> $1 AND url IS NOT NULL AND gone_at IS NULL AND {wanted}",  # noqa: S608
         *arguments,
     )
     return {sql.uuid_of(row["installation_id"]) for row in rows}
@@ -156,63 +159,118 @@ def _session_id(value: Any) -> str | None:
     return None if value is None else global_id("ChargeSession", sql.uuid_of(value))
 
 
-async def claim(*, now: datetime, for_s: float, limit: int) -> Sequence[Due]:
-    """The oldest undelivered event of each session that is due, held by the caller for `for_s` seconds."""
+async def due_places(*, now: datetime) -> dict[UUID, str | None]:
+    """Installation → the address of its system, where an event is due that nobody holds."""
+    rows = await sql.rows(
+        "SELECT x.installation_id, x.url FROM external_authentications x WHERE EXISTS (SELECT 1 FROM session_events e"  # noqa: S608
+        f" WHERE e.installation_id = x.installation_id AND {_PENDING} AND e.due_at <= $1"
+        " AND (e.claimed_until IS NULL OR e.claimed_until <= $1))",
+        now,
+    )
+    return {sql.uuid_of(row["installation_id"]): row["url"] for row in rows}
+
+
+async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit: int) -> Sequence[Due]:
+    """The oldest undelivered event of each session at these installations that is due, held by the caller for `for_s` seconds."""
     lock = "" if sql.is_sqlite() else "FOR UPDATE SKIP LOCKED"
+    arguments: list[object] = [now + timedelta(seconds=for_s), now]
+    here = sql.any_of("e.installation_id", sorted(places), arguments)
     found = await sql.rows(
         f"""
-        UPDATE session_events SET claimed_until = $1, attempts = attempts + 1 WHERE id IN (
+        UPDATE session_events SET claimed_until = $1, attempts = attempts + 1, first_tried_at = COALESCE(first_tried_at, $2)
+        WHERE id IN (
           SELECT e.id FROM session_events e
-          WHERE e.delivered_at IS NULL AND e.failed_at IS NULL AND e.due_at <= $2
+          WHERE {here} AND e.delivered_at IS NULL AND e.failed_at IS NULL AND e.due_at <= $2
             AND (e.claimed_until IS NULL OR e.claimed_until <= $2)
             AND NOT EXISTS (SELECT 1 FROM session_events o WHERE o.session_id = e.session_id AND o.id < e.id
               AND o.delivered_at IS NULL AND o.failed_at IS NULL)
-          ORDER BY e.id LIMIT {int(limit)} {lock})
-        RETURNING id, event_id, installation_id, payload, attempts
+          ORDER BY e.due_at, e.id LIMIT {int(limit)} {lock})
+        RETURNING id, event_id, installation_id, session_id, payload, attempts, first_tried_at
         """,  # noqa: S608  numbers of ours only
-        now + timedelta(seconds=for_s),
-        now,
+        *arguments,
     )
     return [
         Due(
             int(row["id"]),
             sql.uuid_of(row["event_id"]),
             sql.uuid_of(row["installation_id"]),
+            sql.uuid_of(row["session_id"]),
             row["payload"],
             int(row["attempts"]),
+            sql.instant_of(row["first_tried_at"]),
         )
         for row in sorted(found, key=lambda row: int(row["id"]))
     ]
 
 
 async def delivered(event: Due, *, now: datetime) -> None:
-    """The system has it."""
-    await sql.execute(
-        "UPDATE session_events SET delivered_at = $2, claimed_until = NULL, error = NULL WHERE id = $1", event.id, now
-    )
+    """The system has it, and the next one of its session is due."""
+    async with in_transaction():
+        await sql.execute(
+            "UPDATE session_events SET delivered_at = $2, claimed_until = NULL, error = NULL WHERE id = $1",
+            event.id,
+            now,
+        )
+        await _next_is_due(event, now)
 
 
-async def retry(event: Due, *, error: str, now: datetime) -> None:
-    """It is tried again later, each time twice as late; after a day it is kept as failed, and later ones of its session go on."""
-    if event.attempts >= MOST_ATTEMPTS:
+async def retry(event: Due, *, error: str, now: datetime, after_s: int = 0) -> None:
+    """It is tried again later, each time twice as late and not before `after_s`; after a day it is kept as failed, and later ones of its
+    session go on.
+    """
+    if now - event.first_tried_at >= TRIED_FOR:
         await fail(event, error=error, now=now)
         return
     wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(event.attempts - 1, 12)) * _jitter.uniform(0.9, 1.1)
-    await sql.execute(
-        "UPDATE session_events SET due_at = $2, claimed_until = NULL, error = $3 WHERE id = $1",
-        event.id,
-        now + timedelta(seconds=wait_s),
-        error[:500],
-    )
+    due_at = now + timedelta(seconds=max(wait_s, min(after_s, LONGEST_RETRY_S)))
+    async with in_transaction():
+        await sql.execute(
+            "UPDATE session_events SET claimed_until = NULL, error = $2 WHERE id = $1", event.id, error[:500]
+        )
+        await sql.execute(
+            f"UPDATE session_events SET due_at = $2 WHERE session_id = $1 AND {_PENDING}",  # noqa: S608  parts of ours
+            event.session_id,
+            due_at,
+        )
 
 
 async def fail(event: Due, *, error: str, now: datetime) -> None:
-    """It is kept with the reason, and not tried again unless it is replayed."""
+    """It is kept with the reason, and not tried again unless it is replayed; the next one of its session is due."""
+    async with in_transaction():
+        await sql.execute(
+            "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3 WHERE id = $1",
+            event.id,
+            now,
+            error[:500],
+        )
+        await _next_is_due(event, now)
+
+
+async def gone(installation_id: UUID, *, now: datetime) -> None:
+    """The address said that nobody listens there any more (410): nothing is sent until the settings are changed. What waited is kept
+    as failed, and can be replayed.
+    """
+    async with in_transaction():
+        await sql.execute(
+            "UPDATE external_authentications SET gone_at = $2 WHERE installation_id = $1", installation_id, now
+        )
+        await sql.execute(
+            "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3"  # noqa: S608  parts of ours
+            f" WHERE installation_id = $1 AND {_PENDING}",
+            installation_id,
+            now,
+            GONE,
+        )
+
+
+GONE = "The address says that nobody listens there any more (410 Gone)."
+
+
+async def _next_is_due(event: Due, now: datetime) -> None:
     await sql.execute(
-        "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3 WHERE id = $1",
-        event.id,
+        f"UPDATE session_events SET due_at = $2 WHERE session_id = $1 AND due_at > $2 AND {_PENDING}",  # noqa: S608  parts of ours
+        event.session_id,
         now,
-        error[:500],
     )
 
 
@@ -230,7 +288,8 @@ async def replay(access: Access, installation_id: UUID, from_event_id: UUID) -> 
         if first is None:
             raise NotFoundError(path=("fromEventId",))
         await sql.execute(
-            "UPDATE session_events SET delivered_at = NULL, failed_at = NULL, attempts = 0, due_at = $3, claimed_until = NULL"
+            "UPDATE session_events SET delivered_at = NULL, failed_at = NULL, attempts = 0, first_tried_at = NULL, due_at = $3,"
+            " claimed_until = NULL"
             " WHERE installation_id = $1 AND id >= $2",
             installation_id,
             first["id"],
@@ -265,5 +324,7 @@ async def pending(installation_id: UUID) -> Pending:
 
 
 async def forget(*, before: datetime) -> int:
-    """How many events that were delivered or given up before then were removed."""
-    return await sql.execute("DELETE FROM session_events WHERE COALESCE(delivered_at, failed_at) < $1", before)
+    """How many events of before then that were delivered or given up were removed."""
+    return await sql.delete_some(
+        "session_events", "created_at < $1 AND (delivered_at IS NOT NULL OR failed_at IS NOT NULL)", before
+    )

@@ -163,3 +163,16 @@ def instant_of(value: Any) -> datetime:
 def optional_instant_of(value: Any) -> datetime | None:
     """An instant that may be absent."""
     return None if value is None else instant_of(value)
+
+
+DELETED_AT_ONCE = 1_000
+"""Rows of one DELETE of what is old: short enough that nobody who writes meanwhile waits for it."""
+
+
+async def delete_some(table: str, condition: str, *values: object) -> int:
+    """How many rows of the table, whose key is `id`, fulfilled the condition and are gone: a thousand at a time, each in a transaction."""
+    statement = f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {condition} ORDER BY id LIMIT {DELETED_AT_ONCE})"  # noqa: S608
+    gone = 0
+    while (some := await execute(statement, *values)) > 0:
+        gone += some
+    return gone

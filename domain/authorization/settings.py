@@ -200,10 +200,12 @@ _FIELDS = (
     "previous_secret",
     "previous_secret_until",
     "passed_at",
+    "gone_at",
 )
 
 
 def _apply(row: ExternalAuthentication, changes: ExternalChanges) -> None:
+    row.gone_at = None
     if isinstance(changes.mode, ExternalMode):
         row.mode = changes.mode
     if not isinstance(changes.url, Unset):

@@ -15,7 +15,7 @@ from domain.roles import AuthorizationDecision, CredentialType, Decider, Externa
 class ExternalAuthentication(Model):
     """An installation's external authentication system. Secrets are sealed, the previous one signs along until its time is over.
 
-    `passed_at` is when the pre-flight check of `url` as it is now last passed.
+    `passed_at` is when the pre-flight check of `url` as it is now last passed, `gone_at` when it said that there is nobody any more.
     """
 
     installation: fields.OneToOneRelation[Installation] = fields.OneToOneField(
@@ -30,6 +30,7 @@ class ExternalAuthentication(Model):
     previous_secret = fields.CharField(max_length=255, null=True)
     previous_secret_until = fields.DatetimeField(null=True)
     passed_at = fields.DatetimeField(null=True)
+    gone_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "external_authentications"
@@ -104,7 +105,8 @@ class AuthorizationAttempt(Model):
 class SessionEvent(Model):
     """Something about a charge that an external system is told, in the order of `id`, each with its whole content in `payload`.
 
-    `event_id` is how receivers tell a repetition. A claim is a lease, as in the outbox.
+    `event_id` is how receivers tell a repetition. A claim is a lease, as in the outbox. While an event waits, none of its session
+    that comes after it is due earlier.
     """
 
     id = fields.BigIntField(primary_key=True)
@@ -116,6 +118,7 @@ class SessionEvent(Model):
     created_at = fields.DatetimeField()
     due_at = fields.DatetimeField()
     attempts = fields.IntField(default=0)
+    first_tried_at = fields.DatetimeField(null=True)
     claimed_until = fields.DatetimeField(null=True)
     delivered_at = fields.DatetimeField(null=True)
     failed_at = fields.DatetimeField(null=True)

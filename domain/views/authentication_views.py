@@ -19,6 +19,7 @@ class ExternalRow:
     url: str | None
     timeout_seconds: float
     fail_policy: FailPolicy
+    gone_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ async def authentication_of(installation_id: UUID) -> AuthenticationRow | None:
     """The settings of that site, whoever asks; None when there is none."""
     row = await sql.row(
         "SELECT i.authentication_required, i.allows_concurrent, x.installation_id AS external_at, x.mode, x.url, x.timeout_s,"
-        " x.fail_policy FROM installations i LEFT JOIN external_authentications x ON x.installation_id = i.id WHERE i.id = $1",
+        " x.fail_policy, x.gone_at FROM installations i"
+        " LEFT JOIN external_authentications x ON x.installation_id = i.id WHERE i.id = $1",
         installation_id,
     )
     if row is None:
@@ -48,6 +50,7 @@ async def authentication_of(installation_id: UUID) -> AuthenticationRow | None:
             url=row["url"],
             timeout_seconds=float(row["timeout_s"] or DEFAULT_TIMEOUT_S),
             fail_policy=FailPolicy(row["fail_policy"]),
+            gone_at=sql.optional_instant_of(row["gone_at"]),
         )
     is_enforced = external is not None and external.mode is ExternalMode.ENFORCE
     return AuthenticationRow(

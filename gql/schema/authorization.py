@@ -82,7 +82,13 @@ class ExternalAuthentication:
     pending_event_count = resolved(
         _pending_count, int, description="Events of charges that the system has not taken yet."
     )
-    oldest_pending_event_at = resolved(_oldest_pending_at, datetime | None)
+    oldest_pending_event_at = resolved(
+        _oldest_pending_at, datetime | None, description="When the first of them was made; null when none waits."
+    )
+    gone_at: datetime | None = strawberry.field(
+        description="When the address answered 410 Gone to an event: none is sent there until the settings are written again, by "
+        "configureExternalAuthentication. Null otherwise."
+    )
 
 
 @strawberry.type(description="How people identify themselves at a site.")

@@ -10,12 +10,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from app import call_outs
 from app.call_outs import MOST_ANSWER_BYTES, SignedCallOuts, is_public
-from domain.errors import ErrorCode, UnavailableError, ValidationError
+from domain.errors import ErrorCode, StatusError, UnavailableError, ValidationError
 from tests.factories import NOW
 from tests.fakes import HandClock
 
@@ -303,3 +305,23 @@ def test_what_is_public() -> None:
         "ff02::1",
     ):
         assert not is_public(ipaddress.ip_address(text)), text
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        (" 5 ", 5),
+        (format_datetime(NOW + timedelta(minutes=2), usegmt=True), 120),
+        (format_datetime(NOW - timedelta(minutes=2), usegmt=True), 0),
+        ("soon", None),
+        ("-5", None),
+        ("9" * 40, 999_999_999),
+    ],
+)
+async def test_how_long_a_system_wants_to_be_left_alone_is_told(header: str, seconds: int | None) -> None:
+    """Seconds or an instant (RFC 9110 §10.2.3); what cannot be read counts as nothing."""
+    async with a_system(plain(b"", f"Retry-After: {header}", status="503 Service Unavailable")) as system:
+        with pytest.raises(StatusError) as caught:
+            await _post(system.url)
+    assert (caught.value.status, caught.value.retry_after_s) == (503, seconds)

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from tortoise.transactions import in_transaction
 
 from app.database import Database, check_database, database_of, migrate, opened, pending_migrations
 from app.settings import OperatorError, Settings
+from domain import migrations
 from domain.errors import UnavailableError
 from tests.servers import PostgresServer, free_port
 
@@ -22,6 +24,14 @@ ROOT = Path(__file__).parent.parent.parent
 
 def settings(folder: Path, url: str | None) -> Settings:
     return Settings(data_dir=folder, secret_key=SECRET, database_url=url)
+
+
+def test_migrations_follow_each_other() -> None:
+    """Each names the one before it, so that every database takes the same way."""
+    files = sorted(path.stem for path in Path(migrations.__path__[0]).glob("0*.py"))
+    found = {one: import_module(f"domain.migrations.{one}").Migration for one in files}
+    assert [one[:4] for one in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert [found[one].dependencies for one in files[1:]] == [[("domain", one)] for one in files[:-1]]
 
 
 async def test_a_fresh_database_has_every_migration(database: Database) -> None:

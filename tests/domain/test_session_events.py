@@ -1,5 +1,6 @@
 """What external systems are told of charges: nothing is lost, nothing overtakes, and what comes again has the same id."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,16 @@ import pytest
 
 from domain import session_events
 from domain.access import Access
-from domain.errors import ErrorCode, NotAllowedError, NotFoundError, UnavailableError
+from domain.authorization.settings import ExternalChanges, Outside, configure_external
+from domain.errors import ErrorCode, NotAllowedError, NotFoundError, StatusError, UnavailableError
+from domain.ids import new_id
 from domain.models import ExternalAuthentication, SessionEvent
 from domain.roles import ExternalMode, Role, Scope, SessionEventKind
-from domain.session_event_delivery import SessionEventDelivery
+from domain.session_event_delivery import AT_ONCE_TO_ONE, SessionEventDelivery
+from domain.views.authentication_views import authentication_of
 from tests.domain.rig import Rig, a_rig, at, reading
-from tests.factories import NOW, Town, a_grant, a_person, a_program, a_town, access
-from tests.fakes import AwayFor, HandClock, OpenSeals
+from tests.factories import NOW, Town, a_grant, a_person, a_program, a_site, a_town, access
+from tests.fakes import AwayFor, HandClock, OpenSeals, RecordingBus
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -27,6 +31,7 @@ class Receiver:
     """CallOuts to one system, which fails as often as it is told to."""
 
     failing: int = 0
+    error: UnavailableError = field(default_factory=lambda: StatusError(500))
     random: Random | None = None
     taken: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     attempts: int = 0
@@ -35,7 +40,7 @@ class Receiver:
         self.attempts += 1
         if self.failing > 0 or (self.random is not None and self.random.random() < 0.5):
             self.failing -= 1
-            raise UnavailableError("The system answered with status 500.")
+            raise self.error
         self.taken.append((event_id, json.loads(content)))
         if self.random is not None and self.random.random() < 0.2:
             raise UnavailableError("No answer within 15 s.")  # it was heard, and its answer was lost
@@ -127,12 +132,12 @@ async def test_a_charge_whose_event_waits_holds_up_no_other() -> None:
     rig = await a_told_rig()
     await _charge(rig, minutes=2)
     await rig.start(at(10), meter=5000)
-    first = await session_events.claim(now=at(20), for_s=60, limit=10)
+    first = await session_events.claim([rig.site.id], now=at(20), for_s=60, limit=10)
     assert len(first) == 2
     await session_events.retry(first[0], error="away", now=at(20))
     await session_events.delivered(first[1], now=at(20))
-    assert await session_events.claim(now=at(20), for_s=60, limit=10) == []
-    (again,) = await session_events.claim(now=at(20.2), for_s=60, limit=10)
+    assert await session_events.claim([rig.site.id], now=at(20), for_s=60, limit=10) == []
+    (again,) = await session_events.claim([rig.site.id], now=at(20.2), for_s=60, limit=10)
     assert again.event_id == first[0].event_id
 
 
@@ -140,9 +145,9 @@ async def test_a_worker_that_dies_gives_its_events_back() -> None:
     """When its claim is over; until then no other has them."""
     rig = await a_told_rig()
     await rig.start(NOW)
-    (mine,) = await session_events.claim(now=at(1), for_s=60, limit=10)
-    assert await session_events.claim(now=at(1.5), for_s=60, limit=10) == []
-    (theirs,) = await session_events.claim(now=at(2.1), for_s=60, limit=10)
+    (mine,) = await session_events.claim([rig.site.id], now=at(1), for_s=60, limit=10)
+    assert await session_events.claim([rig.site.id], now=at(1.5), for_s=60, limit=10) == []
+    (theirs,) = await session_events.claim([rig.site.id], now=at(2.1), for_s=60, limit=10)
     assert theirs.event_id == mine.event_id
 
 
@@ -166,16 +171,126 @@ async def test_what_is_not_taken_for_a_day_is_given_up_and_kept() -> None:
     """Each time twice as late, up to an hour; then the next one goes out, and the reason stands beside the event."""
     rig = await a_told_rig()
     await rig.start(NOW)
+    transaction = (await rig.session()).transaction_id
+    await rig.stop(transaction, at(1), meter=2_000)
     clock, receiver = HandClock(at(1)), Receiver(failing=10**6)
     delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
     began = clock.now()
-    while await SessionEvent.filter(failed_at=None).exists():
+    while not await SessionEvent.filter(failed_at__not_isnull=True).exists():
         await delivery.deliver_some()
         clock.advance(timedelta(seconds=5))
-    assert timedelta(hours=23) < clock.now() - began < timedelta(hours=28)
-    assert receiver.attempts == session_events.MOST_ATTEMPTS
-    assert (await SessionEvent.get()).error == "The system answered with status 500."
+    assert timedelta(hours=24) <= clock.now() - began < timedelta(hours=25, minutes=10)
+    receiver.failing = 0
+    await delivery.deliver_some()
+    first, last = await SessionEvent.all().order_by("id")
+    assert first.error == "The system answered with status 500."
+    assert last.delivered_at is not None
     assert (await session_events.pending(rig.site.id)).count == 0
+
+
+async def test_a_system_may_say_how_long_it_wants_to_be_left_alone() -> None:
+    """Retry-After counts, an hour of it at most; later events of the same charge wait with the first."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    transaction = (await rig.session()).transaction_id
+    await rig.stop(transaction, at(1), meter=2_000)
+    clock = HandClock(at(2))
+    receiver = Receiver(failing=1, error=StatusError(503, retry_after_s=1_800))
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    assert await delivery.deliver_some()
+    clock.advance(timedelta(seconds=1_799))
+    assert not await delivery.deliver_some()
+    clock.advance(timedelta(seconds=1))
+    assert await delivery.deliver_some()
+    assert await delivery.deliver_some()
+    assert [content["type"] for _, content in receiver.taken] == ["session.started", "session.ended"]
+
+
+async def test_who_says_that_it_is_gone_is_left_alone_until_the_settings_are_written_again() -> None:
+    """What waited is kept as failed, nothing more is kept for it, and all of it can be replayed."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    clock, receiver = HandClock(at(1)), Receiver(failing=1, error=StatusError(410))
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    await delivery.deliver_some()
+    row = await SessionEvent.get()
+    assert (row.error, row.delivered_at) == (session_events.GONE, None)
+    await rig.start(at(2), meter=2_000, card="UNKNOWN99")
+    assert await SessionEvent.all().count() == 1
+    owner = await a_person()
+    await a_grant(Role.OWNER, rig.site, user_id=owner)
+    held: Access = await access(owner, now=at(3))
+    shown = await authentication_of(rig.site.id)
+    assert shown is not None
+    assert shown.external is not None
+    assert shown.external.gone_at == at(1)
+    outside = Outside(call_outs=receiver, sealer=OpenSeals(), bus=RecordingBus())
+    await configure_external(held, rig.site.id, ExternalChanges(timeout_s=6.0), outside=outside)
+    await session_events.replay(held, rig.site.id, row.event_id)
+    clock.advance(timedelta(minutes=2))
+    assert await delivery.deliver_some()
+    assert [event_id for event_id, _ in receiver.taken] == [str(row.event_id)]
+
+
+@pytest.mark.parametrize("change", [{"mode": ExternalMode.OFF}, {"url": None}])
+async def test_nothing_goes_to_a_system_that_was_switched_off(change: dict[str, object]) -> None:
+    """What waited for it is kept as failed at once, and can be replayed."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    await ExternalAuthentication.filter(installation_id=rig.site.id).update(**change)
+    receiver = Receiver()
+    await SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=HandClock(at(1))).deliver_some()
+    assert receiver.attempts == 0
+    assert (await SessionEvent.get()).failed_at is not None
+
+
+@dataclass
+class Hanging:
+    """CallOuts to two systems, one of which never answers."""
+
+    asked: list[str] = field(default_factory=list)
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    all_told: asyncio.Event = field(default_factory=asyncio.Event)
+    quick: int = 0
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        if "slow" not in url:
+            self.quick -= 1
+            if self.quick == 0:
+                self.all_told.set()
+            return b""
+        self.asked.append(event_id)
+        await self.goes_on.wait()
+        return b""
+
+    async def check(self, url: str) -> None:
+        return None
+
+
+async def test_a_system_that_hangs_holds_up_no_other() -> None:
+    """Of what waits for it a few calls are under way; all that is for the other is told meanwhile."""
+    slow, quick = [await a_site(name) for name in ("slow", "quick")]
+    for site in (slow, quick):
+        url = f"https://{'slow' if site is slow else 'quick'}.example/lade"
+        row = ExternalAuthentication(installation_id=site.id, mode=ExternalMode.SHADOW, url=url)
+        await ExternalAuthentication.bulk_create([row])
+        for _ in range(20):
+            await SessionEvent.create(
+                installation_id=site.id,
+                session_id=new_id(),
+                kind=SessionEventKind.STARTED,
+                payload="{}",
+                created_at=NOW,
+                due_at=NOW,
+            )
+    calls = Hanging(quick=20)
+    delivery = SessionEventDelivery(call_outs=calls, sealer=OpenSeals(), clock=HandClock(at(30)))
+    running = asyncio.create_task(delivery.run())
+    async with asyncio.timeout(20):
+        await calls.all_told.wait()
+    assert 1 < len(calls.asked) <= AT_ONCE_TO_ONE
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_events_are_replayed_from_one_of_them() -> None:

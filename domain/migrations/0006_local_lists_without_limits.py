@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("domain", "0004_charger_kinds")]
+    dependencies = [("domain", "0005_charger_kinds")]
 
     initial = False
 

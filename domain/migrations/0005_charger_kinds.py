@@ -5,7 +5,7 @@ from domain.ids import new_id
 
 
 class Migration(migrations.Migration):
-    dependencies = [("domain", "0003_sessions_by_successor_and_token")]
+    dependencies = [("domain", "0004_questions_called_once")]
 
     initial = False
 
