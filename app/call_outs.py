@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import SplitResult, urlsplit
+from weakref import WeakValueDictionary
 
 import httpcore
 
@@ -30,7 +31,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MOST_ANSWER_BYTES: Final = 64 * 1024
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  how a secret begins
-_MOST_CONNECTIONS: Final = 200
+AT_ONCE_TO_ONE: Final = 32
+"""Calls to one host: all the chargers of a site may ask at once, and who hangs leaves the others their connections."""
+_MOST_CONNECTIONS: Final = 400
 _KEPT_CONNECTIONS: Final = 100
 _KEPT_FOR_S: Final = 30.0
 _RESOLVED_FOR_S: Final = 30.0
@@ -58,6 +61,7 @@ class SignedCallOuts:
     def __init__(self, clock: Clock, *, allowed: Sequence[Network] = ()) -> None:
         self._clock = clock
         self._judge = _Judge(clock, allowed)
+        self._hosts: WeakValueDictionary[tuple[str | None, int | None], asyncio.Semaphore] = WeakValueDictionary()
         # httpcore follows no redirects and knows no proxies: a call goes where it was looked at, or nowhere.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
@@ -108,7 +112,8 @@ class SignedCallOuts:
             ("User-Agent", "Lade"),
             *signed_headers(event_id, at, content, secrets).items(),
         ]
-        async with self._pool.stream("POST", url, headers=headers, content=content) as answer:
+        host = self._hosts.setdefault((parts.hostname, parts.port), asyncio.Semaphore(AT_ONCE_TO_ONE))
+        async with host, self._pool.stream("POST", url, headers=headers, content=content) as answer:
             if not 200 <= answer.status < 300:
                 raise StatusError(answer.status, retry_after_s=self._retry_after_s(answer))
             encodings = [value for name, value in answer.headers if name.lower() == b"content-encoding"]
@@ -124,7 +129,7 @@ class SignedCallOuts:
             return int(text[:9])
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)

@@ -77,6 +77,8 @@ class SessionEventDelivery:
         except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
             # When its claim is over it goes out again, under the same id.
             _log.warning("an event of a charge waits for the database", event_id=str(event.event_id))
+        except Exception as error:  # whatever befell one event, the others go on; it goes out again as above
+            _log.error("an event could not be delivered", event_id=str(event.event_id), reason=type(error).__name__)
         finally:
             self._under_way[host] -= 1
             self._is_freed.set()

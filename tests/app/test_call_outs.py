@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +16,7 @@ from email.utils import format_datetime
 import pytest
 
 from app import call_outs
-from app.call_outs import MOST_ANSWER_BYTES, SignedCallOuts, is_public
+from app.call_outs import AT_ONCE_TO_ONE, MOST_ANSWER_BYTES, SignedCallOuts, is_public
 from domain.errors import ErrorCode, StatusError, UnavailableError, ValidationError
 from tests.factories import NOW
 from tests.fakes import HandClock
@@ -116,6 +116,27 @@ async def test_a_connection_serves_many_calls() -> None:
     async with a_system(plain(b"{}")) as system:
         await _post(system.url, times=5)
     assert (len(system.heads), system.connections) == (5, 1)
+
+
+async def test_a_host_that_hangs_leaves_the_others_their_connections() -> None:
+    """So many calls go to one host at a time; whoever comes after them waits before there is a connection."""
+    async with (
+        a_system(_never) as slow,
+        a_system(plain(b"{}")) as quick,
+        SignedCallOuts(HandClock(NOW), allowed=[LOOPBACK]) as calls,
+    ):
+
+        def post(url: str, timeout_s: float) -> Coroutine[None, None, bytes]:
+            return calls.post(url, event_id="event-1", content=b"{}", secrets=(SECRET,), timeout_s=timeout_s)
+
+        hanging = [asyncio.create_task(post(slow.url, 60.0)) for _ in range(600)]
+        while len(slow.heads) < AT_ONCE_TO_ONE:  # noqa: ASYNC110  the server keeps no event of it
+            await asyncio.sleep(0)
+        assert await post(quick.url, 5.0) == b"{}"
+        assert len(slow.heads) == slow.connections == AT_ONCE_TO_ONE
+        for one in hanging:
+            one.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
 
 async def _never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -317,6 +338,8 @@ def test_what_is_public() -> None:
         ("soon", None),
         ("-5", None),
         ("9" * 40, 999_999_999),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2027 00:00:00 +99999999999999999999", None),
     ],
 )
 async def test_how_long_a_system_wants_to_be_left_alone_is_told(header: str, seconds: int | None) -> None:

@@ -167,6 +167,30 @@ async def test_an_event_waits_for_the_database() -> None:
     assert len(receiver.taken) == 2
 
 
+class Broken(Receiver):
+    """CallOuts with a defect, which shows once."""
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        self.attempts += 1
+        if self.attempts == 1:
+            raise RuntimeError("a defect")
+        return await super().post(url, event_id=event_id, content=content, secrets=secrets, timeout_s=timeout_s)
+
+
+async def test_a_defect_that_befalls_one_event_ends_no_other() -> None:
+    """Whatever it is; the event goes out again when its claim is over."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    await rig.start(at(0.1), meter=2000, card="UNKNOWN99")
+    clock, receiver = HandClock(at(1)), Broken()
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    assert await delivery.deliver_some()
+    assert len(receiver.taken) == 1
+    clock.advance(timedelta(seconds=61))
+    assert await delivery.deliver_some()
+    assert {event_id for event_id, _ in receiver.taken} == {str(one.event_id) for one in await SessionEvent.all()}
+
+
 async def test_what_is_not_taken_for_a_day_is_given_up_and_kept() -> None:
     """Each time twice as late, up to an hour; then the next one goes out, and the reason stands beside the event."""
     rig = await a_told_rig()
