@@ -46,6 +46,18 @@ QUIRKS: dict[str, tuple[str, Callable[[str], float | bool], str]] = {
         _yes,
         "yes: in 2.0.1 a transaction begins with the cable, its card comes later",
     ),
+    "no-ids": ("forgets_transaction_ids", _yes, "yes: in 1.6 readings and ends come with transaction id 0"),
+    "old-statuses": ("replays_statuses", _yes, "yes: after an outage it tells how its connector was meanwhile"),
+    "offline-flag": ("marks_offline", _yes, "no: in 2.0.1 what was made without a connection is not marked"),
+    "no-clock": ("forgets_clock", _yes, "yes: it is 1970 until the first boot is answered"),
+    "local-time": ("local_time_ahead_s", float, "SECONDS its local time, marked as UTC, is ahead of it"),
+    "kwh": ("meters_in_kwh", _yes, "yes: its register is in kWh"),
+    "from-zero": ("counts_from_start", _yes, "yes: its register begins at 0 with every transaction"),
+    "no-pongs": ("ignores_pings", _yes, "yes: pings are not answered"),
+    "late-readings": ("late_reading_rate", float, "SHARE of readings that come after the end of their transaction"),
+    "memory": ("memory", int, "NUMBER of messages that it keeps without a connection"),
+    "power-losses": ("loses_power_every_s", float, "SECONDS between losses of power while a car charges, in the mean"),
+    "disorder": ("reorders_within", int, "NUMBER of waiting messages that go out in any order"),
     "refuses-profiles": ("refuses_profiles", _yes, "yes: every charging profile is rejected"),
 }
 """What firmware does wrong, by the name at the command line: the field of Quirks, how it is read, what it means."""

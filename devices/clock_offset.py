@@ -33,6 +33,11 @@ class ClockOffset:
         # A clock that is ahead betrays itself: no message can arrive before it was sent.
         return self._smallest if self._is_known or self._smallest < timedelta() else None
 
+    @property
+    def is_clock_set(self) -> bool:
+        """Whether a time was heard that a clock has which was set at all."""
+        return self._smallest is not None
+
     def learn(self, charger_time: datetime, received_at: datetime, *, is_periodic: bool = False) -> None:
         """One message with a time. Two periodic ones that follow each other in real time cannot have been queued."""
         if charger_time < EARLIEST_PLAUSIBLE:

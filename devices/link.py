@@ -353,8 +353,8 @@ class Link:
                     observation.charger_time, observation.received_at, is_periodic=isinstance(observation, Metered)
                 )
         offset = self.offset.value
-        if offset != self._hearing.offset:
-            self._hearing = Hearing(self.connected_at, offset)
+        if (offset, self.offset.is_clock_set) != (self._hearing.offset, self._hearing.is_clock_set):
+            self._hearing = Hearing(self.connected_at, offset, is_clock_set=self.offset.is_clock_set)
         return [Report(self.station_id, self.epoch, self._hearing, one) for one in received.observations]
 
     def _answer_to(self, received: Received, outcome: Outcome) -> msgspec.Struct:

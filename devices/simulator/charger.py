@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from devices.ocpp.frames import UNREADABLE, Call, CallError, CallResult, encode_call, encode_error, encode_result, parse
@@ -43,6 +45,20 @@ class Pending:
     message_id: str
     message: Message
     deadline_s: float
+
+
+class Deaf(ClientConnection):
+    """Answers no ping, as some firmware."""
+
+    def __init__(self, protocol: ClientProtocol, **settings: Any) -> None:
+        super().__init__(protocol, **settings)
+        send = protocol.send_frame
+
+        def without_pongs(frame: Frame) -> None:
+            if frame.opcode is not Opcode.PONG:
+                send(frame)
+
+        protocol.send_frame = without_pongs  # type: ignore[method-assign]  # the library answers by itself
 
 
 class Charger:
@@ -127,6 +143,7 @@ class Charger:
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_FRAME,
             proxy=None,
+            create_connection=Deaf if self.plan.quirks.ignores_pings else ClientConnection,
             user_agent_header=None,
             logger=_QUIET,
         ) as socket:
@@ -214,14 +231,18 @@ class Charger:
             return
         message_id = str(uuid4())
         self._pending = Pending(message_id, message, now_s + self._fleet.call_timeout_s)
-        await socket.send(encode_call(message_id, message.action, message.resolved()))
+        await socket.send(
+            encode_call(message_id, message.action, message.resolved(hides_id=self.plan.quirks.forgets_transaction_ids))
+        )
 
     def _next_message(self, now_s: float) -> Message | None:
         if not self._is_booted:
             said = self.station.speech.boot(self.plan)
             return Message(said.action, said.payload) if now_s >= self._boot_due_s else None
-        waiting = self.station.outbox.waiting
-        return waiting.popleft() if waiting and waiting[0].not_before_s <= now_s else None
+        outbox = self.station.outbox
+        if not outbox.waiting or outbox.waiting[0].not_before_s > now_s:
+            return None
+        return outbox.take(self.plan.quirks.reorders_within, self._random)
 
     def _give_up_if_late(self, now_s: float) -> None:
         if self._pending is not None and now_s >= self._pending.deadline_s:

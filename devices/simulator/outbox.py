@@ -1,7 +1,9 @@
 """What a simulated charger has to say: in order, transaction messages kept until they are answered (OCPP 1.6 §3.7.1)."""
 
+import itertools
 from collections import deque
 from dataclasses import dataclass, field
+from random import Random
 
 import msgspec
 
@@ -30,10 +32,12 @@ class Message:
         """Whether it waits for the next connection."""
         return self.record is not None
 
-    def resolved(self) -> msgspec.Struct:
-        """The payload with the transaction's id, which may have become known after the message was made."""
+    def resolved(self, *, hides_id: bool = False) -> msgspec.Struct:
+        """The payload with the transaction's id, which may have become known after the message was made; 0 with `hides_id`."""
         if self.record is None or not isinstance(self.payload, (MeterValues, StopTransaction)):
             return self.payload
+        if hides_id:
+            return msgspec.structs.replace(self.payload, transaction_id=0)
         known = self.record.transaction_id
         known = known if isinstance(known, int) else UNKNOWN_TRANSACTION
         return msgspec.structs.replace(self.payload, transaction_id=known)
@@ -50,14 +54,27 @@ class Outbox:
     """First in, first out."""
 
     waiting: deque[Message] = field(default_factory=deque)
+    most: int = MAX_KEPT
 
     def put(self, message: Message) -> None:
         """Behind all others; when too many wait, meter values give way, never starts and stops."""
-        if len(self.waiting) >= MAX_KEPT:
+        if len(self.waiting) >= self.most:
             doomed = next((held for held in self.waiting if held.is_reading), None)
             if doomed is not None:
                 self.waiting.remove(doomed)
         self.waiting.append(message)
+
+    def take(self, within: int, random: Random) -> Message:
+        """One of the first so many, gone from here. What cannot be told yet, as its transaction has no id, keeps its place."""
+        movable = 0
+        for message in itertools.islice(self.waiting, within):
+            if message.record is None or message.record.transaction_id is None:
+                break
+            movable += 1
+        place = random.randrange(movable) if movable > 1 else 0
+        message = self.waiting[place]
+        del self.waiting[place]
+        return message
 
     def put_first(self, messages: list[Message]) -> None:
         """Before all others, in this order."""

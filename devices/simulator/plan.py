@@ -29,6 +29,28 @@ class Quirks:
     refuses_profiles: bool = False
     begins_with_cable: bool = False
     """OCPP 2.0.1: a transaction begins when a car is plugged in, and is authorised later (TxStartPoint EVConnected)."""
+    forgets_transaction_ids: bool = False
+    """OCPP 1.6: readings and the end of a transaction come with id 0."""
+    replays_statuses: bool = False
+    """After a loss of the connection it tells how its connector was meanwhile, behind how it is."""
+    marks_offline: bool = True
+    """OCPP 2.0.1: whether it says which messages were made without a connection."""
+    forgets_clock: bool = False
+    """After a start it is 1970 until the first boot is answered."""
+    local_time_ahead_s: float = 0.0
+    """Local time that is marked as UTC: so much later than it is."""
+    meters_in_kwh: bool = False
+    counts_from_start: bool = False
+    """Its register begins at 0 with every transaction."""
+    ignores_pings: bool = False
+    late_reading_rate: float = 0.0
+    """How many readings are told after the end of their transaction."""
+    memory: int | None = None
+    """Messages that it keeps without a connection; readings give way first. None: many."""
+    loses_power_every_s: float | None = None
+    """Mean time between losses of power while a car charges: the transaction ends, and is told after the next boot."""
+    reorders_within: int = 1
+    """So many waiting messages of transactions go out in any order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

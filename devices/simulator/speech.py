@@ -46,6 +46,9 @@ class Facts:
     timestamp: str
     status: Status
     register_wh: float
+    zero_wh: int
+    """What the charger's register showed when its count began."""
+    is_in_kwh: bool
     currents: tuple[float, float, float]
     transaction: Transaction | None
     is_operative: bool

@@ -64,7 +64,7 @@ class Speech16:
         payload = messages.StartTransaction(
             connector_id=CONNECTOR,
             id_tag=running.id_tag,
-            meter_start=running.record.register_start_wh,
+            meter_start=running.record.register_start_wh - facts.zero_wh,
             timestamp=facts.timestamp,
         )
         return Said("StartTransaction", payload, is_kept=True)
@@ -80,7 +80,9 @@ class Speech16:
             where = UNSET if phase is None else phase
             return SampledValue(value=text, context=context, measurand=measurand, unit=unit, phase=where)
 
-        values = [value(str(int(facts.register_wh)), "Energy.Active.Import.Register", "Wh")]
+        register = int(facts.register_wh)
+        energy: tuple[str, Unit] = (f"{register / 1000:.3f}", "kWh") if facts.is_in_kwh else (str(register), "Wh")
+        values = [value(energy[0], "Energy.Active.Import.Register", energy[1])]
         for phase, amps in zip(TERMINALS, facts.currents, strict=True):
             values.append(value(f"{amps:.2f}", "Current.Import", "A", phase))
         values.append(value(f"{sum(facts.currents) * VOLTAGE_V:.0f}", "Power.Active.Import", "W"))
@@ -94,7 +96,7 @@ class Speech16:
     def ended(self, facts: Facts, reason: Reason, id_tag: str | None) -> Said:
         """StopTransaction."""
         payload = messages.StopTransaction(
-            meter_stop=_running(facts).record.register_stop_wh or 0,
+            meter_stop=(_running(facts).record.register_stop_wh or 0) - facts.zero_wh,
             timestamp=facts.timestamp,
             transaction_id=UNKNOWN_TRANSACTION,
             reason=reason,

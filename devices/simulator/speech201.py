@@ -177,7 +177,9 @@ def _meter(facts: Facts, context: Context) -> messages.MeterValueType:
             unit_of_measure=messages.UnitOfMeasureType(unit=unit),
         )
 
-    values = [value(int(facts.register_wh), "Energy.Active.Import.Register", "Wh")]
+    register = int(facts.register_wh)
+    energy = (register / 1000, "kWh") if facts.is_in_kwh else (register, "Wh")
+    values = [value(energy[0], "Energy.Active.Import.Register", energy[1])]
     for phase, amps in zip(TERMINALS, facts.currents, strict=True):
         values.append(value(round(amps, 2), "Current.Import", "A", phase))
     values.append(value(round(sum(facts.currents) * VOLTAGE_V), "Power.Active.Import", "W"))

@@ -21,6 +21,7 @@ from devices.simulator.wiring import LINES, loaded_lines
 from domain.clock import Clock
 
 DARK = Limit(0.0)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DENIED = datetime.min.replace(tzinfo=UTC)
 
 Activity = Literal["Charging", "SuspendedEV", "SuspendedEVSE"]
@@ -38,7 +39,12 @@ class Station:
         self.clock = clock
         self.ledger = ledger
         self.speech = SPEECHES[plan.protocol]
-        self.outbox = Outbox()
+        quirks = plan.quirks
+        self.outbox = Outbox() if quirks.memory is None else Outbox(most=quirks.memory)
+        self._late: list[Message] = []
+        self._unheard: list[Message] = []
+        self._power_lost_s = float("inf")
+        self._clock_unset_since_s: float | None = clock.monotonic() if quirks.forgets_clock else None
         self.profiles = Profiles()
         self.configuration = Configuration()
         self.configuration.values[SAMPLE_INTERVAL] = str(fleet.sample_every_s)
@@ -64,7 +70,10 @@ class Station:
 
     def charger_time(self) -> datetime:
         """Now, by this charger's clock."""
-        return self.clock.now() + timedelta(seconds=self.plan.quirks.clock_offset_s)
+        if self._clock_unset_since_s is not None:
+            return EPOCH + timedelta(seconds=self.clock.monotonic() - self._clock_unset_since_s)
+        quirks = self.plan.quirks
+        return self.clock.now() + timedelta(seconds=quirks.clock_offset_s + quirks.local_time_ahead_s)
 
     def timestamp(self) -> str:
         """Now, as this charger writes it."""
@@ -88,9 +97,20 @@ class Station:
         if self.transaction is not None:
             self._set_status(self._activity())
             self._sample_if_due(self.transaction, now_s)
+            if now_s >= self._power_lost_s:
+                self._lose_power()
         if now_s >= self._next_heartbeat_s:
             self._next_heartbeat_s = now_s + self.configuration.seconds(HEARTBEAT_INTERVAL)
             self.say(self.speech.heartbeat())
+
+    def _lose_power(self) -> None:
+        """The transaction is over; it is told when the charger has started again."""
+        self._power_lost_s = float("inf")
+        self.is_online = False
+        self.end("PowerLoss")
+        self.is_restarting = True
+        if self.plan.quirks.forgets_clock:
+            self._clock_unset_since_s = self.clock.monotonic()
 
     def next_due_s(self) -> float:
         """When `advance` has something to do again (monotonic)."""
@@ -209,6 +229,8 @@ class Station:
             transaction_id=self.speech.new_transaction_id(self.random),
         )
         self.transaction = Transaction(id_tag, record, now_s, now_s + self.configuration.seconds(SAMPLE_INTERVAL))
+        if self.plan.quirks.loses_power_every_s is not None:
+            self._power_lost_s = now_s + self.random.expovariate(1 / self.plan.quirks.loses_power_every_s)
         self.ledger.sessions.append(record)
         self.say(self.speech.started(self.facts()))
         self.note(Kind.STARTED, id_tag)
@@ -226,6 +248,10 @@ class Station:
         record.reason = reason
         record.car_wh += 0.0 if self.car is None else self.car.total_wh
         self.say(self.speech.ended(self.facts(), reason, id_tag))
+        self._power_lost_s = float("inf")
+        for late in self._late:
+            self.outbox.put(late)
+        self._late.clear()
         self.transaction = None
         self.profiles.end_transaction()
         self.refresh_offer()
@@ -253,8 +279,14 @@ class Station:
     def say(self, said: Said) -> None:
         """Puts a message behind the others; without a connection only those of a transaction are kept."""
         record = self.transaction.record if said.is_kept and self.transaction is not None else None
-        if record is not None or self.is_online:
-            self.outbox.put(Message(said.action, said.payload, record))
+        message = Message(said.action, said.payload, record)
+        quirks = self.plan.quirks
+        if message.is_reading and record is not None and self.random.random() < quirks.late_reading_rate:
+            self._late.append(message)
+        elif record is not None or self.is_online:
+            self.outbox.put(message)
+        elif quirks.replays_statuses and said.action == "StatusNotification":
+            self._unheard.append(message)
 
     def _set_status(self, status: Status) -> None:
         if status != self.status:
@@ -264,14 +296,18 @@ class Station:
 
     def facts(self) -> Facts:
         """Everything as it is now."""
+        quirks, running = self.plan.quirks, self.transaction
+        zero_wh = running.record.register_start_wh if quirks.counts_from_start and running is not None else 0
         return Facts(
             timestamp=self.timestamp(),
             status=self.status,
-            register_wh=self.register_wh,
+            register_wh=self.register_wh - zero_wh,
+            zero_wh=zero_wh,
+            is_in_kwh=quirks.meters_in_kwh,
             currents=(0.0, 0.0, 0.0) if self.car is None else self.car.currents,
             transaction=self.transaction,
             is_operative=self.is_operative,
-            is_online=self.is_online,
+            is_online=self.is_online or not quirks.marks_offline,
         )
 
     def say_meter(self, context: Context) -> None:
@@ -287,8 +323,12 @@ class Station:
     def came_online(self, heartbeat_s: float | None) -> None:
         """The other side listens. The statuses go first, then what was kept. `heartbeat_s` is set after a boot."""
         self.is_online = True
+        if heartbeat_s is not None:
+            self._clock_unset_since_s = None
         statuses = self.speech.statuses(self.facts())
-        self.outbox.put_first([Message(said.action, said.payload) for said in statuses])
+        told = [Message(said.action, said.payload) for said in statuses]
+        self.outbox.put_first([*told, *self._unheard])
+        self._unheard.clear()
         if heartbeat_s is not None:
             self.configuration.values[HEARTBEAT_INTERVAL] = str(int(heartbeat_s))
         if self.plan.quirks.sends_heartbeats:

@@ -57,10 +57,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """How the message reached us: over a connection open since `connected_at`; `offset` is received - charger's clock, None unknown."""
+    """How the message reached us: over a connection open since `connected_at`; `offset` is received - charger's clock, None unknown.
+
+    `is_clock_set`: the charger has told a time over it that a clock has which was set at all.
+    """
 
     connected_at: datetime
     offset: timedelta | None = None
+    is_clock_set: bool = False
 
 
 def moment_of(
@@ -74,7 +78,12 @@ def moment_of(
         return Moment(received_at, None, is_reliable=not is_marked_offline, is_offline=is_marked_offline)
     offset = hearing.offset or timedelta()
     corrected = charger_time + offset
-    if corrected < EARLIEST_PLAUSIBLE or corrected > received_at + FUTURE_TOLERANCE:
+    if corrected < EARLIEST_PLAUSIBLE:
+        # A clock that is set by now was not yet when this happened: it has waited.
+        return Moment(
+            received_at, charger_time, is_reliable=False, is_offline=is_marked_offline or hearing.is_clock_set
+        )
+    if corrected > received_at + FUTURE_TOLERANCE:
         return Moment(received_at, charger_time, is_reliable=False, is_offline=is_marked_offline)
     is_offline = is_marked_offline or corrected < hearing.connected_at - OFFLINE_TOLERANCE
     # A clock a few seconds ahead would put events into the future of everything that reads them.

@@ -225,3 +225,11 @@ def test_shares_add_up(total: int, weights: list[float]) -> None:
     shares = shares_of(total, weights)
     assert sum(shares) == total
     assert all(share >= 0 for share in shares)
+
+
+@pytest.mark.parametrize("is_clock_set", [True, False])
+def test_what_is_dated_1970_by_a_clock_that_is_right_by_now_has_waited(is_clock_set: bool) -> None:
+    """It happened before the clock was set; of a clock that was never right nobody knows."""
+    hearing = Hearing(NOON - timedelta(hours=1), is_clock_set=is_clock_set)
+    moment = moment_of(datetime(1970, 1, 1, 0, 5, tzinfo=UTC), NOON, hearing)
+    assert (moment.at, moment.is_reliable, moment.is_offline) == (NOON, False, is_clock_set)
