@@ -84,31 +84,33 @@ class SessionEventDelivery:
             self._is_freed.set()
 
     async def _tell(self, event: Due) -> None:
+        url: str | None = None
         try:
             system = await system_of(event.installation_id, sealer=self._sealer, now=self._clock.now())
-            if system.url is None or system.mode is ExternalMode.OFF:
-                await session_events.fail(
-                    event, error="The system is switched off, or has no address.", now=self._clock.now()
-                )
+            url = system.url
+            if url is None or system.mode is ExternalMode.OFF or system.is_gone:
+                reason = session_events.GONE if system.is_gone else session_events.NOT_TOLD
+                await session_events.fail(event, error=reason, now=self._clock.now())
                 return
             await self._call_outs.post(
-                system.url,
+                url,
                 event_id=str(event.event_id),
                 content=event.payload.encode(),
                 secrets=system.secrets,
                 timeout_s=TIMEOUT_S,
             )
         except UnavailableError as error:
-            await self._not_taken(event, error)
+            await self._not_taken(event, url, error)
         else:
             await session_events.delivered(event, now=self._clock.now())
 
-    async def _not_taken(self, event: Due, error: UnavailableError) -> None:
+    async def _not_taken(self, event: Due, url: str | None, error: UnavailableError) -> None:
         _log.warning("an event of a charge waits", event_id=str(event.event_id), reason=error.message)
-        if isinstance(error, StatusError) and error.is_gone:
-            await session_events.gone(event.installation_id, now=self._clock.now())
+        now = self._clock.now()
+        is_gone = isinstance(error, StatusError) and error.is_gone
+        if is_gone and url is not None and await session_events.gone(event, url=url, now=now):
             return
-        await session_events.retry(event, error=error.message, now=self._clock.now(), after_s=error.retry_after_s or 0)
+        await session_events.retry(event, error=error.message, now=now, after_s=error.retry_after_s or 0)
 
 
 def _by_host(places: dict[UUID, str | None]) -> list[tuple[str, list[UUID]]]:

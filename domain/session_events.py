@@ -12,7 +12,7 @@ from tortoise.transactions import in_transaction
 from domain import audit, sql
 from domain.access import AUTHORIZERS, SITE_RULERS, Access
 from domain.authorization.call_outs import encoded, instant
-from domain.errors import NotFoundError
+from domain.errors import ConflictError, NotFoundError
 from domain.events import Event, SessionChanged
 from domain.global_ids import global_id
 from domain.ids import new_id
@@ -41,6 +41,7 @@ class Due:
     payload: str
     attempts: int
     first_tried_at: datetime
+    claimed_until: datetime
 
 
 async def record(events: Iterable[Event], *, now: datetime) -> int:
@@ -67,6 +68,7 @@ async def record(events: Iterable[Event], *, now: datetime) -> int:
             kind,
             encoded(_TYPES[kind], {"session": contents[session_id][1]}, now=now).decode(),
             now,
+            *((None, None) if places[contents[session_id][0]] else (now, GONE)),
         )
         for session_id, kind in kept
         if session_id in contents
@@ -77,20 +79,20 @@ async def record(events: Iterable[Event], *, now: datetime) -> int:
 
 _PENDING = "delivered_at IS NULL AND failed_at IS NULL"
 _INSERT = f"""
-INSERT INTO session_events (event_id, installation_id, session_id, kind, payload, created_at, due_at, attempts)
-VALUES ($1, $2, $3, $4, $5, $6, COALESCE((SELECT MAX(due_at) FROM session_events WHERE session_id = $3 AND {_PENDING}), $6), 0)
+INSERT INTO session_events (event_id, installation_id, session_id, kind, payload, created_at, due_at, attempts, failed_at, error)
+VALUES ($1, $2, $3, $4, $5, $6, COALESCE((SELECT MAX(due_at) FROM session_events WHERE session_id = $3 AND {_PENDING}), $6), 0, $7, $8)
 """  # noqa: S608  parts of ours
 
 
-async def _told(installation_ids: set[UUID]) -> set[UUID]:
-    """Those of the installations whose systems are told."""
+async def _told(installation_ids: set[UUID]) -> dict[UUID, bool]:
+    """Those of the installations that keep events for their systems → whether these are told now: one that is gone may come back."""
     arguments: list[object] = [ExternalMode.OFF]
     wanted = sql.any_of("installation_id", sorted(installation_ids), arguments)
     rows = await sql.rows(
-        f"SELECT installation_id FROM external_authentications WHERE mode <> $1 AND url IS NOT NULL AND gone_at IS NULL AND {wanted}",  # noqa: S608
+        f"SELECT installation_id, gone_at FROM external_authentications WHERE mode <> $1 AND url IS NOT NULL AND {wanted}",  # noqa: S608
         *arguments,
     )
-    return {sql.uuid_of(row["installation_id"]) for row in rows}
+    return {sql.uuid_of(row["installation_id"]): row["gone_at"] is None for row in rows}
 
 
 async def _last_told(session_ids: Sequence[UUID], *, since: datetime) -> set[UUID]:
@@ -185,7 +187,7 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
             AND NOT EXISTS (SELECT 1 FROM session_events o WHERE o.session_id = e.session_id AND o.id < e.id
               AND o.delivered_at IS NULL AND o.failed_at IS NULL)
           ORDER BY e.due_at, e.id LIMIT {int(limit)} {lock})
-        RETURNING id, event_id, installation_id, session_id, payload, attempts, first_tried_at
+        RETURNING id, event_id, installation_id, session_id, payload, attempts, first_tried_at, claimed_until
         """,  # noqa: S608  numbers of ours only
         *arguments,
     )
@@ -198,6 +200,7 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
             row["payload"],
             int(row["attempts"]),
             sql.instant_of(row["first_tried_at"]),
+            sql.instant_of(row["claimed_until"]),
         )
         for row in sorted(found, key=lambda row: int(row["id"]))
     ]
@@ -206,12 +209,8 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
 async def delivered(event: Due, *, now: datetime) -> None:
     """The system has it, and the next one of its session is due."""
     async with in_transaction():
-        await sql.execute(
-            "UPDATE session_events SET delivered_at = $2, claimed_until = NULL, error = NULL WHERE id = $1",
-            event.id,
-            now,
-        )
-        await _next_is_due(event, now)
+        if await _let_go(event, "delivered_at = $4, error = NULL", now):
+            await _next_is_due(event, now)
 
 
 async def retry(event: Due, *, error: str, now: datetime, after_s: int = 0) -> None:
@@ -224,46 +223,59 @@ async def retry(event: Due, *, error: str, now: datetime, after_s: int = 0) -> N
     wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(event.attempts - 1, 12)) * _jitter.uniform(0.9, 1.1)
     due_at = now + timedelta(seconds=max(wait_s, min(after_s, LONGEST_RETRY_S)))
     async with in_transaction():
-        await sql.execute(
-            "UPDATE session_events SET claimed_until = NULL, error = $2 WHERE id = $1", event.id, error[:500]
-        )
-        await sql.execute(
-            f"UPDATE session_events SET due_at = $2 WHERE session_id = $1 AND {_PENDING}",  # noqa: S608  parts of ours
-            event.session_id,
-            due_at,
-        )
+        if await _let_go(event, "error = $4", error[:500]):
+            await sql.execute(
+                f"UPDATE session_events SET due_at = $2 WHERE session_id = $1 AND {_PENDING}",  # noqa: S608  parts of ours
+                event.session_id,
+                due_at,
+            )
 
 
 async def fail(event: Due, *, error: str, now: datetime) -> None:
     """It is kept with the reason, and not tried again unless it is replayed; the next one of its session is due."""
     async with in_transaction():
-        await sql.execute(
-            "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3 WHERE id = $1",
-            event.id,
-            now,
-            error[:500],
-        )
-        await _next_is_due(event, now)
+        if await _let_go(event, "failed_at = $4, error = $5", now, error[:500]):
+            await _next_is_due(event, now)
 
 
-async def gone(installation_id: UUID, *, now: datetime) -> None:
-    """The address said that nobody listens there any more (410): nothing is sent until the settings are changed. What waited is kept
-    as failed, and can be replayed.
+async def _let_go(event: Due, changes: str, *values: object) -> bool:
+    """Whether the event was still the caller's; only then it is changed. A claim may have run out, and a replay takes it away."""
+    statement = f"""
+        UPDATE session_events SET claimed_until = NULL, {changes} WHERE id = $1 AND attempts = $2 AND claimed_until = $3
+        """  # noqa: S608  parts of ours
+    return await sql.execute(statement, event.id, event.attempts, event.claimed_until, *values) == 1
+
+
+async def gone(event: Due, *, url: str, now: datetime) -> bool:
+    """Whether that is still the address which said that nobody listens there any more (410): then nothing is sent until the settings
+    are changed. What waits is kept as failed, and can be replayed.
     """
     async with in_transaction():
-        await sql.execute(
-            "UPDATE external_authentications SET gone_at = $2 WHERE installation_id = $1", installation_id, now
-        )
-        await sql.execute(
-            "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3"  # noqa: S608  parts of ours
-            f" WHERE installation_id = $1 AND {_PENDING}",
-            installation_id,
+        is_so = await sql.execute(
+            "UPDATE external_authentications SET gone_at = $3 WHERE installation_id = $1 AND url = $2",
+            event.installation_id,
+            url,
             now,
-            GONE,
         )
+        if is_so:
+            await _let_go(event, "failed_at = $4, error = $5", now, GONE)
+            await give_up_all(event.installation_id, error=GONE, now=now)
+    return bool(is_so)
 
 
 GONE = "The address says that nobody listens there any more (410 Gone)."
+NOT_TOLD = "The system is switched off, or has no address."
+
+
+async def give_up_all(installation_id: UUID, *, error: str, now: datetime) -> None:
+    """What waits for the installation's system is kept as failed with the reason, but for what is on its way at this moment."""
+    await sql.execute(
+        "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3"  # noqa: S608  parts of ours
+        f" WHERE installation_id = $1 AND {_PENDING} AND (claimed_until IS NULL OR claimed_until <= $2)",
+        installation_id,
+        now,
+        error,
+    )
 
 
 async def _next_is_due(event: Due, now: datetime) -> None:
@@ -277,7 +289,8 @@ async def _next_is_due(event: Due, now: datetime) -> None:
 async def replay(access: Access, installation_id: UUID, from_event_id: UUID) -> None:
     """From that event on everything of the installation is delivered once more, in order and under the same ids.
 
-    OWNER and ADMINISTRATOR, and programs with AUTHORIZE_CHARGING there. NotFoundError for an event that is not one of its own.
+    OWNER and ADMINISTRATOR, and programs with AUTHORIZE_CHARGING there. NotFoundError for an event that is not one of its own,
+    ConflictError while the system is told nothing.
     """
     access.signed_in()
     access.manage_installation(installation_id, SITE_RULERS | AUTHORIZERS, path=("installationId",))
@@ -287,6 +300,9 @@ async def replay(access: Access, installation_id: UUID, from_event_id: UUID) -> 
         )
         if first is None:
             raise NotFoundError(path=("fromEventId",))
+        if (await _told({installation_id})).get(installation_id) is not True:
+            message = "Events go nowhere from here: let an owner write the system's settings with an address and a mode first."
+            raise ConflictError(message, path=("installationId",))
         await sql.execute(
             "UPDATE session_events SET delivered_at = NULL, failed_at = NULL, attempts = 0, first_tried_at = NULL, due_at = $3,"
             " claimed_until = NULL"

@@ -21,6 +21,8 @@ class ExternalSystem:
     fail_policy: FailPolicy = FailPolicy.DENY
     secrets: tuple[str, ...] = ()
     """The present one first, then the one before while its time is not over."""
+    is_gone: bool = False
+    """The address said so to an event: it gets no more of them."""
 
 
 async def system_of(installation_id: UUID, *, sealer: Sealer, now: datetime) -> ExternalSystem:
@@ -39,4 +41,5 @@ async def system_of(installation_id: UUID, *, sealer: Sealer, now: datetime) -> 
         timeout_s=float(row["timeout_s"]),
         fail_policy=FailPolicy(row["fail_policy"]),
         secrets=tuple(sealer.open(one) for one in sealed if one is not None),
+        is_gone=row["gone_at"] is not None,
     )

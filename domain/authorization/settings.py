@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain import audit, sql
+from domain import audit, session_events, sql
 from domain.access import SITE_RULERS, Access
 from domain.authorization.call_outs import AUTHORIZATION_REQUESTED, encoded, instant, read
 from domain.authorization.external_system import system_of
@@ -121,6 +121,9 @@ async def configure_external(
                 row.previous_secret, row.previous_secret_until = row.secret, access.now + OVERLAP
             row.secret = outside.sealer.seal(made)
         await _stored(row, is_new=known is None)
+        if row.url is None or row.mode is ExternalMode.OFF:
+            # Whoever is set later hears of what happens from then on.
+            await session_events.give_up_all(installation_id, error=session_events.NOT_TOLD, now=access.now)
         after = {**_state(row), "isSecretMade": made is not None, "isForced": changes.is_forced}
         await _audit(access, "externalAuthentication.configure", installation_id, before, after)
     await _tell(installation_id, outside.bus)

@@ -87,7 +87,7 @@ class ExternalAuthentication:
     )
     gone_at: datetime | None = strawberry.field(
         description="When the address answered 410 Gone to an event: none is sent there until the settings are written again, by "
-        "configureExternalAuthentication. Null otherwise."
+        "configureExternalAuthentication; what happens meanwhile is kept, and can be replayed then. Null otherwise."
     )
 
 

@@ -13,11 +13,12 @@ import pytest
 from domain import session_events
 from domain.access import Access
 from domain.authorization.settings import ExternalChanges, Outside, configure_external
-from domain.errors import ErrorCode, NotAllowedError, NotFoundError, StatusError, UnavailableError
+from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, StatusError, UnavailableError
 from domain.ids import new_id
 from domain.models import ExternalAuthentication, SessionEvent
 from domain.roles import ExternalMode, Role, Scope, SessionEventKind
 from domain.session_event_delivery import AT_ONCE_TO_ONE, SessionEventDelivery
+from domain.session_events import Due
 from domain.views.authentication_views import authentication_of
 from tests.domain.rig import Rig, a_rig, at, reading
 from tests.factories import NOW, Town, a_grant, a_person, a_program, a_site, a_town, access
@@ -231,7 +232,7 @@ async def test_a_system_may_say_how_long_it_wants_to_be_left_alone() -> None:
 
 
 async def test_who_says_that_it_is_gone_is_left_alone_until_the_settings_are_written_again() -> None:
-    """What waited is kept as failed, nothing more is kept for it, and all of it can be replayed."""
+    """What waited and what happens meanwhile is kept as failed; all of it can be replayed afterwards, and not before."""
     rig = await a_told_rig()
     await rig.start(NOW)
     clock, receiver = HandClock(at(1)), Receiver(failing=1, error=StatusError(410))
@@ -240,10 +241,14 @@ async def test_who_says_that_it_is_gone_is_left_alone_until_the_settings_are_wri
     row = await SessionEvent.get()
     assert (row.error, row.delivered_at) == (session_events.GONE, None)
     await rig.start(at(2), meter=2_000, card="UNKNOWN99")
-    assert await SessionEvent.all().count() == 1
+    later = await SessionEvent.all().order_by("-id").first()
+    assert later is not None
+    assert (later.error, later.failed_at) == (session_events.GONE, at(2))
     owner = await a_person()
     await a_grant(Role.OWNER, rig.site, user_id=owner)
     held: Access = await access(owner, now=at(3))
+    with pytest.raises(ConflictError):
+        await session_events.replay(held, rig.site.id, row.event_id)
     shown = await authentication_of(rig.site.id)
     assert shown is not None
     assert shown.external is not None
@@ -253,12 +258,63 @@ async def test_who_says_that_it_is_gone_is_left_alone_until_the_settings_are_wri
     await session_events.replay(held, rig.site.id, row.event_id)
     clock.advance(timedelta(minutes=2))
     assert await delivery.deliver_some()
-    assert [event_id for event_id, _ in receiver.taken] == [str(row.event_id)]
+    assert [event_id for event_id, _ in receiver.taken] == [str(row.event_id), str(later.event_id)]
 
 
-@pytest.mark.parametrize("change", [{"mode": ExternalMode.OFF}, {"url": None}])
+class Moved(Receiver):
+    """CallOuts to an address that is gone when the settings name another one already."""
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        if url != "https://new.example/lade":
+            await ExternalAuthentication.all().update(url="https://new.example/lade")
+            raise StatusError(410)
+        return await super().post(url, event_id=event_id, content=content, secrets=secrets, timeout_s=timeout_s)
+
+
+async def test_what_an_old_address_says_holds_for_no_other() -> None:
+    """A late 410 of it does not end the calls to the new one, which gets the event."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    clock, receiver = HandClock(at(1)), Moved()
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    await delivery.deliver_some()
+    assert (await ExternalAuthentication.get()).gone_at is None
+    clock.advance(timedelta(seconds=6))
+    await delivery.deliver_some()
+    assert [event_id for event_id, _ in receiver.taken] == [str((await SessionEvent.get()).event_id)]
+
+
+@pytest.mark.parametrize("changes", [ExternalChanges(mode=ExternalMode.OFF), ExternalChanges(url=None)])
+async def test_who_is_set_anew_hears_of_what_happens_from_then_on(changes: ExternalChanges) -> None:
+    """What waited for the one before is kept as failed when that is taken away; it goes out when somebody asks for it."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    clock, receiver = HandClock(at(1)), Receiver(failing=1)
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    await delivery.deliver_some()
+    owner = await a_person()
+    await a_grant(Role.OWNER, rig.site, user_id=owner)
+    held: Access = await access(owner, now=at(1.01))
+    outside = Outside(call_outs=receiver, sealer=OpenSeals(), bus=RecordingBus())
+    await configure_external(held, rig.site.id, changes, outside=outside)
+    again = ExternalChanges(mode=ExternalMode.SHADOW, url="https://other.example/lade")
+    await configure_external(held, rig.site.id, again, outside=outside)
+    clock.advance(timedelta(hours=2))
+    await delivery.deliver_some()
+    assert receiver.taken == []
+    first = await SessionEvent.get()
+    assert first.error == session_events.NOT_TOLD
+    await rig.start(at(121), meter=2_000, card="UNKNOWN99")
+    await delivery.deliver_some()
+    assert [content["type"] for _, content in receiver.taken] == ["session.started"]
+    await session_events.replay(held, rig.site.id, first.event_id)
+    await delivery.deliver_some()
+    assert receiver.taken[1][0] == str(first.event_id)
+
+
+@pytest.mark.parametrize("change", [{"mode": ExternalMode.OFF}, {"url": None}, {"gone_at": NOW}])
 async def test_nothing_goes_to_a_system_that_was_switched_off(change: dict[str, object]) -> None:
-    """What waited for it is kept as failed at once, and can be replayed."""
+    """Nor to one that is gone, however the event came to wait: it is kept as failed, and can be replayed."""
     rig = await a_told_rig()
     await rig.start(NOW)
     await ExternalAuthentication.filter(installation_id=rig.site.id).update(**change)
@@ -332,6 +388,43 @@ async def test_events_are_replayed_from_one_of_them() -> None:
     receiver.taken.clear()
     await _delivered(receiver, HandClock(at(62)), rounds=1)
     assert [event_id for event_id, _ in receiver.taken] == before[1:]
+
+
+async def test_a_replay_takes_back_what_is_on_its_way() -> None:
+    """That the system has taken it by then does not count: it comes again, after the one before it."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    await rig.stop((await rig.session()).transaction_id, at(1), meter=2_000)
+    told = [one.event_id for one in await SessionEvent.all().order_by("id")]
+    owner = await a_person()
+    await a_grant(Role.OWNER, rig.site, user_id=owner)
+
+    async def claimed(minutes: float) -> Due:
+        (one,) = await session_events.claim([rig.site.id], now=at(minutes), for_s=60, limit=10)
+        return one
+
+    await session_events.delivered(await claimed(2), now=at(2))
+    on_its_way = await claimed(2)
+    await session_events.replay(await access(owner, now=at(2.1)), rig.site.id, told[0])
+    await session_events.delivered(on_its_way, now=at(2.2))
+    again = [await claimed(2.2)]
+    await session_events.delivered(again[0], now=at(2.2))
+    again.append(await claimed(2.2))
+    assert [one.event_id for one in again] == told
+
+
+async def test_whose_claim_ran_out_changes_nothing() -> None:
+    """Whatever became of the call that they made: the event is another worker's, who alone sends it meanwhile."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    (late,) = await session_events.claim([rig.site.id], now=at(1), for_s=60, limit=10)
+    (mine,) = await session_events.claim([rig.site.id], now=at(2), for_s=60, limit=10)
+    await session_events.retry(late, error="away", now=at(2.1))
+    await session_events.fail(late, error="away", now=at(2.1))
+    assert await session_events.claim([rig.site.id], now=at(2.5), for_s=60, limit=10) == []
+    await session_events.delivered(mine, now=at(2.6))
+    row = await SessionEvent.get()
+    assert (row.delivered_at, row.failed_at, row.error) == (at(2.6), None, None)
 
 
 async def test_who_may_replay() -> None:

@@ -14,13 +14,23 @@ from domain.models import (
     ChargeCard,
     ChargerStatus,
     Export,
+    ExternalAuthentication,
     ExternalUser,
     Permission,
     ServiceAccount,
     SessionEvent,
     User,
 )
-from domain.roles import ExportFormat, OperatingMode, ReportKind, Role, Scope, SessionEventKind, SessionState
+from domain.roles import (
+    ExportFormat,
+    ExternalMode,
+    OperatingMode,
+    ReportKind,
+    Role,
+    Scope,
+    SessionEventKind,
+    SessionState,
+)
 from gql.ids import global_id
 from tests.factories import (
     NOW,
@@ -386,6 +396,10 @@ async def _authorize(town: Town) -> Mapping[str, Any]:
 
 
 async def _replay(town: Town) -> Mapping[str, Any]:
+    system = ExternalAuthentication(
+        installation_id=town.site.id, mode=ExternalMode.SHADOW, url="https://system.example/"
+    )
+    await ExternalAuthentication.bulk_create([system])
     event = await SessionEvent.create(
         installation_id=town.site.id,
         session_id=new_id(),
