@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Callable
@@ -81,6 +82,7 @@ class SignedTokens:
     def __init__(self, secret_key: str) -> None:
         # One key a purpose: whoever signs something else with the same setting must not thereby make an access token.
         self._key = hashlib.sha256(b"lade access token\0" + secret_key.encode()).digest()
+        self._digest_key = hashlib.sha256(b"lade keyed digest\0" + secret_key.encode()).digest()
 
     def issue(self, user_id: UUID, session_id: UUID, *, now: datetime) -> AccessToken:
         """An access token for 15 minutes."""
@@ -128,6 +130,11 @@ class SignedTokens:
     def digest(self, token: str) -> str:
         """SHA-256 in hexadecimal: the token has too much chance in it to be guessed from its digest."""
         return hashlib.sha256(token.encode()).hexdigest()
+
+    def keyed(self, purpose: str, content: bytes) -> str:
+        """HMAC-SHA-256 in hexadecimal, under a key of that purpose alone."""
+        key = hmac.digest(self._digest_key, purpose.encode(), "sha256")
+        return hmac.new(key, content, "sha256").hexdigest()
 
 
 class FernetSealer:

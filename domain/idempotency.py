@@ -1,6 +1,5 @@
 """The same request under the same key is done once: its answer is found again for 24 hours."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from domain import sql
 from domain.clock import Clock
 from domain.errors import ConflictError, DomainError, ErrorCode, invalid
 from domain.models import IdempotencyKey
+from domain.ports import Tokens
 
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY_LENGTH = 200
@@ -37,9 +37,9 @@ class Once:
     is_repeated: bool
 
 
-def input_hash(content: bytes) -> str:
-    """The digest by which inputs are compared."""
-    return hashlib.sha256(content).hexdigest()
+def input_hash(content: bytes, *, tokens: Tokens) -> str:
+    """The digest by which inputs are compared: keyed, because passwords and codes are among them."""
+    return tokens.keyed("idempotency", content)
 
 
 async def once(

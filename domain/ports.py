@@ -259,3 +259,7 @@ class Tokens(Protocol):
     def digest(self, token: str) -> str:
         """The digest under which such a secret is kept."""
         ...
+
+    def keyed(self, purpose: str, content: bytes) -> str:
+        """A digest of anything, also of what could be guessed: nobody makes or tries it without the server's secret key."""
+        ...

@@ -173,7 +173,8 @@ async def _answer(
 
     key, actor = getattr(given, KEY, None), context.access.actor
     if isinstance(key, str) and actor is not None:
-        digest = input_hash(orjson.dumps(_content(given), option=orjson.OPT_SORT_KEYS, default=str))
+        content = orjson.dumps(_content(given), option=orjson.OPT_SORT_KEYS, default=str)
+        digest = input_hash(content, tokens=context.ports.tokens)
         outcome = (await once(actor.id, info.field_name, key, digest, do, clock=context.ports.clock)).outcome
     else:
         outcome = await do()

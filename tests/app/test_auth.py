@@ -56,6 +56,20 @@ def test_a_token_says_who_and_until_when() -> None:
     assert tokens.verify(issued.token, now=last) == AccessClaims(WHO, SIGN_IN, issued.expires_at)
 
 
+def test_a_keyed_digest_is_of_its_key_purpose_and_content() -> None:
+    """The same for the same, and another as soon as one of the three is another."""
+    tokens = SignedTokens(KEY)
+    found = tokens.keyed("idempotency", b"secret")
+    assert len(found) == 64
+    assert tokens.keyed("idempotency", b"secret") == found
+    others = (
+        SignedTokens("o" * 64).keyed("idempotency", b"secret"),
+        tokens.keyed("refresh", b"secret"),
+        tokens.keyed("idempotency", b"other"),
+    )
+    assert len({found, *others}) == 4
+
+
 def test_an_expired_token_says_so() -> None:
     """From its end on a token is refused with TOKEN_EXPIRED, so that programs know to refresh."""
     tokens = SignedTokens(KEY)

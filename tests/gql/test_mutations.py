@@ -1,13 +1,17 @@
 """Mutations: signed in or not, errors as members of the result, and the same request done once."""
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
-from domain.models import Circuit
-from tests.factories import Town
+from app.auth import SignedTokens
+from domain.idempotency import input_hash
+from domain.models import Circuit, IdempotencyKey
+from tests.factories import Town, a_person
 from tests.gql.world import World, installation
 
 CREATE = """
@@ -65,6 +69,26 @@ async def test_a_key_belongs_to_its_input_its_person_and_its_day(world: World, t
     world.clock.advance(timedelta(hours=24))
     later = await _create(world, await world.token(town.people["SERVICE"]), town, key="k", name="Circuit E")
     assert later["__typename"] == "CircuitSuccess"
+
+
+CHANGE_PASSWORD = """
+mutation ($current: String!, $new: String!) {
+  changePassword(input: { currentPassword: $current, newPassword: $new, idempotencyKey: "k" }) { __typename }
+}
+"""
+
+
+async def test_what_is_kept_of_an_input_is_keyed(world: World, town: Town) -> None:
+    """Whoever reads the database tries no passwords on it: without the server's secret key the digest is another."""
+    person = await a_person("Kari", password="nine copper wires")
+    words = {"current": "nine copper wires", "new": "seven boats at dawn"}
+    body = await world.run(CHANGE_PASSWORD, await world.token(person), **words)
+    assert body == {"data": {"changePassword": {"__typename": "DoneSuccess"}}}
+    content = orjson.dumps({"current_password": words["current"], "new_password": words["new"]})
+    kept = (await IdempotencyKey.get(mutation="changePassword")).input_hash
+    assert kept != hashlib.sha256(content).hexdigest()
+    assert kept == input_hash(content, tokens=world.tokens)
+    assert kept != input_hash(content, tokens=SignedTokens("another server"))
 
 
 async def test_trouble_frees_the_key(world: World, town: Town) -> None:
