@@ -1,5 +1,6 @@
 """How people sign in and stay signed in: by password and one-time code, by an outside provider, by refresh tokens."""
 
+import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -179,27 +180,26 @@ async def begin(user_id: UUID, *, at: Entrance, proven_by: str | None = None) ->
 async def refresh_sign_in(refresh_token: str, *, tokens: Tokens, clock: Clock, bus: EventBus) -> SignedIn:
     """New tokens for the same sign-in; the old refresh token is spent.
 
-    A spent one ends the sign-in, because either it or its successor was stolen. ValidationError (TOKEN_EXPIRED) when the
-    token is unknown or spent, or the sign-in or the account has ended.
+    A spent one ends the sign-in, because either it or its successor was stolen. One that was never ours ends nothing: the id of a sign-in
+    is no secret. ValidationError (TOKEN_EXPIRED) when the token is unknown or spent, or the sign-in or the account has ended.
     """
     now = clock.now()
-    family, secret = _parts(refresh_token)
-    is_reused = False
+    family, secret, is_ours = _parts(refresh_token, tokens)
+    is_refreshed = is_reused = False
     fresh = tokens.opaque()
     async with in_transaction():
         row = None if family is None else await SignIn.select_for_update().get_or_none(id=family, ended_at=None)
-        if row is not None and row.refresh_hash != tokens.digest(secret):
+        if row is not None and row.refresh_hash == tokens.digest(secret) and row.expires_at > now:
+            is_refreshed = True
+            row.refresh_hash, row.refreshed_at, row.expires_at = fresh.digest, now, now + REFRESH_LIFETIME
+            await row.save(update_fields=["refresh_hash", "refreshed_at", "expires_at"])
+        elif row is not None and row.refresh_hash != tokens.digest(secret) and is_ours:
             is_reused = True
             row.ended_at = now
             await row.save(update_fields=["ended_at"])
-        elif row is not None and row.expires_at > now:
-            row.refresh_hash, row.refreshed_at, row.expires_at = fresh.digest, now, now + REFRESH_LIFETIME
-            await row.save(update_fields=["refresh_hash", "refreshed_at", "expires_at"])
-        else:
-            row = None
     if row is not None and is_reused:
         await bus.publish(SignInEnded(user_id=row.user_id, sign_in_id=row.id))
-    if row is None or is_reused:
+    if row is None or not is_refreshed:
         raise _sign_in_again()
     return await _signed_in(row.user_id, row.id, fresh.token, tokens=tokens, now=now)
 
@@ -209,16 +209,23 @@ async def _signed_in(user_id: UUID, sign_in_id: UUID, secret: str, *, tokens: To
     if access.actor is None:
         raise _sign_in_again()
     issued = tokens.issue(user_id, sign_in_id, now=now)
-    return SignedIn(access, issued.token, f"{sign_in_id.hex}.{secret}", issued.expires_at)
+    refresh_token = f"{sign_in_id.hex}.{secret}.{_mark(sign_in_id, secret, tokens)}"
+    return SignedIn(access, issued.token, refresh_token, issued.expires_at)
 
 
-def _parts(refresh_token: str) -> tuple[UUID | None, str]:
-    """(the sign-in it names, its secret)."""
-    family, _, secret = refresh_token.partition(".")
+def _mark(sign_in_id: UUID, secret: str, tokens: Tokens) -> str:
+    """By which a refresh token is known to be ours after it was spent, when nothing else is kept of it."""
+    return tokens.keyed("refresh token", f"{sign_in_id.hex}.{secret}".encode())
+
+
+def _parts(refresh_token: str, tokens: Tokens) -> tuple[UUID | None, str, bool]:
+    """(the sign-in it names, its secret, whether we made it)."""
+    family, secret, mark = (*refresh_token.split(".", 2), "", "")[:3]
     try:
-        return UUID(hex=family), secret
+        sign_in_id = UUID(hex=family)
     except ValueError:
-        return None, secret
+        return None, secret, False
+    return sign_in_id, secret, hmac.compare_digest(mark.encode(), _mark(sign_in_id, secret, tokens).encode())
 
 
 def _sign_in_again() -> ValidationError:

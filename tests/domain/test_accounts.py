@@ -464,3 +464,44 @@ async def test_of_two_who_refresh_at_once_neither_goes_on_unseen() -> None:
         if isinstance(one, SignedIn):
             with pytest.raises(ValidationError):
                 await sign_ins.refresh_sign_in(one.refresh_token, tokens=TOKENS, clock=HandClock(NOW), bus=bus)
+
+
+@pytest.mark.parametrize(
+    "forged", ["{family}.guessed", "{family}.guessed.{mark}", "{family}.{secret}x.{mark}", "{family}", "{family}."]
+)
+async def test_who_knows_only_the_id_of_a_sign_in_ends_nothing(forged: str) -> None:
+    """It stands in access tokens and logs: with a secret that was never ours the token is refused, and the person stays signed in."""
+    person, bus = await a_person("Kari", email="kari@example.com", password=PASSWORD), RecordingBus()
+    signed_in = await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    family, secret, mark = signed_in.refresh_token.split(".")
+    with pytest.raises(ValidationError) as caught:
+        await _refreshed(forged.format(family=family, secret=secret, mark=mark), bus)
+    assert (caught.value.code, bus.published) == (ErrorCode.TOKEN_EXPIRED, [])
+    assert await SignIn.filter(user_id=person, ended_at=None).count() == 1
+    await _refreshed(signed_in.refresh_token, bus)
+
+
+async def test_a_spent_token_ends_the_sign_in_however_old_it_is() -> None:
+    """Of any refresh before, not the last one only."""
+    person, bus = await a_person("Kari", email="kari@example.com", password=PASSWORD), RecordingBus()
+    first = await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    newest = await _refreshed((await _refreshed(first.refresh_token, bus)).refresh_token, bus)
+    for token in (first.refresh_token, newest.refresh_token):
+        with pytest.raises(ValidationError):
+            await _refreshed(token, bus)
+    assert await SignIn.filter(user_id=person, ended_at=None).count() == 0
+    assert len(bus.published) == 1
+
+
+async def test_a_token_of_before_tokens_were_marked_is_good_for_one_more_refresh() -> None:
+    """Nobody is signed out by an upgrade."""
+    await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    signed_in = await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    unmarked = signed_in.refresh_token.rpartition(".")[0]
+    renewed = await _refreshed(unmarked, RecordingBus())
+    assert renewed.access.signed_in().sign_in_id == signed_in.access.signed_in().sign_in_id
+    assert renewed.refresh_token.count(".") == 2
+
+
+async def _refreshed(token: str, bus: RecordingBus) -> SignedIn:
+    return await sign_ins.refresh_sign_in(token, tokens=TOKENS, clock=HandClock(NOW), bus=bus)
