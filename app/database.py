@@ -28,6 +28,8 @@ from domain.errors import UnavailableError
 
 CONNECTION = "default"
 SQLITE_FILE = "lade.sqlite3"
+SQLITE_ENGINE, POSTGRESQL_ENGINE = "app.sqlite_transactions", "app.asyncpg_transactions"
+"""Tortoise tells the dialects apart by these names."""
 
 _POOL_MIN = 1
 _POOL_MAX = 10
@@ -113,7 +115,7 @@ def tortoise_config(database: Database) -> dict[str, Any]:
 def _connection(database: Database) -> dict[str, Any]:
     if database.postgresql_url is None:
         return {
-            "engine": "tortoise.backends.sqlite",
+            "engine": SQLITE_ENGINE,
             "credentials": {"file_path": str(database.sqlite_file), **_PRAGMAS},
         }
     expanded = expand_db_url(database.postgresql_url)
@@ -127,7 +129,7 @@ def _connection(database: Database) -> dict[str, Any]:
         connection_class=_UnresetConnection,
         server_settings={"timezone": "UTC", "application_name": "lade"},
     )
-    return {"engine": expanded["engine"], "credentials": credentials}
+    return {"engine": POSTGRESQL_ENGINE, "credentials": credentials}
 
 
 @asynccontextmanager
