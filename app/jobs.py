@@ -11,6 +11,7 @@ from domain import (
     account_recovery,
     card_enrollments,
     idempotency,
+    ocpp_messages,
     offers,
     outbox,
     session_events,
@@ -29,6 +30,7 @@ MAIL_CLAIM_S = 120.0
 HOUSEKEEPING_S = 3600.0
 DECISIONS_KEPT = timedelta(days=30)
 DONE_MESSAGES_KEPT = timedelta(days=30)
+OCPP_MESSAGES_KEPT = timedelta(days=30)
 ATTEMPTS_KEPT = timedelta(days=90)
 QUESTIONS_KEPT = timedelta(days=30)
 ENROLLMENTS_KEPT = timedelta(days=30)
@@ -50,6 +52,7 @@ class Forgotten:
     questions: int = 0
     enrollments: int = 0
     session_events: int = 0
+    ocpp_messages: int = 0
 
 
 async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
@@ -124,4 +127,5 @@ async def keep_house_once(now: datetime) -> Forgotten:
         questions=await requests.forget(before=now - QUESTIONS_KEPT, now=now),
         enrollments=await card_enrollments.forget(before=now - ENROLLMENTS_KEPT),
         session_events=await session_events.forget(before=now - DONE_MESSAGES_KEPT),
+        ocpp_messages=await ocpp_messages.forget(before=now - OCPP_MESSAGES_KEPT),
     )

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from tortoise.transactions import in_transaction
 
+from domain import ocpp_messages, sql
 from domain.charging.batch import Outcome, Report
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import Event
 from domain.metering import apply_batch
+from domain.ocpp_messages import Message
 from domain.ports import EventBus
 
 BATCH_LIMIT = 256
@@ -22,6 +25,10 @@ BATCH_TIMEOUT_S = 10.0
 """A database that does not answer for this long is away."""
 
 MOST_UNPUBLISHED = 20_000
+
+KEEP_EVERY_S = 1.0
+MOST_MESSAGES = 10_000
+"""That wait to be stored: a few seconds of a large fleet."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +48,8 @@ class IngestCounts:
     refused: int = 0
     unavailable: int = 0
     unpublished: int = 0
+    messages_lost: int = 0
+    """Of those that nothing but people wait for: the database was away, or too many came at once."""
 
 
 class Ingestor:
@@ -55,6 +64,14 @@ class Ingestor:
         self._arrival = asyncio.Event()
         self._events: deque[Event] = deque(maxlen=MOST_UNPUBLISHED)
         self._told = asyncio.Event()
+        self._messages: deque[Message] = deque()
+
+    def keep(self, message: Message) -> None:
+        """It is stored soon, for people to read; nothing waits for it. When too many wait, the oldest is lost."""
+        if len(self._messages) >= MOST_MESSAGES:
+            self._messages.popleft()
+            self.counts.messages_lost += 1
+        self._messages.append(message)
 
     def submit(self, report: Report) -> "asyncio.Future[Outcome]":
         """The outcome, when it is durable. UnavailableError: nothing was stored. Links bound how many wait, by waiting for it."""
@@ -69,6 +86,7 @@ class Ingestor:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._commit_all(), name="ingest commits")
                 tasks.create_task(self._publish_all(), name="ingest events")
+                tasks.create_task(self._keep_all(), name="ingest messages")
         finally:
             self._fail([self._waiting.popleft() for _ in range(len(self._waiting))])
 
@@ -103,6 +121,20 @@ class Ingestor:
         self.counts.unpublished += max(0, len(self._events) + len(result.events) - MOST_UNPUBLISHED)
         self._events.extend(result.events)
         self._told.set()
+
+    async def _keep_all(self) -> None:
+        while True:
+            await self._clock.sleep(KEEP_EVERY_S)
+            await self.keep_some()
+
+    async def keep_some(self) -> None:
+        """What waits for nobody is stored, in one transaction."""
+        some = [self._messages.popleft() for _ in range(len(self._messages))]
+        try:
+            async with asyncio.timeout(BATCH_TIMEOUT_S), in_transaction():
+                await ocpp_messages.insert(some)
+        except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE, TimeoutError):
+            self.counts.messages_lost += len(some)
 
     def _fail(self, batch: Sequence[_Waiting]) -> None:
         for one in batch:

@@ -17,6 +17,7 @@ from devices.clock_offset import ClockOffset
 from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
+from devices.ocpp.masking import readable
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
 from domain.authorization.authorizer import Asks
 from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
@@ -27,6 +28,7 @@ from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.metering import STALE
 from domain.observations import Booted, Metered
+from domain.ocpp_messages import Message
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
 
 MAILBOX = 256
@@ -51,6 +53,8 @@ OUTDATED = DeviceAnswer(DeviceVerdict.ERROR, "another process balances this site
 _NOTHING_REPORTED = Outcome()
 _ACKNOWLEDGED = {AnswerKind.METER, AnswerKind.STATUS, AnswerKind.STOP, AnswerKind.OTHER}
 _is_done = operator.methodcaller("done")
+_TELLING = {AnswerKind.BOOT, AnswerKind.AUTHORIZE, AnswerKind.START}
+"""Answers that say more than that a message was heard."""
 _ANSWERED_FIRST = {AnswerKind.BOOT, AnswerKind.HEARTBEAT, AnswerKind.STATUS}
 
 _log = structlog.get_logger(__name__)
@@ -300,10 +304,18 @@ class Link:
         received = self.adapter.receive(call.action, call.payload, received_at=self.heard_at)
         if isinstance(received, Refused):
             self._shared.counts["refused"] += 1
+            self._keep(self._message(call.action, call.payload, is_from_charger=True))
             return _Begun(call.message_id, received, ())
         for leniency in received.leniencies:
             self._shared.counts[f"leniency {leniency}"] += 1
-        outcomes = [self._shared.ingestor.submit(report) for report in self._reports(received)]
+        reports = self._reports(received)
+        if received.answer_kind is not AnswerKind.HEARTBEAT:
+            message = self._message(call.action, call.payload, is_from_charger=True)
+            if reports:
+                reports[0] = replace(reports[0], message=message)
+            else:
+                self._keep(message)
+        outcomes = [self._shared.ingestor.submit(report) for report in reports]
         return _Begun(call.message_id, received, () if received.answer_kind in _ANSWERED_FIRST else outcomes)
 
     async def _finish(self, begun: "_Begun") -> None:
@@ -319,10 +331,20 @@ class Link:
                 return
             if number == 0:
                 outcome = await self._with_answer(received, found)
-        await self._send(frames.encode_result(begun.message_id, self._answer_to(received, outcome)))
+        answer = self._answer_to(received, outcome)
+        await self._send(frames.encode_result(begun.message_id, answer))
+        if received.answer_kind in _TELLING:
+            self._keep(self._message(received.action, msgspec.json.encode(answer), is_from_charger=False))
         if received.answer_kind is AnswerKind.BOOT:
             self._says_who_it_is(received)
             self.booted.set()
+
+    def _message(self, action: str, payload: msgspec.Raw | bytes, *, is_from_charger: bool) -> Message:
+        at = self._shared.clock.now()
+        return Message(self.station_id, at, is_from_charger, action, readable(action, payload))
+
+    def _keep(self, message: Message) -> None:
+        self._shared.ingestor.keep(message)
 
     def _says_who_it_is(self, received: Received) -> None:
         for booted in received.observations:
@@ -431,6 +453,7 @@ class Link:
         self._answer_id = str(new_id())
         try:
             await self._send(frames.encode_call(self._answer_id, outgoing.action, outgoing.payload))
+            self._keep(self._message(outgoing.action, msgspec.json.encode(outgoing.payload), is_from_charger=False))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 answer = await self._answer
         except TimeoutError:
@@ -452,10 +475,14 @@ class Link:
         if self._answer is None or self._calling is None or frame.message_id != self._answer_id:
             self._shared.counts["answers to nothing"] += 1
             return
+        action = self._calling.outgoing.action
         if isinstance(frame, CallError):
+            error = {"errorCode": frame.code, "errorDescription": frame.description, "errorDetails": frame.details}
+            self._keep(self._message(action, msgspec.json.encode(error), is_from_charger=True))
             _settle(self._answer, self.adapter.error_verdict(frame))
         else:
-            _settle(self._answer, self.adapter.verdict(self._calling.outgoing.action, frame.payload))
+            self._keep(self._message(action, frame.payload, is_from_charger=True))
+            _settle(self._answer, self.adapter.verdict(action, frame.payload))
 
 
 def _settle(answer: "asyncio.Future[DeviceAnswer]", value: DeviceAnswer) -> None:

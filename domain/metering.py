@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 from tortoise.transactions import in_transaction
 
-from domain import faults, sql
+from domain import faults, ocpp_messages, sql
 from domain.charging import authorizing, session_machine, session_store
 from domain.charging.batch import Batch, Outcome, Report, load, load_stations, open_commands
 from domain.charging.live import Connector
@@ -98,6 +98,7 @@ async def _applied(reports: Sequence[Report], now: datetime) -> BatchResult:
         batch = await load(reports, now=now)
         outcomes = [await _outcome(batch, one) for one in reports]
         events = await batch.write()
+        await ocpp_messages.insert([one.message for one in reports if one.message is not None])
     return BatchResult(tuple(outcomes), tuple(events))
 
 

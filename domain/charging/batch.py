@@ -37,6 +37,7 @@ from domain.observations import (
     StatusReported,
     TokenPresented,
 )
+from domain.ocpp_messages import Message
 from domain.roles import AuthorizationDecision, CommandAction, CommandState, ExternalMode, SessionFlag
 
 
@@ -48,6 +49,8 @@ class Report:
     epoch: int
     hearing: Hearing
     observation: AnyObservation
+    message: Message | None = None
+    """That it was said in, kept with it; None where another report of the same message has it."""
 
 
 @dataclass(frozen=True, slots=True)

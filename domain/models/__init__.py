@@ -20,6 +20,7 @@ from domain.models.exports import Export
 from domain.models.groups import GroupMember, UserGroup
 from domain.models.installations import Circuit, Installation
 from domain.models.leases import Lease
+from domain.models.ocpp_messages import OcppMessage
 from domain.models.outbox import OutboxMessage
 from domain.models.people import MailedSecret, OpenIdLink, SignIn, User
 from domain.models.permissions import Permission
@@ -52,6 +53,7 @@ __all__ = [
     "Lease",
     "LocalList",
     "MailedSecret",
+    "OcppMessage",
     "Offer",
     "OpenIdLink",
     "OutboxMessage",

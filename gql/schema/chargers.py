@@ -20,6 +20,7 @@ from gql.context import Context
 from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import chargers as resolvers
 from gql.resolvers.commands import commands_of_charger
+from gql.resolvers.ocpp_messages import messages_of
 from gql.resolvers.sessions import sessions_of_charger
 from gql.schema.balancing import AllocationExplanation
 from gql.schema.charger_status import ChargerStatus
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from gql.schema.authorization import AuthorizationAttempt, ChargeVerdict
     from gql.schema.circuits import Circuit
     from gql.schema.installations import Installation
+    from gql.schema.ocpp_messages import OcppMessage
     from gql.schema.people import User
     from gql.schema.permissions import Permission
 
@@ -130,6 +132,11 @@ class Charger(Node):
         _viewer_verdict,
         Annotated["ChargeVerdict", strawberry.lazy("gql.schema.authorization")],
         description="Whether a charge by the viewer would be accepted at that instant (null = now), and why not.",
+    )
+    ocpp_messages = connection(
+        messages_of,
+        UncountedConnection[Annotated["OcppMessage", strawberry.lazy("gql.schema.ocpp_messages")]],
+        description="What its station and the portal said to each other in the last 30 days, newest first. For SERVICE and ADMINISTRATOR.",
     )
     viewer_roles: list[Role] = strawberry.field(description="What the viewer holds here, through the installation too.")
 

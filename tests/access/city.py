@@ -23,6 +23,7 @@ from domain.models import (
     ExternalAuthentication,
     GroupMember,
     Installation,
+    OcppMessage,
     Offer,
     Permission,
     ServiceAccount,
@@ -163,6 +164,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
         "permission": await _grant_of(driver, town),
         "group": group,
         "decision": await _a_decision(town, branch),
+        "OCPP message": await _a_message(town),
         "command": await _a_command(town, active, driver),
         "enrollment": await _an_enrollment(town, driver, card),
         "attempt": await an_attempt(site, town.charger_id, user_id=driver, session_id=session),
@@ -231,6 +233,19 @@ async def _a_decision(town: Town, circuit_id: UUID) -> UUID:
         triggered_by="test",
         instance="{}",
         allocation=json.dumps(allocation),
+    )
+    return row.id
+
+
+async def _a_message(town: Town) -> UUID:
+    charger = await Charger.get(id=town.charger_id)
+    row = await OcppMessage.create(
+        station_id=charger.station_id,
+        installation_id=town.site.id,
+        at=NOW,
+        is_from_charger=True,
+        action="StatusNotification",
+        payload='{"status": "Available"}',
     )
     return row.id
 

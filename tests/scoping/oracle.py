@@ -251,6 +251,8 @@ class Oracle:
             charger = next((each for each in self.world.chargers if each.id == one.charger_id), None)
             is_seen = {
                 "AuthorizationRequest": site_id is not None and Scope.AUTHORIZE_CHARGING in self.scopes_at(site_id),
+                "OcppMessage": site_id is not None
+                and (self.is_administrator or Role.SERVICE in self.roles_at(site_id)),
                 "BalancingDecision": site_id is not None and self.observes(site_id),
                 "AuditEntry": site_id is not None and self.rules(site_id),
                 "Command": is_own or (charger is not None and charger.site_id == site_id and self.controls(charger)),

@@ -13,7 +13,7 @@ from domain.filters import Expression
 from domain.models import Charger
 from domain.pages import page_of
 from domain.roles import SessionState
-from domain.views import authorization_views, card_views, charger_views, permission_views
+from domain.views import authorization_views, card_views, charger_views, ocpp_message_views, permission_views
 from tests.factories import LONG_AGO
 
 Plant = Callable[[ExitStack], None]
@@ -75,6 +75,10 @@ def _void_energy(stack: ExitStack) -> None:
     stack.enter_context(patch.object(sessions, "SESSION_COLUMNS", columns))
 
 
+def _messages_of_all(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(ocpp_message_views, "_visible", lambda *_: "1 = 1"))
+
+
 def _all_counted(stack: ExitStack) -> None:
     async def count() -> int:
         return await Charger.all().count()
@@ -110,6 +114,7 @@ PLANTED: Mapping[str, Plant] = {
     "summaries are for everybody": _always("reads_sessions_of", True),
     "live status tells everybody all": _always("status_view", StatusView.FULL),
     "card numbers are whole": _unmasked,
+    "what chargers say is for everybody": _messages_of_all,
     "decisions of the balancer are for everybody": _always("sees_circuits", True),
     "a charge that is void keeps its energy": _void_energy,
     "revoked grants hold": _without("_GRANTS", "AND p.revoked_at IS NULL "),

@@ -26,6 +26,7 @@ from domain.models import (
     Command,
     Export,
     Installation,
+    OcppMessage,
     Permission,
     ServiceAccount,
     Station,
@@ -506,6 +507,16 @@ async def _others(world: World, site: Site) -> None:
         detail=f"Said {detail}",
     )
     _add(world, "Command", command.id, site.id, charger.id, person.id, detail)
+    row, said = await Charger.get(id=charger.id), world.word()
+    message = await OcppMessage.create(
+        station_id=row.station_id,
+        installation_id=site.id,
+        at=NOW,
+        is_from_charger=True,
+        action="DataTransfer",
+        payload=f'{{"vendorId": "{said}"}}',
+    )
+    _add(world, "OcppMessage", message.id, site.id, charger.id, None, said)
     person, name = random.choice(world.people), world.word()
     export = await Export.create(
         id=new_id(),
