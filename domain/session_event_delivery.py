@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
+from datetime import timedelta
 from random import Random
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,6 +23,8 @@ AT_ONCE = 64
 AT_ONCE_TO_ONE = 8
 """Calls to one host at a time: one that hangs takes no more of the room from others."""
 TIMEOUT_S = 15.0
+LONGEST_PAUSE_S = 3600
+"""That a system may ask for: an event has a day."""
 CLAIM_S = 60.0
 """Longer than a call may take, so that a slow system does not make a second worker send it again."""
 
@@ -110,7 +113,10 @@ class SessionEventDelivery:
         is_gone = isinstance(error, StatusError) and error.is_gone
         if is_gone and url is not None and await session_events.gone(event, url=url, now=now):
             return
-        await session_events.retry(event, error=error.message, now=now, after_s=error.retry_after_s or 0)
+        if error.retry_after_s and url is not None:
+            wait_s = min(error.retry_after_s, LONGEST_PAUSE_S)
+            await session_events.pause(event, url=url, until=now + timedelta(seconds=wait_s))
+        await session_events.retry(event, error=error.message, now=now)
 
 
 def _by_host(places: dict[UUID, str | None]) -> list[tuple[str, list[UUID]]]:

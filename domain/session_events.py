@@ -24,7 +24,7 @@ UPDATES_EVERY = timedelta(minutes=5)
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 3600.0
 TRIED_FOR = timedelta(hours=24)
-"""Counted from the first attempt: an event may have waited for the one before it."""
+"""Since it was made or replayed; each is tried once at least, however long it waited for the one before it."""
 
 _TYPES = {kind: f"session.{kind.lower()}" for kind in SessionEventKind}
 _jitter = Random()
@@ -40,7 +40,8 @@ class Due:
     session_id: UUID
     payload: str
     attempts: int
-    first_tried_at: datetime
+    since: datetime
+    """When it was made, or else replayed."""
     claimed_until: datetime
 
 
@@ -162,9 +163,10 @@ def _session_id(value: Any) -> str | None:
 
 
 async def due_places(*, now: datetime) -> dict[UUID, str | None]:
-    """Installation → the address of its system, where an event is due that nobody holds."""
+    """Installation → the address of its system, where an event is due that nobody holds, and which is not to be left alone."""
     rows = await sql.rows(
-        "SELECT x.installation_id, x.url FROM external_authentications x WHERE EXISTS (SELECT 1 FROM session_events e"  # noqa: S608
+        "SELECT x.installation_id, x.url FROM external_authentications x"  # noqa: S608  parts of ours
+        " WHERE (x.paused_until IS NULL OR x.paused_until <= $1) AND EXISTS (SELECT 1 FROM session_events e"
         f" WHERE e.installation_id = x.installation_id AND {_PENDING} AND e.due_at <= $1"
         " AND (e.claimed_until IS NULL OR e.claimed_until <= $1))",
         now,
@@ -179,7 +181,7 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
     here = sql.any_of("e.installation_id", sorted(places), arguments)
     found = await sql.rows(
         f"""
-        UPDATE session_events SET claimed_until = $1, attempts = attempts + 1, first_tried_at = COALESCE(first_tried_at, $2)
+        UPDATE session_events SET claimed_until = $1, attempts = attempts + 1
         WHERE id IN (
           SELECT e.id FROM session_events e
           WHERE {here} AND e.delivered_at IS NULL AND e.failed_at IS NULL AND e.due_at <= $2
@@ -187,7 +189,8 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
             AND NOT EXISTS (SELECT 1 FROM session_events o WHERE o.session_id = e.session_id AND o.id < e.id
               AND o.delivered_at IS NULL AND o.failed_at IS NULL)
           ORDER BY e.due_at, e.id LIMIT {int(limit)} {lock})
-        RETURNING id, event_id, installation_id, session_id, payload, attempts, first_tried_at, claimed_until
+        RETURNING id, event_id, installation_id, session_id, payload, attempts, claimed_until,
+          COALESCE(replayed_at, created_at) AS since
         """,  # noqa: S608  numbers of ours only
         *arguments,
     )
@@ -199,7 +202,7 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
             sql.uuid_of(row["session_id"]),
             row["payload"],
             int(row["attempts"]),
-            sql.instant_of(row["first_tried_at"]),
+            sql.instant_of(row["since"]),
             sql.instant_of(row["claimed_until"]),
         )
         for row in sorted(found, key=lambda row: int(row["id"]))
@@ -213,22 +216,41 @@ async def delivered(event: Due, *, now: datetime) -> None:
             await _next_is_due(event, now)
 
 
-async def retry(event: Due, *, error: str, now: datetime, after_s: int = 0) -> None:
-    """It is tried again later, each time twice as late and not before `after_s`; after a day it is kept as failed, and later ones of its
-    session go on.
+async def retry(event: Due, *, error: str, now: datetime) -> None:
+    """It is tried again later, each time twice as late, and a last time when its day is over. Then it is kept as failed, and the next one
+    of its session follows soon, with its patience: a system that is away for days is not asked more often for that.
     """
-    if now - event.first_tried_at >= TRIED_FOR:
-        await fail(event, error=error, now=now)
-        return
+    gives_up_at = event.since + TRIED_FOR
     wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(event.attempts - 1, 12)) * _jitter.uniform(0.9, 1.1)
-    due_at = now + timedelta(seconds=max(wait_s, min(after_s, LONGEST_RETRY_S)))
+    due_at = min(now + timedelta(seconds=wait_s), gives_up_at)
     async with in_transaction():
-        if await _let_go(event, "error = $4", error[:500]):
-            await sql.execute(
-                f"UPDATE session_events SET due_at = $2 WHERE session_id = $1 AND {_PENDING}",  # noqa: S608  parts of ours
-                event.session_id,
-                due_at,
-            )
+        if now < gives_up_at:
+            if await _let_go(event, "error = $4", error[:500]):
+                await _put_off(event.session_id, due_at)
+        elif await _let_go(event, "failed_at = $4, error = $5", now, error[:500]):
+            await _put_off(event.session_id, now + timedelta(seconds=FIRST_RETRY_S), attempts=event.attempts)
+
+
+async def _put_off(session_id: UUID, due_at: datetime, *, attempts: int = 0) -> None:
+    """What waits of the session waits until then, and counts as tried so often at least."""
+    await sql.execute(
+        "UPDATE session_events SET due_at = $2, attempts = CASE WHEN attempts < $3 THEN $3 ELSE attempts END"  # noqa: S608
+        f" WHERE session_id = $1 AND {_PENDING}",
+        session_id,
+        due_at,
+        attempts,
+    )
+
+
+async def pause(event: Due, *, url: str, until: datetime) -> None:
+    """The address is left alone until then, as it asked for, with the events of every session."""
+    await sql.execute(
+        "UPDATE external_authentications SET paused_until = $3 WHERE installation_id = $1 AND url = $2"
+        " AND (paused_until IS NULL OR paused_until < $3)",
+        event.installation_id,
+        url,
+        until,
+    )
 
 
 async def fail(event: Due, *, error: str, now: datetime) -> None:
@@ -304,8 +326,8 @@ async def replay(access: Access, installation_id: UUID, from_event_id: UUID) -> 
             message = "Events go nowhere from here: let an owner write the system's settings with an address and a mode first."
             raise ConflictError(message, path=("installationId",))
         await sql.execute(
-            "UPDATE session_events SET delivered_at = NULL, failed_at = NULL, attempts = 0, first_tried_at = NULL, due_at = $3,"
-            " claimed_until = NULL"
+            "UPDATE session_events SET delivered_at = NULL, failed_at = NULL, attempts = 0, replayed_at = $3, due_at = $3,"
+            " claimed_until = NULL, error = NULL"
             " WHERE installation_id = $1 AND id >= $2",
             installation_id,
             first["id"],

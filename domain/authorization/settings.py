@@ -204,11 +204,12 @@ _FIELDS = (
     "previous_secret_until",
     "passed_at",
     "gone_at",
+    "paused_until",
 )
 
 
 def _apply(row: ExternalAuthentication, changes: ExternalChanges) -> None:
-    row.gone_at = None
+    row.gone_at = row.paused_until = None
     if isinstance(changes.mode, ExternalMode):
         row.mode = changes.mode
     if not isinstance(changes.url, Unset):

@@ -15,7 +15,8 @@ from domain.roles import AuthorizationDecision, CredentialType, Decider, Externa
 class ExternalAuthentication(Model):
     """An installation's external authentication system. Secrets are sealed, the previous one signs along until its time is over.
 
-    `passed_at` is when the pre-flight check of `url` as it is now last passed, `gone_at` when it said that there is nobody any more.
+    `passed_at` is when the pre-flight check of `url` as it is now last passed, `gone_at` when it said that there is nobody any more,
+    `paused_until` how long it wants to be left alone with events.
     """
 
     installation: fields.OneToOneRelation[Installation] = fields.OneToOneField(
@@ -31,6 +32,7 @@ class ExternalAuthentication(Model):
     previous_secret_until = fields.DatetimeField(null=True)
     passed_at = fields.DatetimeField(null=True)
     gone_at = fields.DatetimeField(null=True)
+    paused_until = fields.DatetimeField(null=True)
 
     class Meta:
         table = "external_authentications"
@@ -118,7 +120,7 @@ class SessionEvent(Model):
     created_at = fields.DatetimeField()
     due_at = fields.DatetimeField()
     attempts = fields.IntField(default=0)
-    first_tried_at = fields.DatetimeField(null=True)
+    replayed_at = fields.DatetimeField(null=True)
     claimed_until = fields.DatetimeField(null=True)
     delivered_at = fields.DatetimeField(null=True)
     failed_at = fields.DatetimeField(null=True)
@@ -127,9 +129,9 @@ class SessionEvent(Model):
     class Meta:
         table = "session_events"
         indexes = (
-            Index(fields=("delivered_at", "failed_at", "due_at")),
             Index(fields=("session_id", "id")),
             Index(fields=("installation_id", "id")),
+            Index(fields=("created_at",)),
         )
 
 

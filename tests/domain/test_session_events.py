@@ -104,7 +104,7 @@ async def _delivered(receiver: Receiver, clock: HandClock, *, rounds: int) -> No
     for _ in range(rounds):
         while await delivery.deliver_some():
             pass
-        clock.advance(timedelta(minutes=70))
+        clock.advance(timedelta(minutes=10))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -114,7 +114,7 @@ async def test_nothing_is_lost_and_nothing_overtakes(seed: int) -> None:
     await _charge(rig)
     await rig.start(at(40), meter=5000)
     receiver = Receiver(random=Random(seed))
-    await _delivered(receiver, HandClock(at(60)), rounds=25)
+    await _delivered(receiver, HandClock(at(60)), rounds=120)
     told = [str(one.event_id) for one in await SessionEvent.all().order_by("id")]
     heard: dict[str, list[str]] = {}
     for event_id, content in receiver.taken:
@@ -193,42 +193,96 @@ async def test_a_defect_that_befalls_one_event_ends_no_other() -> None:
 
 
 async def test_what_is_not_taken_for_a_day_is_given_up_and_kept() -> None:
-    """Each time twice as late, up to an hour; then the next one goes out, and the reason stands beside the event."""
+    """Each time twice as late, up to an hour, and a last time when a day is over since it was made; the reason stands beside the event."""
     rig = await a_told_rig()
     await rig.start(NOW)
-    transaction = (await rig.session()).transaction_id
-    await rig.stop(transaction, at(1), meter=2_000)
+    await rig.stop((await rig.session()).transaction_id, at(1), meter=2_000)
     clock, receiver = HandClock(at(1)), Receiver(failing=10**6)
     delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
-    began = clock.now()
-    while not await SessionEvent.filter(failed_at__not_isnull=True).exists():
+    while (await session_events.pending(rig.site.id)).count:
         await delivery.deliver_some()
-        clock.advance(timedelta(seconds=5))
-    assert timedelta(hours=24) <= clock.now() - began < timedelta(hours=25, minutes=10)
-    receiver.failing = 0
-    await delivery.deliver_some()
+        clock.advance(timedelta(minutes=1))
+    assert 30 <= receiver.attempts <= 40
     first, last = await SessionEvent.all().order_by("id")
-    assert first.error == "The system answered with status 500."
-    assert last.delivered_at is not None
-    assert (await session_events.pending(rig.site.id)).count == 0
+    assert (first.failed_at, last.failed_at) == (NOW + timedelta(hours=24), at(1) + timedelta(hours=24))
+    assert first.error == last.error == "The system answered with status 500."
 
 
-async def test_a_system_may_say_how_long_it_wants_to_be_left_alone() -> None:
-    """Retry-After counts, an hour of it at most; later events of the same charge wait with the first."""
+async def test_what_follows_an_event_that_is_given_up_goes_on() -> None:
+    """It goes out soon afterwards, and is tried once at least, whatever its age; a day begins anew with a replay."""
     rig = await a_told_rig()
     await rig.start(NOW)
-    transaction = (await rig.session()).transaction_id
-    await rig.stop(transaction, at(1), meter=2_000)
-    clock = HandClock(at(2))
-    receiver = Receiver(failing=1, error=StatusError(503, retry_after_s=1_800))
+    await rig.stop((await rig.session()).transaction_id, at(1), meter=2_000)
+    clock, receiver = HandClock(NOW + timedelta(days=3)), Receiver(failing=1)
     delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
     assert await delivery.deliver_some()
-    clock.advance(timedelta(seconds=1_799))
     assert not await delivery.deliver_some()
+    clock.advance(timedelta(seconds=5))
+    assert await delivery.deliver_some()
+    first, last = await SessionEvent.all().order_by("id")
+    assert (first.failed_at, last.delivered_at) == (NOW + timedelta(days=3), clock.now())
+    owner = await a_person()
+    await a_grant(Role.OWNER, rig.site, user_id=owner)
+    await session_events.replay(await access(owner, now=clock.now()), rig.site.id, first.event_id)
+    receiver.failing = 1
+    assert await delivery.deliver_some()
+    assert (await SessionEvent.get(id=first.id)).failed_at is None
+    clock.advance(timedelta(seconds=6))
+    await _delivered(receiver, clock, rounds=1)
+    assert [event_id for event_id, _ in receiver.taken[1:]] == [str(first.event_id), str(last.event_id)]
+
+
+async def test_a_system_that_is_away_for_days_is_not_asked_more_often() -> None:
+    """Events that are given up one after another share their patience, and none waits longer than its day."""
+    rig = await a_told_rig()
+    await _charge(rig, minutes=60)
+    clock, receiver = HandClock(at(60)), Receiver(failing=10**6)
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    while (await session_events.pending(rig.site.id)).count:
+        await delivery.deliver_some()
+        clock.advance(timedelta(seconds=30))
+    events = await SessionEvent.all().order_by("id")
+    assert all(one.failed_at == one.created_at + timedelta(hours=24) for one in events)
+    assert len(events) >= 12
+    assert receiver.attempts < 40 + 2 * len(events)
+
+
+@pytest.mark.parametrize(("status", "asked_s", "waits_s"), [(503, 1_800, 1_800), (429, 999_999, 3_600)])
+async def test_a_system_may_say_how_long_it_wants_to_be_left_alone(status: int, asked_s: int, waits_s: int) -> None:
+    """Retry-After counts for the events of every charge, an hour of it at most."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    await rig.stop((await rig.session()).transaction_id, at(1), meter=2_000)
+    clock = HandClock(at(2))
+    receiver = Receiver(failing=1, error=StatusError(status, retry_after_s=asked_s))
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    assert await delivery.deliver_some()
+    await rig.start(at(2), meter=2_000, card="UNKNOWN99")
+    clock.advance(timedelta(seconds=waits_s - 1))
+    assert not await delivery.deliver_some()
+    assert receiver.attempts == 1
     clock.advance(timedelta(seconds=1))
     assert await delivery.deliver_some()
     assert await delivery.deliver_some()
-    assert [content["type"] for _, content in receiver.taken] == ["session.started", "session.ended"]
+    assert [content["type"] for _, content in receiver.taken] == ["session.started", "session.started", "session.ended"]
+
+
+async def test_settings_that_are_written_end_a_pause() -> None:
+    """Whoever changes the address does not wait for what the one before asked for."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    clock = HandClock(at(2))
+    receiver = Receiver(failing=1, error=StatusError(429, retry_after_s=1_800))
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    assert await delivery.deliver_some()
+    owner = await a_person()
+    await a_grant(Role.OWNER, rig.site, user_id=owner)
+    outside = Outside(call_outs=receiver, sealer=OpenSeals(), bus=RecordingBus())
+    changes = ExternalChanges(url="https://other.example/lade")
+    await configure_external(await access(owner, now=at(2)), rig.site.id, changes, outside=outside)
+    clock.advance(timedelta(seconds=6))
+    assert await delivery.deliver_some()
+    assert len(receiver.taken) == 1
 
 
 async def test_who_says_that_it_is_gone_is_left_alone_until_the_settings_are_written_again() -> None:
