@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 from app.health import health_routes
 from app.house import House
-from app.jobs import deliver_invitations, deliver_mails, keep_house
+from app.jobs import deliver_codes, deliver_mails, keep_house
 from app.metrics import watch_devices, watch_edge
 from app.settings import OperatorError, ServerRole
 from app.supervisor import Service
@@ -141,7 +141,7 @@ def _jobs(house: House, whole: Composition) -> None:
     whole.services.append(("events of charges", delivery.run))
     public_url = house.settings.public_url
     whole.services.append(
-        ("invitations", lambda: deliver_invitations(house.mailer, house.tokens, public_url, house.clock))
+        ("letters with codes", lambda: deliver_codes(house.mailer, house.tokens, public_url, house.clock))
     )
     whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))

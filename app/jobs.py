@@ -1,8 +1,9 @@
 """Work that waits in the database: mails to be sent, and rows whose time is over."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -11,6 +12,7 @@ from domain import (
     account_recovery,
     card_enrollments,
     idempotency,
+    invitations,
     ocpp_messages,
     offers,
     outbox,
@@ -19,7 +21,6 @@ from domain import (
 from domain.authorization import requests
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
-from domain.invitations import INVITATION, write
 from domain.ports import Mail, Mailer, Tokens
 
 MAIL_KIND = "mail"
@@ -35,6 +36,21 @@ ATTEMPTS_KEPT = timedelta(days=90)
 QUESTIONS_KEPT = timedelta(days=30)
 ENROLLMENTS_KEPT = timedelta(days=30)
 
+
+class _Writer(Protocol):
+    """Makes a letter with a code, which is in no table, of what waits; None when there is nobody to write to any more."""
+
+    async def __call__(
+        self, message: outbox.Claimed, /, *, tokens: Tokens, public_url: str, now: datetime
+    ) -> Mail | None:
+        """The letter."""
+        ...
+
+
+_WRITERS: Final[Mapping[str, _Writer]] = {
+    invitations.INVITATION: invitations.write,
+    account_recovery.RESET: account_recovery.write_reset,
+}
 
 _log = structlog.get_logger(__name__)
 _decoder = msgspec.json.Decoder(Mail)
@@ -83,29 +99,37 @@ async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock) -> Non
         await outbox.done(message, now=clock.now())
 
 
-async def deliver_invitations(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> None:
-    """Until cancelled: whoever is invited has a letter with a code."""
+async def deliver_codes(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> None:
+    """Until cancelled: whoever is invited, or forgot their password, has a letter with a code."""
     while True:
-        if not await invite_some(mailer, tokens, public_url, clock):
+        if not await deliver_some_codes(mailer, tokens, public_url, clock):
             await clock.sleep(LOOK_FOR_MAIL_S)
 
 
-async def invite_some(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> bool:
-    """Whether there was anybody to invite."""
-    claimed = await outbox.claim(INVITATION, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
-    for message in claimed:
-        try:
-            mail = await write(UUID(hex=message.payload), tokens=tokens, public_url=public_url, now=clock.now())
-            if mail is not None:
-                await mailer.send(mail)
-        except UnavailableError as error:
-            await outbox.retry(message, error=error.message, now=clock.now())
-        except DomainError as error:
-            _log.error("an invitation cannot be delivered", message=str(message.id), reason=error.message)
-            await outbox.fail(message, error=error.message, now=clock.now())
-        else:
-            await outbox.done(message, now=clock.now())
-    return bool(claimed)
+async def deliver_some_codes(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> bool:
+    """Whether there was any such letter to write."""
+    has_any = False
+    for kind, write in _WRITERS.items():
+        for message in await outbox.claim(kind, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1):
+            has_any = True
+            await _write(message, write, mailer, tokens, public_url, clock)
+    return has_any
+
+
+async def _write(
+    message: outbox.Claimed, write: _Writer, mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock
+) -> None:
+    try:
+        mail = await write(message, tokens=tokens, public_url=public_url, now=clock.now())
+        if mail is not None:
+            await mailer.send(mail)
+    except UnavailableError as error:
+        await outbox.retry(message, error=error.message, now=clock.now())
+    except DomainError as error:
+        _log.error("a letter with a code cannot be delivered", message=str(message.id), reason=error.message)
+        await outbox.fail(message, error=error.message, now=clock.now())
+    else:
+        await outbox.done(message, now=clock.now())
 
 
 async def keep_house(clock: Clock) -> None:

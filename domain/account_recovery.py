@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from domain import audit, letters, sql
+from domain import audit, letters, outbox, sql
 from domain.access import Access
 from domain.accounts import MAX_PASSWORD_LENGTH, check_password, new_person
 from domain.checks import Problems
@@ -14,14 +15,25 @@ from domain.errors import ConflictError, ErrorCode, ValidationError, invalid
 from domain.ids import new_id
 from domain.invitations import accept_new, invited_address
 from domain.models import MailedSecret, User
-from domain.ports import Tokens
+from domain.outbox import Claimed
+from domain.ports import Mail, Tokens
 from domain.roles import MailedSecretKind
 from domain.sign_ins import Entrance, SignedIn, begin, end_all
 
 RESET_LIFETIME = timedelta(hours=1)
 VERIFY_LIFETIME = timedelta(days=1)
+MOST_RESETS = 5
+"""Letters to one account within `RESET_LIFETIME`, wherever they are asked for from: the earlier ones are still good."""
 UNPROVEN_KEPT = timedelta(days=7)
 """An account without a proven address is forgotten after this time."""
+RESET = "password-reset"
+"""The outbox's kind: what it holds is the address, whether or not it has an account."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """Somebody asked for a letter to this address."""
+
+    to: str
 
 
 async def sign_up(
@@ -62,9 +74,10 @@ async def _unproven(name: str, address: str, hashed: str, public_url: str, *, to
     async with in_transaction():
         person = await new_person(name, email=None, hashed=hashed, now=now)
         is_taken = await User.exists(email=address)
-        secret = await _secret(MailedSecretKind.VERIFY, person.id, address, VERIFY_LIFETIME, tokens=tokens, now=now)
-        letter = letters.taken(public_url) if is_taken else letters.verification(name, secret[1], public_url)
-        await letters.post(address, *letter, about=secret[0], now=now)
+        secret, identity = tokens.opaque(), new_id()
+        await _keep(identity, MailedSecretKind.VERIFY, person.id, address, secret.digest, now, now + VERIFY_LIFETIME)
+        letter = letters.taken(public_url) if is_taken else letters.verification(name, secret.token, public_url)
+        await letters.post(address, *letter, about=identity, now=now)
         await audit.record_self(person.id, "user.signUp", now=now, after={"name": name})
     return person.id
 
@@ -123,30 +136,48 @@ async def change_password(access: Access, *, current: str, new: str, public_url:
     async with in_transaction():
         await User.filter(id=user_id).update(password_hash=hashed)
         ended = await end_all(user_id, now=now, but=access.signed_in().sign_in_id)
-        # A letter that was asked for before, perhaps by somebody else, sets no other one.
-        await MailedSecret.filter(user_id=user_id, kind=MailedSecretKind.RESET, used_at=None).update(used_at=now)
+        await _end_resets(user_id, person.email, now=now)
         await audit.record(access, "user.changePassword", "User", user_id)
         if person.email is not None:
             await letters.post(person.email, *letters.changed(person.name, public_url), about=new_id(), now=now)
     await at.bus.publish(*ended)
 
 
-async def request_password_reset(email: str, *, public_url: str, at: Entrance) -> None:
-    """A letter is on its way, if the address has an account; the caller sees, and waits for, the same if not."""
+async def request_password_reset(email: str, *, at: Entrance) -> None:
+    """A letter is on its way, if the address has an account.
+
+    Whether it has is looked up when the letter is written, not here: so that the caller sees and waits for the same if not.
+    """
     problems = Problems()
     address = problems.email("email", email)
     problems.raise_any()
     async with at.attempts.one(address=at.address, account=f"reset:{address}"):
-        now = at.clock.now()
-        async with in_transaction():
-            person = await User.get_or_none(email=address, is_active=True, erased_at=None)
-            secret = at.tokens.opaque()
-            if person is not None:
-                identity = await _keep(
-                    MailedSecretKind.RESET, person.id, address, secret.digest, RESET_LIFETIME, now=now
-                )
-                letter = letters.reset(person.name, secret.token, public_url)
-                await letters.post(address, *letter, about=identity, now=now)
+        await outbox.put(RESET, msgspec.json.encode(_Asked(to=address)).decode(), now=at.clock.now())
+
+
+async def write_reset(asked: Claimed, *, tokens: Tokens, public_url: str, now: datetime) -> Mail | None:
+    """The letter with a code that is good for an hour from when it was asked for.
+
+    None when there is nobody to write to, the hour is over, the account had as many as `MOST_RESETS` in an hour, or the password was
+    set meanwhile. Written again, after a server of mail was away, it has a new code, and the one before is good no more.
+    """
+    address = msgspec.json.decode(asked.payload, type=_Asked).to
+    expires_at = asked.created_at + RESET_LIFETIME
+    async with in_transaction():
+        person = await sql.row(
+            f"SELECT id, name FROM users WHERE email = $1 AND is_active AND erased_at IS NULL{sql.for_change()}",  # noqa: S608
+            address,
+        )
+        if person is None or expires_at <= now or not await outbox.is_waiting(asked):
+            return None
+        user_id = sql.uuid_of(person["id"])
+        await MailedSecret.filter(id=asked.id).delete()
+        recent = MailedSecret.filter(user_id=user_id, kind=MailedSecretKind.RESET, created_at__gt=now - RESET_LIFETIME)
+        if await recent.count() >= MOST_RESETS:
+            return None
+        secret = tokens.opaque()
+        await _keep(asked.id, MailedSecretKind.RESET, user_id, address, secret.digest, asked.created_at, expires_at)
+    return letters.made(address, *letters.reset(person["name"], secret.token, public_url), about=asked.id)
 
 
 async def reset_password(token: str, new: str, *, public_url: str, at: Entrance) -> None:
@@ -167,27 +198,38 @@ async def reset_password(token: str, new: str, *, public_url: str, at: Entrance)
         person.email_verified_at = person.email_verified_at or now
         await person.save(update_fields=["password_hash", "email_verified_at"])
         ended = await end_all(person.id, now=now)
-        await MailedSecret.filter(user_id=person.id, kind=MailedSecretKind.RESET, used_at=None).update(used_at=now)
+        await _end_resets(person.id, person.email, now=now)
         await audit.record_self(person.id, "user.resetPassword", now=now)
         await letters.post(secret.email, *letters.changed(person.name, public_url), about=new_id(), now=now)
     await at.bus.publish(*ended)
 
 
-async def _secret(
-    kind: MailedSecretKind, user_id: UUID, email: str, lifetime: timedelta, *, tokens: Tokens, now: datetime
-) -> tuple[UUID, str]:
-    secret = tokens.opaque()
-    return await _keep(kind, user_id, email, secret.digest, lifetime, now=now), secret.token
-
-
 async def _keep(
-    kind: MailedSecretKind, user_id: UUID, email: str, digest: str, lifetime: timedelta, *, now: datetime
-) -> UUID:
+    identity: UUID,
+    kind: MailedSecretKind,
+    user_id: UUID,
+    email: str,
+    digest: str,
+    created_at: datetime,
+    expires_at: datetime,
+) -> None:
     row = MailedSecret(
-        id=new_id(), kind=kind, user_id=user_id, email=email, digest=digest, created_at=now, expires_at=now + lifetime
+        id=identity,
+        kind=kind,
+        user_id=user_id,
+        email=email,
+        digest=digest,
+        created_at=created_at,
+        expires_at=expires_at,
     )
     await row.save(force_create=True)
-    return row.id
+
+
+async def _end_resets(user_id: UUID, email: str | None, *, now: datetime) -> None:
+    """No letter that was asked for before, perhaps by somebody else, sets a password; call after the write to the person's row."""
+    await MailedSecret.filter(user_id=user_id, kind=MailedSecretKind.RESET, used_at=None).update(used_at=now)
+    if email is not None:
+        await outbox.withdraw(RESET, msgspec.json.encode(_Asked(to=email)).decode())
 
 
 async def _is_valid(kind: MailedSecretKind, token: str, *, tokens: Tokens, now: datetime) -> bool:

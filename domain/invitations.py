@@ -10,6 +10,7 @@ from domain.access import Access, access_of
 from domain.errors import ErrorCode, NotAllowedError, ValidationError, invalid
 from domain.events import Event, LocalListOutdated, PermissionChanged
 from domain.models import Permission
+from domain.outbox import Claimed
 from domain.ports import EventBus, Mail, Tokens
 from domain.roles import Role
 
@@ -17,8 +18,9 @@ INVITATION = "invitation"
 """The outbox's kind: what it holds is the permission's id, and the code is made when the letter is written."""
 
 
-async def write(permission_id: UUID, *, tokens: Tokens, public_url: str, now: datetime) -> Mail | None:
+async def write(invited: Claimed, *, tokens: Tokens, public_url: str, now: datetime) -> Mail | None:
     """The letter with a new code, which is the only one that is good from now on; None when there is nothing to accept any more."""
+    permission_id = UUID(hex=invited.payload)
     row = await sql.row(_INVITED, permission_id, now)
     if row is None:
         return None

@@ -12,8 +12,13 @@ from domain.ports import Mail
 
 async def post(to: str, subject: str, text: str, *, about: UUID, now: datetime) -> None:
     """The letter will be sent; call inside the transaction of its cause. `about` makes its id, the same however often it is tried."""
-    mail = Mail(to=to, subject=subject, text=text, message_id=f"<{about.hex}@lade>")
+    mail = made(to, subject, text, about=about)
     await outbox.put(MAIL, msgspec.json.encode(mail).decode(), now=now)
+
+
+def made(to: str, subject: str, text: str, *, about: UUID) -> Mail:
+    """The letter, to be sent at once."""
+    return Mail(to=to, subject=subject, text=text, message_id=f"<{about.hex}@lade>")
 
 
 def reset(name: str, token: str, url: str) -> tuple[str, str]:

@@ -91,6 +91,17 @@ async def fail(message: Claimed, *, error: str, now: datetime) -> None:
     )
 
 
+async def is_waiting(message: Claimed) -> bool:
+    """Whether it is still to be carried out: it was neither done nor withdrawn."""
+    found = await sql.row("SELECT 1 AS found FROM outbox WHERE id = $1 AND done_at IS NULL", message.id)
+    return found is not None
+
+
+async def withdraw(kind: str, payload: str) -> None:
+    """Messages of that kind and content that were not carried out are gone; call inside the transaction of its cause."""
+    await sql.execute("DELETE FROM outbox WHERE done_at IS NULL AND kind = $1 AND payload = $2", kind, payload)
+
+
 async def forget(*, before: datetime) -> int:
     """How many messages that were done before then were removed; failed ones stay to be looked at."""
     return await sql.execute("DELETE FROM outbox WHERE done_at < $1", before)

@@ -131,14 +131,16 @@ class NobodyAsked:
 
 
 class UnlimitedAttempts:
-    """Attempts without limits, which remembers those that were right."""
+    """Attempts without limits, which remembers where they counted and whether they were right."""
 
     def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
         self.right: list[bool] = []
 
     @asynccontextmanager
     async def one(self, *, address: str, account: str | None) -> AsyncIterator[Attempt]:
         attempt = Attempt()
+        self.asked.append((address, account))
         try:
             yield attempt
         finally:

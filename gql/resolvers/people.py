@@ -120,7 +120,7 @@ async def change_password(context: Context, *, current_password: str, new_passwo
 
 async def request_password_reset(context: Context, *, email: str) -> None:
     """A letter is on its way, if there is an account."""
-    await account_recovery.request_password_reset(email, public_url=context.ports.public_url, at=_entrance(context))
+    await account_recovery.request_password_reset(email, at=_entrance(context))
 
 
 async def reset_password(context: Context, *, token: str, new_password: str) -> None:

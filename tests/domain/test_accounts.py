@@ -13,11 +13,21 @@ import pyotp
 import pytest
 
 from app.auth import SignedTokens
+from app.jobs import deliver_some_codes
 from domain import account_recovery, invitations, one_time_codes, sign_ins
 from domain.access import Access, access_of
-from domain.errors import ConflictError, ErrorCode, NotAllowedError, UnauthenticatedError, ValidationError
+from domain.errors import (
+    ConflictError,
+    ErrorCode,
+    NotAllowedError,
+    UnauthenticatedError,
+    UnavailableError,
+    ValidationError,
+)
 from domain.events import PermissionChanged
-from domain.models import AuditEntry, OpenIdLink, OutboxMessage, Permission, SignIn, User
+from domain.ids import new_id
+from domain.models import AuditEntry, MailedSecret, OpenIdLink, OutboxMessage, Permission, SignIn, User
+from domain.outbox import Claimed
 from domain.ports import Mail, OpenIdIdentity
 from domain.roles import Role
 from domain.sign_ins import Entrance, SignedIn
@@ -47,6 +57,34 @@ def _at(*, clock: HandClock | None = None, bus: RecordingBus | None = None) -> E
 async def _letters() -> list[Mail]:
     rows = await OutboxMessage.filter(kind="mail").order_by("created_at", "id")
     return [msgspec.json.decode(row.payload, type=Mail) for row in rows]
+
+
+class Post:
+    """A Mailer that keeps what it takes, and takes nothing while it is away."""
+
+    def __init__(self, *, is_away: bool = False) -> None:
+        self.is_away = is_away
+        self.taken: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        if self.is_away:
+            raise UnavailableError("no answer")
+        self.taken.append(mail)
+
+
+async def _written(clock: HandClock | None = None, *, is_away: bool = False) -> list[Mail]:
+    """The letters with codes that are written and sent now."""
+    post = Post(is_away=is_away)
+    while await deliver_some_codes(post, TOKENS, URL, clock or HandClock(NOW)):
+        pass
+    return post.taken
+
+
+async def _reset_code() -> str:
+    """The code of a letter that Kari asked for."""
+    await account_recovery.request_password_reset("kari@example.com", at=_at())
+    (letter,) = await _written()
+    return _code(letter)
 
 
 def _code(mail: Mail) -> str:
@@ -116,7 +154,7 @@ async def test_sign_up_is_by_invitation_unless_it_is_open() -> None:
 async def _invited(site: Site, role: Role = Role.USER, email: str = "nora@example.com", **grant: Any) -> str:
     """The code of an invitation, as the letter says it."""
     row = await a_grant(role, site, email=email, **grant)
-    mail = await invitations.write(row, tokens=TOKENS, public_url=URL, now=NOW)
+    mail = await invitations.write(Claimed(new_id(), row.hex, 1, NOW), tokens=TOKENS, public_url=URL, now=NOW)
     assert mail is not None
     assert mail.to == email
     return _code(mail)
@@ -231,8 +269,8 @@ async def test_a_forgotten_password_is_set_anew_by_letter() -> None:
     """Every sign-in ends, the old password and the code are good no more."""
     person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
     await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
-    await account_recovery.request_password_reset("Kari@example.com", public_url=URL, at=_at())
-    code, bus = _code((await _letters())[0]), RecordingBus()
+    await account_recovery.request_password_reset("Kari@example.com", at=_at())
+    code, bus = _code((await _written())[0]), RecordingBus()
     await account_recovery.reset_password(code, NEW, public_url=URL, at=_at(bus=bus))
     assert await SignIn.filter(user_id=person, ended_at=None).count() == 0
     assert len(bus.published) == 1
@@ -243,19 +281,69 @@ async def test_a_forgotten_password_is_set_anew_by_letter() -> None:
         await account_recovery.reset_password(code, PASSWORD, public_url=URL, at=_at())
 
 
-async def test_asking_for_a_letter_looks_the_same_without_an_account() -> None:
-    """Nothing is raised, and nothing is sent."""
-    await account_recovery.request_password_reset("nobody@example.com", public_url=URL, at=_at())
-    assert await _letters() == []
+async def test_asking_for_a_letter_is_the_same_work_without_an_account() -> None:
+    """The answer tells nothing, nor does the time until it: whose address it is is looked up when the letter is written."""
+    await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    for address in ("kari@example.com", "nobody@example.com"):
+        await account_recovery.request_password_reset(address, at=_at())
+    assert [row.kind for row in await OutboxMessage.all()] == ["password-reset"] * 2
+    assert await MailedSecret.all().count() == 0
+    assert [mail.to for mail in await _written()] == ["kari@example.com"]
+    assert await OutboxMessage.filter(done_at=None).count() == 0
+
+
+async def test_nobodys_letter_box_is_filled() -> None:
+    """Five letters an hour, wherever they are asked for from; the first one's code is still good."""
+    await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    for number in range(7):
+        await account_recovery.request_password_reset(
+            "kari@example.com", at=replace(_at(), address=f"192.0.2.{number + 1}")
+        )
+    written = await _written()
+    assert len(written) == 5
+    await account_recovery.reset_password(_code(written[0]), NEW, public_url=URL, at=_at())
+
+
+async def test_tries_to_get_a_letter_count_at_the_address_and_at_who_asks() -> None:
+    """Each of them, for there is no right one."""
+    attempts = UnlimitedAttempts()
+    await account_recovery.request_password_reset("Nobody@example.com", at=replace(_at(), attempts=attempts))
+    assert attempts.asked == [("192.0.2.1", "reset:nobody@example.com")]
+    assert attempts.right == [False]
+
+
+async def test_a_letter_that_is_written_late_is_good_for_no_longer() -> None:
+    """A server of mail that was away makes a new code each time, and after the hour none."""
+    await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await account_recovery.request_password_reset("kari@example.com", at=_at())
+    clock = HandClock(NOW)
+    first = await _written(clock, is_away=True)
+    clock.advance(timedelta(minutes=30))
+    (second,) = await _written(clock)
+    assert first == []
+    assert [row.expires_at for row in await MailedSecret.all()] == [NOW + timedelta(hours=1)]
+    clock.advance(timedelta(minutes=30))
+    with pytest.raises(ValidationError) as caught:
+        await account_recovery.reset_password(_code(second), NEW, public_url=URL, at=_at(clock=clock))
+    assert caught.value.code is ErrorCode.TOKEN_EXPIRED
+    await account_recovery.request_password_reset("kari@example.com", at=_at())
+    assert await _written(clock) == []
+
+
+async def test_a_letter_that_waits_while_the_password_is_changed_is_not_written() -> None:
+    """It was asked for before, perhaps by somebody else."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    await account_recovery.request_password_reset("kari@example.com", at=_at())
+    await account_recovery.change_password(await access(person), current=PASSWORD, new=NEW, public_url=URL, at=_at())
+    assert await _written() == []
 
 
 async def test_a_code_is_over_after_an_hour() -> None:
     """As the letter says."""
     await a_person("Kari", email="kari@example.com", password=PASSWORD)
-    await account_recovery.request_password_reset("kari@example.com", public_url=URL, at=_at())
-    late = HandClock(NOW + timedelta(hours=1))
+    code, late = await _reset_code(), HandClock(NOW + timedelta(hours=1))
     with pytest.raises(ValidationError) as caught:
-        await account_recovery.reset_password(_code((await _letters())[0]), NEW, public_url=URL, at=_at(clock=late))
+        await account_recovery.reset_password(code, NEW, public_url=URL, at=_at(clock=late))
     assert caught.value.code is ErrorCode.TOKEN_EXPIRED
 
 
@@ -407,8 +495,7 @@ class SlowPasswords(PlainPasswords):
 async def test_a_sign_in_by_the_old_password_does_not_outlive_it() -> None:
     """The password is set anew while the old one is still being compared: every sign-in ends, this one does not begin."""
     person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
-    await account_recovery.request_password_reset("kari@example.com", public_url=URL, at=_at())
-    code = _code((await _letters())[0])
+    code = await _reset_code()
 
     async def meanwhile() -> None:
         await account_recovery.reset_password(code, NEW, public_url=URL, at=_at())
@@ -422,8 +509,7 @@ async def test_a_sign_in_by_the_old_password_does_not_outlive_it() -> None:
 async def test_a_letter_from_before_a_change_sets_no_password() -> None:
     """Who reads somebody's mail has nothing of it once they chose another password."""
     person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
-    await account_recovery.request_password_reset("kari@example.com", public_url=URL, at=_at())
-    code = _code((await _letters())[0])
+    code = await _reset_code()
     await account_recovery.change_password(await access(person), current=PASSWORD, new=NEW, public_url=URL, at=_at())
     with pytest.raises(ValidationError) as caught:
         await account_recovery.reset_password(code, PASSWORD, public_url=URL, at=_at())

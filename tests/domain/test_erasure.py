@@ -11,6 +11,7 @@ from app.auth import SignedTokens
 from domain import audit, letters, local_lists, own_data, sql
 from domain.access import Access, access_of
 from domain.access_times import next_change_of
+from domain.account_recovery import request_password_reset
 from domain.accounts import create_account
 from domain.card_enrollments import Shown, enroll, start_card_enrollment
 from domain.cards import register_charge_card, remove_charge_card, rename_charge_card
@@ -63,23 +64,23 @@ def _proof(password: str | None = None) -> Proof:
     return Proof(PlainPasswords(), UnlimitedAttempts(), "192.0.2.1", password)
 
 
+def _entrance() -> Entrance:
+    return Entrance(
+        passwords=PlainPasswords(),
+        tokens=SignedTokens("a secret for tests"),
+        sealer=OpenSeals(),
+        attempts=UnlimitedAttempts(),
+        clock=HandClock(NOW),
+        bus=RecordingBus(),
+        address="192.0.2.1",
+    )
+
+
 async def _full_life(town: Town) -> UUID:
     """A person with traces everywhere."""
     site, charger = town.site, town.charger_id
     person = await create_account(NAME, EMAIL, PASSWORD, passwords=PlainPasswords(), now=NOW)
-    await sign_in(
-        EMAIL,
-        PASSWORD,
-        at=Entrance(
-            passwords=PlainPasswords(),
-            tokens=SignedTokens("a secret for tests"),
-            sealer=OpenSeals(),
-            attempts=UnlimitedAttempts(),
-            clock=HandClock(NOW),
-            bus=RecordingBus(),
-            address="192.0.2.1",
-        ),
-    )
+    await sign_in(EMAIL, PASSWORD, at=_entrance())
     await a_grant(Role.USER, site, user_id=person, charger_id=charger, external_id=KNOWN_AS)
     await a_group(site, person)
     await a_grant(Role.USER, site, email=EMAIL, charger_id=town.neighbour_id)
@@ -152,6 +153,7 @@ async def _traces_at_others(town: Town, session: UUID) -> None:
     )
     for address in (EMAIL, SIMILAR):
         await letters.post(address, "A letter", "Hello", about=new_id(), now=NOW)
+    await request_password_reset(EMAIL, at=_entrance())
     await OutboxMessage.create(
         kind="invitation", payload="0", error=f"550 {EMAIL.title()} unknown", created_at=NOW, due_at=NOW
     )
