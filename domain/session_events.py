@@ -345,20 +345,52 @@ async def replay(access: Access, installation_id: UUID, from_event_id: UUID) -> 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What an installation's system has not taken yet."""
+    """What an installation's system has not taken yet, and why the first of it was not, where it was tried."""
 
     count: int
     oldest_at: datetime | None
+    error: str | None = None
 
 
 async def pending(installation_id: UUID) -> Pending:
     """Events that wait for an installation's system."""
-    row = await sql.row(
-        "SELECT COUNT(*) AS number, MIN(created_at) AS oldest FROM session_events"
-        " WHERE installation_id = $1 AND delivered_at IS NULL AND failed_at IS NULL",
-        installation_id,
-    )
-    return Pending(0, None) if row is None else Pending(int(row["number"]), sql.optional_instant_of(row["oldest"]))
+    row = await sql.row(_WAITING, installation_id)
+    if row is None:
+        return Pending(0, None)
+    return Pending(int(row["number"]), sql.optional_instant_of(row["oldest"]), row["error"])
+
+
+# In the order of the index: by id alone the key would be read from its beginning.
+_WAITING = f"""
+SELECT COUNT(*) AS number, MIN(created_at) AS oldest,
+  (SELECT error FROM session_events WHERE installation_id = $1 AND {_PENDING} AND error IS NOT NULL ORDER BY due_at, id LIMIT 1) AS error
+FROM session_events WHERE installation_id = $1 AND {_PENDING}
+"""  # noqa: S608  parts of ours
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """What an installation's system never took. `first_event_id` is where a replay of it begins, `error` why the last one was given up."""
+
+    count: int
+    first_event_id: UUID | None = None
+    error: str | None = None
+
+
+async def given_up(installation_id: UUID) -> GivenUp:
+    """Events that are kept as failed, and go out when they are replayed."""
+    row = await sql.row(_GIVEN_UP, installation_id)
+    if row is None or not row["number"]:
+        return GivenUp(0)
+    return GivenUp(int(row["number"]), sql.uuid_of(row["first_event_id"]), row["error"])
+
+
+_GIVEN_UP = """
+WITH failed AS (SELECT COUNT(*) AS number, MIN(id) AS first, MAX(id) AS last FROM session_events
+  WHERE installation_id = $1 AND failed_at IS NOT NULL)
+SELECT number, (SELECT event_id FROM session_events WHERE id = first) AS first_event_id,
+  (SELECT error FROM session_events WHERE id = last) AS error FROM failed
+"""
 
 
 async def forget(*, before: datetime) -> int:

@@ -69,3 +69,8 @@ async def shadow_of(row: ExternalRow, *, now: datetime) -> Shadow:
 async def pending_of(row: ExternalRow) -> session_events.Pending:
     """Events of charges that the system has not taken yet."""
     return await session_events.pending(row.installation_id)
+
+
+async def given_up_of(row: ExternalRow) -> session_events.GivenUp:
+    """Events of charges that the system never took."""
+    return await session_events.given_up(row.installation_id)

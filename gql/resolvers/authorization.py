@@ -11,11 +11,12 @@ from domain.errors import NotFoundError
 from domain.pages import Page, PageRequest
 from domain.people import PersonKey, PersonRow
 from domain.roles import AuthorizationDecision, ExternalMode, FailPolicy, Unset
-from domain.session_events import Pending
+from domain.session_events import GivenUp, Pending
 from domain.views.authentication_views import (
     AuthenticationRow,
     ExternalRow,
     authentication_of,
+    given_up_of,
     pending_of,
     shadow_of,
 )
@@ -69,6 +70,11 @@ async def shadow(context: Context, row: ExternalRow) -> Shadow:
 async def pending(row: ExternalRow) -> Pending:
     """What waits."""
     return await pending_of(row)
+
+
+async def given_up(row: ExternalRow) -> GivenUp:
+    """Of one system."""
+    return await given_up_of(row)
 
 
 async def set_authentication(

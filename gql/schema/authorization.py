@@ -68,6 +68,19 @@ async def _oldest_pending_at(root: Any) -> datetime | None:
     return (await resolvers.pending(root)).oldest_at
 
 
+async def _given_up_count(root: Any) -> int:
+    return (await resolvers.given_up(root)).count
+
+
+async def _first_given_up(root: Any) -> strawberry.ID | None:
+    event_id = (await resolvers.given_up(root)).first_event_id
+    return None if event_id is None else strawberry.ID(str(event_id))
+
+
+async def _last_error(root: Any) -> str | None:
+    return (await resolvers.pending(root)).error or (await resolvers.given_up(root)).error
+
+
 @strawberry.type(
     description="Another company's system that has a say in who charges. Its secret is shown once, when it is made."
 )
@@ -84,6 +97,21 @@ class ExternalAuthentication:
     )
     oldest_pending_event_at = resolved(
         _oldest_pending_at, datetime | None, description="When the first of them was made; null when none waits."
+    )
+    given_up_event_count = resolved(
+        _given_up_count,
+        int,
+        description="Events of charges of the last 30 days that the system did not take in their 24 hours, or while it was gone or off.",
+    )
+    first_given_up_event_id = resolved(
+        _first_given_up,
+        strawberry.ID | None,
+        description="The first of them: replaySessionEvents from it delivers them all, and what came after. Null when there is none.",
+    )
+    last_event_error = resolved(
+        _last_error,
+        str | None,
+        description="Why the first event that waits was not taken, else why the last one was given up. Null when nothing is wrong.",
     )
     gone_at: datetime | None = strawberry.field(
         description="When the address answered 410 Gone to an event: none is sent there until the settings are written again, by "
