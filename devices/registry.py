@@ -20,10 +20,12 @@ from domain.ports import (
     EventBus,
     OfferCurrent,
     Restart,
+    SendDiagnostics,
     StartCharging,
     StopCharging,
     Trigger,
     Unlock,
+    UpdateFirmware,
 )
 
 MOST_ROUTED = 4096
@@ -32,7 +34,8 @@ MOST_ROUTED = 4096
 OFFLINE = DeviceAnswer(DeviceVerdict.OFFLINE, "the charger is not connected")
 
 _COMMANDS: dict[str, type[DeviceCommand]] = {
-    one.__name__: one for one in (OfferCurrent, Restart, StartCharging, StopCharging, Trigger, Unlock)
+    one.__name__: one
+    for one in (OfferCurrent, Restart, SendDiagnostics, StartCharging, StopCharging, Trigger, Unlock, UpdateFirmware)
 }
 
 _log = structlog.get_logger(__name__)

@@ -20,9 +20,11 @@ from domain.ports import (
     DeviceVerdict,
     EventBus,
     Restart,
+    SendDiagnostics,
     StartCharging,
     StopCharging,
     Unlock,
+    UpdateFirmware,
 )
 from domain.roles import AuthorizationDecision, CommandAction, CommandState
 
@@ -32,6 +34,8 @@ EFFECT_POLL_S = 0.5
 """How often the effect of a command is looked for; a person waits for it, and there are few at a time."""
 SWEEP_EVERY_S = 0.5
 """How often it is looked for chargers that were opened and have a car now, all at once: somebody stands before them."""
+LONGEST_ANSWER_S = 600.0
+"""A command whose effect takes hours is answered, or not, long before."""
 LEFT_AFTER = timedelta(seconds=5)
 """A command that nobody has sent by then was left: by a process that ended, or because the database was away."""
 
@@ -121,7 +125,7 @@ class CommandDispatcher:
                 command, CommandState.ERROR, "The charge had no number at the charger, or was over already."
             )
             return
-        timeout_s = max(1.0, (command.deadline - self._clock.now()).total_seconds())
+        timeout_s = min(LONGEST_ANSWER_S, max(1.0, (command.deadline - self._clock.now()).total_seconds()))
         answer = await self._commands.send(command.charger_id, device_command, timeout_s=timeout_s)
         await self._take_answer(command, answer)
 
@@ -210,6 +214,10 @@ async def _device_command(command: Command) -> DeviceCommand | None:
             return Restart()
         case CommandAction.UNLOCK:
             return Unlock()
+        case CommandAction.UPDATE_FIRMWARE:
+            return UpdateFirmware(command.url or "", command.retrieve_at or command.requested_at)
+        case CommandAction.OTHER:
+            return SendDiagnostics(command.url or "")
         case CommandAction.STOP:
             row = await sql.row(_TRANSACTION, command.session_id)
             return None if row is None else StopCharging(str(row["transaction_id"]))

@@ -7,12 +7,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
 from domain import audit, sql
-from domain.access import CHARGERS, CONTROLLERS, STARTERS, Access
+from domain.access import CHARGERS, CONTROLLERS, INSTALLERS, STARTERS, Access
 from domain.charging import live
 from domain.checks import Problems
 from domain.errors import (
@@ -191,6 +192,75 @@ async def restart_charger(
     place = await _controlled_charger(access, charger_id, session_id)
     command = _command(access, place, CommandAction.RESTART, _deadline(access, deadline_s))
     return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+MOST_URL_LENGTH = 512
+"""OCPP 2.0.1 FirmwareType.location."""
+_SCHEMES = ("https", "http", "ftps", "sftp", "ftp")
+LATEST_RETRIEVAL = timedelta(days=30)
+FIRMWARE_WITHIN, DIAGNOSTICS_WITHIN = timedelta(hours=2), timedelta(minutes=30)
+"""How long fetching and installing, and uploading, may take until nobody waits for it any more."""
+
+
+async def update_firmware(
+    access: Access, charger_id: UUID, *, url: str, retrieve_at: datetime | None, bus: EventBus, dispatch: Dispatch
+) -> UUID:
+    """The id of a command that lets the charger's station fetch firmware from there, not before `retrieve_at`, and install it.
+
+    For who installs all chargers of the station. CONFIRMED when the station says that it is installed.
+    """
+    place = await _installed_station(access, charger_id)
+    problems = Problems()
+    _check_url(problems, url)
+    if retrieve_at is not None and not access.now <= retrieve_at <= access.now + LATEST_RETRIEVAL:
+        problems.add("retrieveAt", f"This is within the next {LATEST_RETRIEVAL.days} days.")
+    problems.raise_any()
+    _require_online(access, place)
+    retrieve_at = retrieve_at or access.now
+    command = _command(access, place, CommandAction.UPDATE_FIRMWARE, retrieve_at + FIRMWARE_WITHIN)
+    command.session_id = command.for_user_id = None
+    command.url, command.retrieve_at = url, retrieve_at
+    return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+async def request_diagnostics(access: Access, charger_id: UUID, *, url: str, bus: EventBus, dispatch: Dispatch) -> UUID:
+    """The id of a command that lets the charger's station upload its log to there. For who installs all chargers of the station."""
+    place = await _installed_station(access, charger_id)
+    problems = Problems()
+    _check_url(problems, url)
+    problems.raise_any()
+    _require_online(access, place)
+    command = _command(access, place, CommandAction.OTHER, access.now + DIAGNOSTICS_WITHIN)
+    command.session_id = command.for_user_id = None
+    command.url = url
+    return await _store(access, command, bus=bus, dispatch=dispatch)
+
+
+async def _installed_station(access: Access, charger_id: UUID) -> _Place:
+    place = await _visible_place(access, charger_id)
+    access.manage_charger(charger_id, place.installation_id, INSTALLERS, path=("chargerId",))
+    for row in await sql.rows(_SIBLINGS, charger_id):
+        sibling_id, installation_id = sql.uuid_of(row["id"]), sql.uuid_of(row["installation_id"])
+        if not access.require(access.roles_at_charger(sibling_id, installation_id), INSTALLERS):
+            raise NotAllowedError("Another installation's charger shares this station.", path=("chargerId",))
+    return place
+
+
+_SIBLINGS = """
+SELECT o.id, o.installation_id FROM chargers c JOIN chargers o ON o.station_id = c.station_id AND o.removed_at IS NULL WHERE c.id = $1
+"""
+
+
+def _check_url(problems: Problems, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    is_plain = url.isascii() and url.isprintable() and " " not in url
+    if not is_plain or parts.scheme not in _SCHEMES or not parts.hostname:
+        problems.add("url", f"Write a whole address that begins with one of {', '.join(_SCHEMES)}.")
+    elif len(url) > MOST_URL_LENGTH:
+        problems.add("url", f"An address has at most {MOST_URL_LENGTH} characters.")
 
 
 async def unlock_connector(

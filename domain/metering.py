@@ -1,5 +1,6 @@
 """The door for what chargers say: a batch of reports is one transaction, and only what is durable is answered. Machines only."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from domain.observations import (
     Booted,
     ConnectorStatus,
     FaultReported,
+    FirmwareReported,
     Metered,
     SessionClaimed,
     SessionEnded,
@@ -123,6 +125,8 @@ async def _outcome(batch: Batch, report: Report) -> Outcome:
             return authorizing.presented(batch, report, presented)
         case Booted() as booted:
             return await _booted(batch, report, booted)
+        case FirmwareReported() as progress:
+            return await _progressed(batch, report, progress)
     return Outcome()
 
 
@@ -135,6 +139,25 @@ async def _booted(batch: Batch, report: Report, booted: Booted) -> Outcome:
         for command in list(batch.commands) if booted.is_restart else ():
             if command.action is CommandAction.RESTART and command.charger_id == connector.place.charger_id:
                 await batch.confirm(command)
+    return Outcome()
+
+
+_DONE = frozenset({"Installed", "Uploaded"})
+_FAILED = re.compile("fail|error|invalid|revoked|denied|notsupported|badmessage|canceled", re.IGNORECASE)
+"""In the names of what ends in nothing (OCPP 1.6 §7.25 and §7.28, OCPP 2.0.1 FirmwareStatusEnumType and UploadLogStatusEnumType)."""
+
+
+async def _progressed(batch: Batch, report: Report, progress: FirmwareReported) -> Outcome:
+    """New firmware, or a log, is on its way, has arrived or never will: so far has the command come that asked for it."""
+    action = CommandAction.UPDATE_FIRMWARE if progress.subject == "firmware" else CommandAction.OTHER
+    here = {one.place.charger_id for one in batch.connectors.get(report.station_id, [])}
+    command = next((one for one in batch.commands if one.action is action and one.charger_id in here), None)
+    if command is None or progress.status == "Idle":
+        return Outcome()
+    if progress.status in _DONE:
+        await batch.confirm(command)
+    else:
+        await batch.progress(command, progress.status, is_failed=bool(_FAILED.search(progress.status)))
     return Outcome()
 
 

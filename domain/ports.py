@@ -52,6 +52,21 @@ class Unlock:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateFirmware:
+    """Fetch new firmware from there, not before that instant, and install it."""
+
+    url: str
+    retrieve_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SendDiagnostics:
+    """Upload what the station has logged to there."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class OfferStep:
     """From `after_s` seconds on, at most `current_a` on each of `phases` conductors (None: as the charger is wired)."""
 
@@ -81,7 +96,9 @@ class Trigger:
     message: str
 
 
-DeviceCommand = StartCharging | StopCharging | Restart | Unlock | OfferCurrent | Trigger
+DeviceCommand = (
+    StartCharging | StopCharging | Restart | Unlock | OfferCurrent | Trigger | UpdateFirmware | SendDiagnostics
+)
 
 
 class DeviceVerdict(StrEnum):

@@ -30,6 +30,7 @@ from domain.observations import (
     AnyObservation,
     Booted,
     FaultReported,
+    FirmwareReported,
     Metered,
     SessionClaimed,
     SessionEnded,
@@ -233,6 +234,20 @@ class Batch:
         )
         self.events.append(CommandChanged(command.id, command.charger_id, CommandState.CONFIRMED))
 
+    async def progress(self, command: OpenCommand, detail: str, *, is_failed: bool) -> None:
+        """What the command asked for is under way, or has failed; `detail` is the charger's word for it."""
+        state = CommandState.ERROR if is_failed else CommandState.ACCEPTED
+        if is_failed:
+            self.commands.remove(command)
+        await sql.execute(
+            "UPDATE commands SET state = $1, finished_at = $2, detail = $3 WHERE id = $4",
+            state,
+            self.now if is_failed else None,
+            detail[:500],
+            command.id,
+        )
+        self.events.append(CommandChanged(command.id, command.charger_id, state))
+
     async def spend(self, opening: Opening, id_token: str, session: SessionRecord) -> bool:
         """Whether the opening is spent on that session now; else it was used or withdrawn meanwhile."""
         is_spent = await sql.execute(_SPEND, opening.command_id, CommandState.CONFIRMED, session.id, self.now) == 1
@@ -385,7 +400,7 @@ def _keys_of(observation: AnyObservation) -> tuple[tuple[str, str | None], ...]:
 
 
 _WITH_TOKEN = SessionStarted | SessionClaimed | TokenPresented
-_MOVING = SessionStarted | SessionClaimed | SessionEnded | Booted
+_MOVING = SessionStarted | SessionClaimed | SessionEnded | Booted | FirmwareReported
 
 
 def _tokens_of(observation: AnyObservation) -> tuple[str | None, ...]:

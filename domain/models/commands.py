@@ -15,7 +15,7 @@ class Command(Model):
     """A command with its deadline, by which it is final.
 
     Of a START or AUTHORIZE, `id_token` is what the session that follows is known by, and the target, departure and external id
-    become the session's. `requested_by_id` is a person or a service account.
+    become the session's. `url` is where firmware is fetched from, or logs are sent to. `requested_by_id` is a person or a program.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -33,6 +33,8 @@ class Command(Model):
     energy_target_wh = fields.BigIntField(null=True)
     departure_at = fields.DatetimeField(null=True)
     external_session_id = fields.CharField(max_length=200, null=True)
+    url = fields.CharField(max_length=512, null=True)
+    retrieve_at = fields.DatetimeField(null=True)
     requested_at = fields.DatetimeField()
     deadline = fields.DatetimeField()
     finished_at = fields.DatetimeField(null=True)

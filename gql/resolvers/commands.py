@@ -104,3 +104,26 @@ async def unlock_connector(
 ) -> UUID:
     """The command that releases a plug."""
     return await _ask(commands.unlock_connector, context, charger_id, session_id, deadline_seconds)
+
+
+async def update_firmware(context: Context, *, charger_id: str, url: str, retrieve_at: datetime | Unset | None) -> UUID:
+    """The command that brings new firmware to a station."""
+    return await commands.update_firmware(
+        context.access,
+        ids.uuid_of(charger_id, "Charger", at="chargerId"),
+        url=url,
+        retrieve_at=None if isinstance(retrieve_at, Unset) else retrieve_at,
+        bus=context.ports.bus,
+        dispatch=context.ports.dispatch,
+    )
+
+
+async def request_diagnostics(context: Context, *, charger_id: str, url: str) -> UUID:
+    """The command that fetches a station's log."""
+    return await commands.request_diagnostics(
+        context.access,
+        ids.uuid_of(charger_id, "Charger", at="chargerId"),
+        url=url,
+        bus=context.ports.bus,
+        dispatch=context.ports.dispatch,
+    )

@@ -102,6 +102,27 @@ class ChargerCommandInput:
     idempotency_key: str | None = strawberry.UNSET
 
 
+@strawberry.input(
+    description="Where the station fetches it, by https, http, ftps, sftp or ftp; null retrieveAt = now, else within 30 days."
+)
+class UpdateFirmwareInput:
+    """A charger, and its station's new firmware."""
+
+    charger_id: strawberry.ID
+    url: str
+    retrieve_at: datetime | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="Where the station uploads its log, by https, http, ftps, sftp or ftp.")
+class RequestDiagnosticsInput:
+    """A charger, and an address that takes its station's log."""
+
+    charger_id: strawberry.ID
+    url: str
+    idempotency_key: str | None = strawberry.UNSET
+
+
 @strawberry.type(description="On its way: read the command again, or follow it, for what comes of it.")
 class CommandSuccess:
     """Read anew."""
@@ -170,6 +191,20 @@ class CommandMutations:
         CommandResult,
         _COMMAND,
         description=f"Releases a plug that is stuck. {_CONTROLLERS}.",
+    )
+    update_firmware = mutation(
+        resolvers.update_firmware,
+        UpdateFirmwareInput,
+        CommandResult,
+        _COMMAND,
+        description="Lets the station fetch and install firmware; the command's detail tells how far it is. For SERVICE and ADMINISTRATOR.",
+    )
+    request_diagnostics = mutation(
+        resolvers.request_diagnostics,
+        RequestDiagnosticsInput,
+        CommandResult,
+        _COMMAND,
+        description="Lets the station upload what it has logged. For SERVICE and ADMINISTRATOR.",
     )
 
 

@@ -227,6 +227,10 @@ async def _command(town: Town) -> Mapping[str, Any]:
     return {"chargerId": charger_id(town.charger_id)}
 
 
+async def _file_command(town: Town) -> Mapping[str, Any]:
+    return {**await _command(town), "url": "https://vendor.example/firmware"}
+
+
 async def _charge(town: Town) -> Mapping[str, Any]:
     await a_session(town.site, town.charger_id, user_id=new_id(), state=SessionState.ACTIVE)
     return await _command(town)
@@ -466,6 +470,8 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "resumeCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "stopCharging": MutationRow(_charge, CONTROLLERS | CHARGER_OWNERS),
     "restartCharger": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
+    "updateFirmware": MutationRow(_file_command, INSTALLERS),
+    "requestDiagnostics": MutationRow(_file_command, INSTALLERS),
     "unlockConnector": MutationRow(_command, CONTROLLERS | CHARGER_OWNERS),
     "setSessionPriority": MutationRow(_priority, OWNER, seen=CHARGER_OWNERS | SESSION_READERS),
     "upsertChargeCard": MutationRow(_upsert_card, CARD_KEEPERS | DRIVER, seen=SEE_DRIVER),

@@ -42,6 +42,8 @@ ACKNOWLEDGEMENTS: dict[str, msgspec.Struct] = {
     "DataTransfer": messages.DataTransferResponse(status="UnknownVendorId"),
 }
 
+_WITHOUT_A_WORD = {"UpdateFirmware", "GetDiagnostics"}
+"""Their answers say no more than that they were heard (§6.21, §6.55)."""
 _WITHOUT_STATUS = {"GetLocalListVersion", "GetConfiguration"}
 
 
@@ -117,6 +119,8 @@ class V16:
 
     def verdict(self, action: str, payload: Payload) -> DeviceAnswer:
         """What a CALLRESULT says: its status, or the answer itself where there is none."""
+        if action in _WITHOUT_A_WORD:
+            return DeviceAnswer(DeviceVerdict.ACCEPTED)
         if action in _WITHOUT_STATUS:
             return DeviceAnswer(DeviceVerdict.ACCEPTED, bytes(payload).decode(errors="replace"))
         return commands.verdict(payload)

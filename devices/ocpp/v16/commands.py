@@ -20,10 +20,12 @@ from domain.ports import (
     OfferCurrent,
     OfferStep,
     Restart,
+    SendDiagnostics,
     StartCharging,
     StopCharging,
     Trigger,
     Unlock,
+    UpdateFirmware,
 )
 
 MAX_ID_TAG = 20
@@ -116,6 +118,15 @@ def _restart(_: Restart, __: int, ___: datetime) -> Outgoing:
 
 def _unlock(_: Unlock, evse: int, __: datetime) -> Outgoing:
     return Outgoing("UnlockConnector", messages.UnlockConnector(connector_id=evse))
+
+
+def _update_firmware(command: UpdateFirmware, _: int, __: datetime) -> Outgoing:
+    payload = messages.UpdateFirmware(location=command.url, retrieve_date=timestamp(command.retrieve_at))
+    return Outgoing("UpdateFirmware", payload)
+
+
+def _send_diagnostics(command: SendDiagnostics, _: int, __: datetime) -> Outgoing:
+    return Outgoing("GetDiagnostics", messages.GetDiagnostics(location=command.url))
 
 
 MEASURANDS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
@@ -230,5 +241,7 @@ _ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
     StopCharging: _stop,
     Restart: _restart,
     Unlock: _unlock,
+    UpdateFirmware: _update_firmware,
+    SendDiagnostics: _send_diagnostics,
     Trigger: _trigger,
 }

@@ -31,14 +31,17 @@ from domain.ports import (
     OfferCurrent,
     OfferStep,
     Restart,
+    SendDiagnostics,
     StartCharging,
     StopCharging,
     Trigger,
     Unlock,
+    UpdateFirmware,
 )
 
 MAX_TEXT = 36
 """Of a token and of a transaction's id."""
+MAX_ADDRESS = 512
 CONNECTOR = 1
 """A charger of ours is an EVSE with one connector."""
 START_IDS = 2**31 - 1
@@ -165,7 +168,7 @@ TRIGGERS: dict[str, Callable[[int], messages.EVSEType | msgspec.UnsetType]] = {
 def _start(command: StartCharging, evse: int, now: datetime) -> Outgoing:
     payload = messages.RequestStartTransaction(
         id_token=messages.IdTokenType(id_token=text(command.id_token, "an idToken"), type="Central"),
-        remote_start_id=int(now.timestamp() * 1000) % START_IDS,
+        remote_start_id=_request_id(now),
         evse_id=evse,
     )
     return Outgoing("RequestStartTransaction", payload)
@@ -183,6 +186,29 @@ def _restart(_: Restart, __: int, ___: datetime) -> Outgoing:
 
 def _unlock(_: Unlock, evse: int, __: datetime) -> Outgoing:
     return Outgoing("UnlockConnector", messages.UnlockConnector(evse_id=evse, connector_id=CONNECTOR))
+
+
+def _update_firmware(command: UpdateFirmware, _: int, now: datetime) -> Outgoing:
+    firmware = messages.FirmwareType(location=_address(command.url), retrieve_date_time=timestamp(command.retrieve_at))
+    payload = messages.UpdateFirmware(request_id=_request_id(now), firmware=firmware)
+    return Outgoing("UpdateFirmware", payload)
+
+
+def _send_diagnostics(command: SendDiagnostics, _: int, now: datetime) -> Outgoing:
+    log = messages.LogParametersType(remote_location=_address(command.url))
+    payload = messages.GetLog(log=log, log_type="DiagnosticsLog", request_id=_request_id(now))
+    return Outgoing("GetLog", payload)
+
+
+def _address(url: str) -> str:
+    if len(url) > MAX_ADDRESS:
+        raise UnencodableError(f"an address has at most {MAX_ADDRESS} characters, this one has {len(url)}")
+    return url
+
+
+def _request_id(now: datetime) -> int:
+    """One that the station has not seen for weeks."""
+    return int(now.timestamp() * 1000) % START_IDS
 
 
 def _trigger(command: Trigger, evse: int, _: datetime) -> Outgoing:
@@ -270,5 +296,7 @@ _ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
     StopCharging: _stop,
     Restart: _restart,
     Unlock: _unlock,
+    UpdateFirmware: _update_firmware,
+    SendDiagnostics: _send_diagnostics,
     Trigger: _trigger,
 }
