@@ -128,6 +128,54 @@ async def test_nothing_is_lost_and_nothing_overtakes(seed: int) -> None:
     assert (await session_events.pending(rig.site.id)).count == 0
 
 
+@dataclass
+class Watched(Receiver):
+    """CallOuts that see whether two calls about one charge are ever under way at a time, or one before the one before it was taken."""
+
+    told: dict[str, list[str]] = field(default_factory=dict)
+    """Session → its events, in the order in which they happened."""
+    under_way: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        session_id = json.loads(content)["data"]["session"]["id"]
+        taken = {event_id for event_id, _ in self.taken}
+        ids = self.told[session_id]
+        if session_id in self.under_way or not set(ids[: ids.index(event_id)]) <= taken:
+            self.wrong.append(event_id)
+        self.under_way.add(session_id)
+        try:
+            await asyncio.sleep(0)
+            return await super().post(url, event_id=event_id, content=content, secrets=secrets, timeout_s=timeout_s)
+        finally:
+            self.under_way.discard(session_id)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_two_processes_deliver_in_order(seed: int) -> None:
+    """Whoever of them is quicker, however often a call fails and although one of them ends in the midst of its calls."""
+    rig = await a_told_rig()
+    await _charge(rig)
+    for number in range(10):
+        await rig.start(at(40 + number), meter=5_000, card=f"CARD{number:04}")
+    receiver, clock = Watched(random=Random(seed)), HandClock(at(60))
+    for one in await SessionEvent.all().order_by("id"):
+        session_id = json.loads(one.payload)["data"]["session"]["id"]
+        receiver.told.setdefault(session_id, []).append(str(one.event_id))
+    first, second = (SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock) for _ in range(2))
+    ending = asyncio.create_task(first.deliver_some())
+    while not receiver.under_way:  # noqa: ASYNC110  the moment when a call has begun
+        await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.gather(ending, return_exceptions=True)
+    while (await session_events.pending(rig.site.id)).count:
+        await asyncio.gather(first.deliver_some(), second.deliver_some())
+        clock.advance(timedelta(seconds=61))
+    assert receiver.wrong == []
+    assert {event_id for event_id, _ in receiver.taken} == {one for ids in receiver.told.values() for one in ids}
+    assert not await SessionEvent.filter(failed_at__not_isnull=True).exists()
+
+
 async def test_a_charge_whose_event_waits_holds_up_no_other() -> None:
     """Only what comes after it of the same charge."""
     rig = await a_told_rig()
