@@ -21,7 +21,7 @@ from domain.session_events import Due
 LOOK_EVERY_S = 0.5
 AT_ONCE = 64
 AT_ONCE_TO_ONE = 8
-"""Calls to one host at a time: one that hangs takes no more of the room from others."""
+"""Calls to one host at a time, and one only while it gives no answer: whoever hangs takes little of the room from others."""
 TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 3600
 """That a system may ask for: an event has a day."""
@@ -40,6 +40,8 @@ class SessionEventDelivery:
         self._sealer = sealer
         self._clock = clock
         self._under_way: Counter[str] = Counter()
+        self._silent: set[str] = set()
+        """Hosts that gave no answer to the last call."""
         self._is_freed = asyncio.Event()
 
     async def run(self) -> None:
@@ -63,7 +65,8 @@ class SessionEventDelivery:
         try:
             places = await session_events.due_places(now=self._clock.now())
             for host, some in _by_host(places):
-                room = min(AT_ONCE_TO_ONE - self._under_way[host], AT_ONCE - self._under_way.total())
+                to_it = 1 if host in self._silent else AT_ONCE_TO_ONE
+                room = min(to_it - self._under_way[host], AT_ONCE - self._under_way.total())
                 if room <= 0:
                     continue
                 for event in await session_events.claim(some, now=self._clock.now(), for_s=CLAIM_S, limit=room):
@@ -76,7 +79,7 @@ class SessionEventDelivery:
 
     async def _deliver(self, event: Due, host: str) -> None:
         try:
-            await self._tell(event)
+            await self._tell(event, host)
         except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
             # When its claim is over it goes out again, under the same id.
             _log.warning("an event of a charge waits for the database", event_id=str(event.event_id))
@@ -86,7 +89,7 @@ class SessionEventDelivery:
             self._under_way[host] -= 1
             self._is_freed.set()
 
-    async def _tell(self, event: Due) -> None:
+    async def _tell(self, event: Due, host: str) -> None:
         url: str | None = None
         try:
             system = await system_of(event.installation_id, sealer=self._sealer, now=self._clock.now())
@@ -103,9 +106,18 @@ class SessionEventDelivery:
                 timeout_s=TIMEOUT_S,
             )
         except UnavailableError as error:
+            if url is not None:
+                self._heard(host, is_silent=not isinstance(error, StatusError))
             await self._not_taken(event, url, error)
         else:
+            self._heard(host, is_silent=False)
             await session_events.delivered(event, now=self._clock.now())
+
+    def _heard(self, host: str, *, is_silent: bool) -> None:
+        if is_silent:
+            self._silent.add(host)
+        else:
+            self._silent.discard(host)
 
     async def _not_taken(self, event: Due, url: str | None, error: UnavailableError) -> None:
         _log.warning("an event of a charge waits", event_id=str(event.event_id), reason=error.message)

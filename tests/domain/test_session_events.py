@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from domain import session_events
+from domain import session_events, sql
 from domain.access import Access
 from domain.authorization.settings import ExternalChanges, Outside, configure_external
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, StatusError, UnavailableError
@@ -214,6 +214,35 @@ async def test_an_event_waits_for_the_database() -> None:
     told = {str(one.event_id) for one in await SessionEvent.all()}
     assert {event_id for event_id, _ in receiver.taken} == told
     assert len(receiver.taken) == 2
+
+
+class Losing(Receiver):
+    """CallOuts to a system that takes an event while the database goes away."""
+
+    async def post(self, url: str, *, event_id: str, content: bytes, secrets: Sequence[str], timeout_s: float) -> bytes:
+        body = await super().post(url, event_id=event_id, content=content, secrets=secrets, timeout_s=timeout_s)
+        if self.attempts == 1:
+            await sql.execute("ALTER TABLE session_events RENAME TO session_events_away")
+        return body
+
+
+async def test_delivery_goes_on_when_the_database_is_back() -> None:
+    """What was taken meanwhile comes again under its id when its claim is over; what follows goes out after it."""
+    rig = await a_told_rig()
+    await rig.start(NOW)
+    await rig.stop((await rig.session()).transaction_id, at(1), meter=2_000)
+    clock, receiver = HandClock(at(1)), Losing()
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    assert await delivery.deliver_some()
+    assert not await delivery.deliver_some()
+    await sql.execute("ALTER TABLE session_events_away RENAME TO session_events")
+    assert not await delivery.deliver_some()
+    clock.advance(timedelta(seconds=60))
+    assert await delivery.deliver_some()
+    assert await delivery.deliver_some()
+    first, last = [str(one.event_id) for one in await SessionEvent.all().order_by("id")]
+    assert [event_id for event_id, _ in receiver.taken] == [first, first, last]
+    assert (await session_events.pending(rig.site.id)).count == 0
 
 
 class Broken(Receiver):
@@ -473,6 +502,27 @@ async def test_a_system_that_hangs_holds_up_no_other() -> None:
     assert 1 < len(calls.asked) <= AT_ONCE_TO_ONE
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_system_that_gives_no_answer_is_called_by_one_at_a_time() -> None:
+    """Until it answers again, whatever it says: many that are away together take little room from those that are there."""
+    rig = await a_told_rig()
+    for number in range(12):
+        await rig.start(at(number), meter=1_000, card=f"CARD{number:04}")
+    silence = UnavailableError("No answer within 15 s.")
+    clock, receiver = HandClock(at(60)), Receiver(failing=AT_ONCE_TO_ONE + 3, error=silence)
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    calls = []
+    for _ in range(6):
+        before = receiver.attempts
+        await delivery.deliver_some()
+        calls.append(receiver.attempts - before)
+        clock.advance(timedelta(seconds=0.5))
+    assert calls == [8, 1, 1, 1, 1, 0]
+    assert len(receiver.taken) == 1
+    clock.advance(timedelta(seconds=30))
+    assert await delivery.deliver_some()
+    assert len(receiver.taken) == 1 + AT_ONCE_TO_ONE
 
 
 async def test_events_are_replayed_from_one_of_them() -> None:
