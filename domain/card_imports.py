@@ -7,7 +7,6 @@ from typing import Final
 from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
-from tortoise.transactions import in_transaction
 
 from domain import audit, cards, sql
 from domain.access import CARD_MANAGERS, Access
@@ -49,20 +48,25 @@ async def import_charge_cards(
     access.signed_in()
     access.manage_installation(installation_id, CARD_MANAGERS, path=("installationId",))
     lines = read_table(table, columns=COLUMNS, needed=NEEDED)
-    planned = await _plan(access, installation_id, lines)
-    is_applied = not is_dry_run and _is_good(planned)
-    if is_applied:
+    planned: Sequence[_Planned] = await _plan(access, installation_id, lines)
+
+    async def apply() -> Sequence[_Planned]:
+        # A write first: it waits for other imports and grants here, and takes SQLite's writer before anything is read.
+        await sql.execute("UPDATE installations SET name = name WHERE id = $1", installation_id)
+        await _lock(one.new.user_id for one in planned if one.new)
+        anew = await _plan(access, installation_id, lines)
+        if _is_good(anew):
+            await _apply(access, installation_id, anew)
+        return anew
+
+    is_applied = False
+    if not is_dry_run and _is_good(planned):
         try:
-            async with in_transaction():
-                # A write first: it waits for other imports and grants here, and takes SQLite's writer before anything is read.
-                await sql.execute("UPDATE installations SET name = name WHERE id = $1", installation_id)
-                await _lock(one.new.user_id for one in planned if one.new)
-                planned = await _plan(access, installation_id, lines)
-                is_applied = _is_good(planned)
-                if is_applied:
-                    await _apply(access, installation_id, planned)
+            # Once more when one of the cards was registered at this moment: then its line says so.
+            planned = await sql.settled(apply)
         except IntegrityError as error:
             raise cards.taken(("csv",)) from error
+        is_applied = _is_good(planned)
     if is_applied:
         people = {one.new.user_id for one in planned if one.new} | {one.row.user_id for one in planned if one.row}
         await cards.tell({installation_id, *await cards.places_of(people, now=access.now)}, bus)

@@ -120,36 +120,34 @@ async def upsert_charge_card(
     shown_name = problems.optional_text("name", name, most=NAME_LENGTH)
     problems.raise_any()
     user_id = await kept_person(access, person)
-    before: set[UUID] = set()
+
+    async def push() -> tuple[UUID, set[UUID]]:
+        row = await _named(access, known_as)
+        if row is None:
+            wanted = NewCard(
+                user_id=user_id,
+                number=normalised,
+                name=shown_name or UNNAMED,
+                is_blocked=is_blocked,
+                external_id=known_as,
+            )
+            return (await add(access, wanted)).id, set()
+        if access.user_id is not None:
+            # A program's cards are its own; what a person registered for others is theirs while they keep those people's.
+            await kept_person(access, PersonKey(user_id=row.user_id), path=("externalId",))
+        before = await places_of([row.user_id], now=access.now)
+        await change(
+            access, row, user_id=user_id, number=normalised, name=shown_name or row.name, is_blocked=is_blocked
+        )
+        return row.id, before
+
     try:
-        async with in_transaction():
-            row = await _named(access, known_as)
-            if row is None:
-                wanted = NewCard(
-                    user_id=user_id,
-                    number=normalised,
-                    name=shown_name or UNNAMED,
-                    is_blocked=is_blocked,
-                    external_id=known_as,
-                )
-                row = await add(access, wanted)
-            else:
-                if access.user_id is not None:
-                    # A program's cards are its own; what a person registered for others is theirs while they keep those people's.
-                    await kept_person(access, PersonKey(user_id=row.user_id), path=("externalId",))
-                before = await places_of([row.user_id], now=access.now)
-                await change(
-                    access,
-                    row,
-                    user_id=user_id,
-                    number=normalised,
-                    name=shown_name or row.name,
-                    is_blocked=is_blocked,
-                )
+        # Once more when the same was pushed at this moment: then it is there.
+        card_id, before = await sql.settled(push)
     except IntegrityError as error:
         raise taken(("number",)) from error
     await tell(before | await places_of([user_id], now=access.now), bus)
-    return row.id
+    return card_id
 
 
 async def rename_charge_card(access: Access, card_id: UUID, *, name: str) -> None:

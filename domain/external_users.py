@@ -56,15 +56,17 @@ async def upsert_external_user(
     address = None if email is None else problems.email("email", email)
     wanted = _checked_cards(problems, cards_wanted)
     problems.raise_any()
-    try:
-        async with in_transaction():
-            # A write to the account's row first: the same id pushed twice at once makes one person.
-            await sql.execute("UPDATE service_accounts SET name = name WHERE id = $1", account_id)
-            user_id = await _stored(access, account_id, known_as, shown, address)
-            if wanted is not None:
-                await _keep_exactly(access, account_id, user_id, wanted)
-    except IntegrityError as error:
-        raise cards.taken(("cards",)) from error
+
+    async def push() -> UUID:
+        # A write to the account's row first: the same id pushed twice at once makes one person.
+        await sql.execute("UPDATE service_accounts SET name = name WHERE id = $1", account_id)
+        user_id = await _stored(access, account_id, known_as, shown, address)
+        if wanted is not None:
+            await _keep_exactly(access, account_id, user_id, wanted)
+        return user_id
+
+    # Once more when somebody else got the address at this moment: then the person is made without it.
+    user_id = await sql.settled(push)
     await cards.tell(await cards.places_of([user_id], now=access.now), bus)
     return user_id
 
@@ -183,7 +185,8 @@ async def _keep_exactly(access: Access, account_id: UUID, user_id: UUID, wanted:
     for number, card in pushed.items():
         if number not in numbers:
             await cards.remove(access, card)
-    for one in wanted:
+    # In the order of numbers: of two who push the same cards, one waits for the other, and none both ways.
+    for index, one in sorted(enumerate(wanted), key=lambda place: place[1].number):
         known = pushed.get(one.number)
         if known is not None:
             await cards.change(access, known, name=one.name or known.name, is_blocked=one.is_blocked)
@@ -195,4 +198,7 @@ async def _keep_exactly(access: Access, account_id: UUID, user_id: UUID, wanted:
             is_blocked=one.is_blocked,
             is_pushed=True,
         )
-        await cards.add(access, new)
+        try:
+            await cards.add(access, new)
+        except IntegrityError as error:
+            raise cards.taken(("cards", str(index), "number")) from error

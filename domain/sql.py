@@ -5,7 +5,7 @@ model objects would cost 5 to 10 times the query.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +16,10 @@ from uuid import UUID
 import asyncpg
 from tortoise import connections
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.exceptions import BaseORMException, DBConnectionError
+from tortoise.exceptions import BaseORMException, DBConnectionError, IntegrityError
+from tortoise.transactions import in_transaction
+
+from domain.errors import UnavailableError
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -97,6 +100,23 @@ async def execute_many(statement: str, argument_lists: Iterable[Sequence[object]
         return
     query = _prepared(statement, ())[0]
     await connection().execute_many(query, [_prepared("", values)[1] for values in lists])
+
+
+async def settled(work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` returns, done in a transaction of its own: once more where something else was written at that moment, which it sees then.
+
+    IntegrityError where what is there by then still stands in its way.
+    """
+    try:
+        async with in_transaction():
+            return await work()
+    except (IntegrityError, asyncpg.DeadlockDetectedError):
+        pass
+    try:
+        async with in_transaction():
+            return await work()
+    except asyncpg.DeadlockDetectedError as error:
+        raise UnavailableError("Others are changing the same at this moment. Try again.", retry_after_s=1) from error
 
 
 def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -213,3 +213,57 @@ async def test_a_blocked_card_reaches_the_places_that_have_let_it_in_for_a_time(
     assert bus.published == [LocalListOutdated(installation_id=town.site.id)]
     await remove_charge_card(viewer, card, bus=bus)
     assert bus.published == [LocalListOutdated(installation_id=town.site.id)] * 2
+
+
+async def test_the_same_card_pushed_twice_at_once_is_one_card() -> None:
+    """Both are answered with it: the one that came second sees the first's."""
+    site = await a_site()
+    program = await a_program(site)
+    person = await a_person()
+    await program.knows(person, "guest-1")
+    held = await program.access()
+    found = await asyncio.gather(*(_push(held, "card-1", "04AA01") for _ in range(6)))
+    assert [card.id for card in await ChargeCard.all()] == list(set(found))
+
+
+async def test_the_same_number_pushed_by_many_at_once_is_one_card() -> None:
+    """The others are told that it is registered, not whose it is."""
+    programs = [await a_program(await a_site(), name=f"System {number}") for number in range(6)]
+    for number, program in enumerate(programs):
+        await program.knows(await a_person(f"Secret {number}"), "guest-1")
+    held = [await program.access() for program in programs]
+    found = await asyncio.gather(*(_push(one, "card-1", "04AA01") for one in held), return_exceptions=True)
+    assert await ChargeCard.all().count() == 1
+    refused = [one for one in found if isinstance(one, ConflictError)]
+    assert len(refused) == 5, found
+    assert {(one.code, one.path, "Secret" in one.message) for one in refused} == {
+        (ErrorCode.ALREADY_EXISTS, ("number",), False)
+    }
+
+
+async def test_two_cards_that_change_numbers_at_once_are_both_told() -> None:
+    """Neither takes the other's, and neither waits for the other for ever."""
+    programs = [await a_program(await a_site(), name=f"System {number}") for number in range(2)]
+    for program in programs:
+        await program.knows(await a_person(), "guest-1")
+    one, other = [await program.access() for program in programs]
+    for _ in range(5):
+        await _push(one, "card-1", "04AA01")
+        await _push(other, "card-1", "04AA02")
+        found = await asyncio.gather(
+            _push(one, "card-1", "04AA02"), _push(other, "card-1", "04AA01"), return_exceptions=True
+        )
+        assert {type(found_one) for found_one in found} <= {ConflictError, UUID}, found
+        assert {card.number for card in await ChargeCard.all()} <= {"04AA01", "04AA02"}
+
+
+async def _push(held: Access, external_id: str, number: str) -> UUID:
+    return await upsert_charge_card(
+        held,
+        external_id=external_id,
+        number=number,
+        name=None,
+        person=PersonKey(external_id="guest-1"),
+        is_blocked=False,
+        bus=RecordingBus(),
+    )

@@ -131,3 +131,39 @@ async def test_who_may_keep_people() -> None:
         with pytest.raises(NotAllowedError):
             await _push(held)
     assert await ExternalUser.all().count() == 1
+
+
+async def test_the_same_address_pushed_by_many_at_once_is_one_persons() -> None:
+    """Of eight programs one gives its person the address; for the others it looks as it does when one came before."""
+    held = [await (await a_program(await a_site(), name=f"System {number}")).access() for number in range(8)]
+    found = await asyncio.gather(*(_push(one, email="guest@example.com") for one in held))
+    assert len(set(found)) == 8
+    assert await User.filter(email="guest@example.com").count() == 1
+    for one, person in zip(held, found, strict=True):
+        assert (await people_by_ids(one, [person]))[person].email == "guest@example.com"
+
+
+async def test_the_same_cards_pushed_by_many_at_once_are_one_persons() -> None:
+    """In whatever order they are named: the others are told which card it is, not whose, and nothing of theirs is stored."""
+    held = [await (await a_program(await a_site(), name=f"System {number}")).access() for number in range(8)]
+    numbers = ("04AA01", "04AA02", "04AA03")
+    found = await asyncio.gather(
+        *(
+            _push(
+                one,
+                name=f"Guest {place}",
+                cards_wanted=[ExternalCard(f"04FF0{place}"), *map(ExternalCard, numbers[:: 1 if place % 2 else -1])],
+            )
+            for place, one in enumerate(held)
+        ),
+        return_exceptions=True,
+    )
+    (winner,) = [one for one in found if isinstance(one, UUID)]
+    refused = [one for one in found if isinstance(one, ConflictError)]
+    assert len(refused) == 7, found
+    for one in refused:
+        assert one.code is ErrorCode.ALREADY_EXISTS
+        assert one.path in {("cards", str(index), "number") for index in (1, 2, 3)}
+        assert "Guest" not in one.message
+    assert [user.id for user in await User.all()] == [winner]
+    assert await ChargeCard.filter(user_id=winner).count() == await ChargeCard.all().count() == 4
