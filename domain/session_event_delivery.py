@@ -128,7 +128,9 @@ class SessionEventDelivery:
         if error.retry_after_s and url is not None:
             wait_s = min(error.retry_after_s, LONGEST_PAUSE_S)
             await session_events.pause(event, url=url, until=now + timedelta(seconds=wait_s))
-        await session_events.retry(event, error=error.message, now=now)
+        # Calls that wait for an answer, or for their time, are too few to try all that grew old meanwhile.
+        concerns_all = bool(error.retry_after_s) or not isinstance(error, StatusError)
+        await session_events.retry(event, error=error.message, now=now, concerns_all=concerns_all)
 
 
 def _by_host(places: dict[UUID, str | None]) -> list[tuple[str, list[UUID]]]:

@@ -24,7 +24,7 @@ UPDATES_EVERY = timedelta(minutes=5)
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 3600.0
 TRIED_FOR = timedelta(hours=24)
-"""Since it was made or replayed; each is tried once at least, however long it waited for the one before it."""
+"""Since it was made or replayed. Where the system answers each is tried once at least, however long it waited for the one before it."""
 
 _TYPES = {kind: f"session.{kind.lower()}" for kind in SessionEventKind}
 _jitter = Random()
@@ -216,9 +216,11 @@ async def delivered(event: Due, *, now: datetime) -> None:
             await _next_is_due(event, now)
 
 
-async def retry(event: Due, *, error: str, now: datetime) -> None:
+async def retry(event: Due, *, error: str, now: datetime, concerns_all: bool = False) -> None:
     """It is tried again later, each time twice as late, and a last time when its day is over. Then it is kept as failed, and the next one
     of its session follows soon, with its patience: a system that is away for days is not asked more often for that.
+
+    `concerns_all`: the system takes none at present, and no other one is tried whose day is over, too.
     """
     gives_up_at = event.since + TRIED_FOR
     wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(event.attempts - 1, 12)) * _jitter.uniform(0.9, 1.1)
@@ -229,6 +231,9 @@ async def retry(event: Due, *, error: str, now: datetime) -> None:
                 await _put_off(event.session_id, due_at)
         elif await _let_go(event, "failed_at = $4, error = $5", now, error[:500]):
             await _put_off(event.session_id, now + timedelta(seconds=FIRST_RETRY_S), attempts=event.attempts)
+    if concerns_all and now >= gives_up_at:
+        # By itself: whoever holds rows of one session waits for no others.
+        await give_up_all(event.installation_id, error=error, now=now, aged=TRIED_FOR)
 
 
 async def _put_off(session_id: UUID, due_at: datetime, *, attempts: int = 0) -> None:
@@ -289,14 +294,16 @@ GONE = "The address says that nobody listens there any more (410 Gone)."
 NOT_TOLD = "The system is switched off, or has no address."
 
 
-async def give_up_all(installation_id: UUID, *, error: str, now: datetime) -> None:
-    """What waits for the installation's system is kept as failed with the reason, but for what is on its way at this moment."""
+async def give_up_all(installation_id: UUID, *, error: str, now: datetime, aged: timedelta = timedelta(0)) -> None:
+    """What waits so long for the installation's system is kept as failed with the reason, but for what is on its way at this moment."""
     await sql.execute(
         "UPDATE session_events SET failed_at = $2, claimed_until = NULL, error = $3"  # noqa: S608  parts of ours
-        f" WHERE installation_id = $1 AND {_PENDING} AND (claimed_until IS NULL OR claimed_until <= $2)",
+        f" WHERE installation_id = $1 AND {_PENDING} AND (claimed_until IS NULL OR claimed_until <= $2)"
+        " AND COALESCE(replayed_at, created_at) <= $4",
         installation_id,
         now,
-        error,
+        error[:500],
+        now - aged,
     )
 
 

@@ -309,6 +309,21 @@ async def test_what_follows_an_event_that_is_given_up_goes_on() -> None:
     assert [event_id for event_id, _ in receiver.taken[1:]] == [str(first.event_id), str(last.event_id)]
 
 
+@pytest.mark.parametrize("error", [UnavailableError("No answer within 15 s."), StatusError(503, retry_after_s=3_600)])
+async def test_what_waits_for_a_system_that_takes_nothing_does_not_grow(error: UnavailableError) -> None:
+    """So few calls to it are made that what has had its day is given up together; what is younger waits."""
+    rig = await a_told_rig()
+    for number in range(20):
+        await rig.start(at(number), meter=1_000, card=f"CARD{number:04}")
+    clock, receiver = HandClock(at(15) + timedelta(hours=24)), Receiver(failing=10**6, error=error)
+    delivery = SessionEventDelivery(call_outs=receiver, sealer=OpenSeals(), clock=clock)
+    await delivery.deliver_some()
+    assert receiver.attempts == AT_ONCE_TO_ONE
+    events = await SessionEvent.all().order_by("id")
+    assert [one.failed_at for one in events] == [clock.now()] * 16 + [None] * 4
+    assert {one.error for one in events[:16]} == {error.message}
+
+
 async def test_a_system_that_is_away_for_days_is_not_asked_more_often() -> None:
     """Events that are given up one after another share their patience, and none waits longer than its day."""
     rig = await a_told_rig()
