@@ -57,10 +57,30 @@ def redis_program() -> Path:
     return Path(shutil.which("redis-server") or valkey_program())
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresCluster:
+    """The files of a PostgreSQL, which can be started and stopped as often as one likes."""
+
+    home: Path
+    options: tuple[str, ...]
+
+    @contextlib.contextmanager
+    def running(self, *, stop: signal.Signals = signal.SIGINT) -> Iterator[PostgresServer]:
+        """Inside: it answers. SIGQUIT stops it as a crash would."""
+        programs = _postgres_programs()
+        arguments = ["-D", str(self.home / "data"), *(part for one in self.options for part in ("-c", one))]
+        command = _with_parent(
+            _other_user(), programs / "postgres", *arguments, "-c", f"unix_socket_directories={self.home}"
+        )
+        with _running(command, log=self.home / "log", stop=stop) as process:
+            ready = [str(programs / "pg_isready"), "-q", "-h", str(self.home)]
+            _wait(lambda: subprocess.run(ready, check=False).returncode == 0, process, self.home / "log")
+            yield PostgresServer(self.home, "lade")
+
+
 @contextlib.contextmanager
-def postgres_server(*, is_durable: bool = False) -> Iterator[PostgresServer]:
-    """Inside: a new PostgreSQL with nothing in it; only if it is durable, commits wait for the disk."""
-    programs = _postgres_programs()
+def postgres_cluster(*, is_durable: bool = False) -> Iterator[PostgresCluster]:
+    """Inside: a new PostgreSQL with nothing in it, not running; only if it is durable, commits wait for the disk."""
     options = _POSTGRES_OPTIONS if is_durable else (*_POSTGRES_OPTIONS, *_NOTHING_TO_WAIT_FOR)
     other_user = _other_user()
     with tempfile.TemporaryDirectory(prefix="lade-pg-") as name:
@@ -68,15 +88,16 @@ def postgres_server(*, is_durable: bool = False) -> Iterator[PostgresServer]:
         if other_user is not None:
             shutil.chown(home, *other_user)
         setup = ["-D", str(home / "data"), "-U", "lade", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-        subprocess.run(
-            _with_parent(other_user, programs / "initdb", *setup), check=True, stdout=subprocess.DEVNULL, cwd="/"
-        )
-        arguments = ["-D", str(home / "data"), *(part for one in options for part in ("-c", one))]
-        command = _with_parent(other_user, programs / "postgres", *arguments, "-c", f"unix_socket_directories={home}")
-        with _running(command, log=home / "log", stop=signal.SIGINT) as process:
-            ready = [str(programs / "pg_isready"), "-q", "-h", str(home)]
-            _wait(lambda: subprocess.run(ready, check=False).returncode == 0, process, home / "log")
-            yield PostgresServer(home, "lade")
+        command = _with_parent(other_user, _postgres_programs() / "initdb", *setup)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+        yield PostgresCluster(home, options)
+
+
+@contextlib.contextmanager
+def postgres_server(*, is_durable: bool = False) -> Iterator[PostgresServer]:
+    """Inside: a new PostgreSQL with nothing in it answers; only if it is durable, commits wait for the disk."""
+    with postgres_cluster(is_durable=is_durable) as cluster, cluster.running() as server:
+        yield server
 
 
 @contextlib.contextmanager

@@ -55,6 +55,11 @@ def _stopped(station: Station, message: Message, _: object) -> None:
         station.note(Kind.ACKNOWLEDGED, f"{record.energy_wh} Wh")
 
 
+def _metered(_: Station, message: Message, __: object) -> None:
+    if message.record is not None and isinstance(message.payload, messages.MeterValues):
+        message.record.readings.update(value.timestamp for value in message.payload.meter_value)
+
+
 def _record(message: Message) -> SessionRecord:
     if message.record is None:
         raise ValueError(f"{message.action} without its session")
@@ -76,6 +81,8 @@ def _told_201(station: Station, message: Message, answer: messages201.Transactio
         return
     if event.event_type == "Ended":
         _stopped(station, message, answer)
+    elif event.event_type == "Updated" and not isinstance(event.meter_value, UnsetType):
+        _record(message).readings.update(value.timestamp for value in event.meter_value)
     info, running = answer.id_token_info, station.transaction
     if (info is UNSET) is not (event.id_token is UNSET):
         station.note(Kind.MISUNDERSTOOD, "an answer about a token that was not shown, or none about one that was")
@@ -86,6 +93,11 @@ def _told_201(station: Station, message: Message, answer: messages201.Transactio
 
 
 EFFECTS: dict[str, dict[str, Effect]] = {
-    "ocpp1.6": {"Authorize": _authorized, "StartTransaction": _started, "StopTransaction": _stopped},
+    "ocpp1.6": {
+        "Authorize": _authorized,
+        "StartTransaction": _started,
+        "MeterValues": _metered,
+        "StopTransaction": _stopped,
+    },
     "ocpp2.0.1": {"Authorize": _authorized_201, "TransactionEvent": _told_201},
 }

@@ -39,6 +39,8 @@ class SessionRecord:
     reason: str | None = None
     is_acknowledged: bool = False
     """The final record was answered: from here on the other side has no excuse."""
+    readings: set[str] = field(default_factory=set)
+    """Times, as the charger writes them, of the readings between start and end that were answered."""
 
     @property
     def energy_wh(self) -> int:
