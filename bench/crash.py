@@ -37,15 +37,19 @@ from tests.servers import PostgresCluster, PostgresServer, postgres_cluster, red
 HABITS: Final[dict[str, Quirks]] = {
     "as the standard says": Quirks(),
     "repeats a third": Quirks(duplicate_rate=0.3),
-    "loses answers": Quirks(answer_loss_rate=0.1),
+    "loses answers, any order": Quirks(answer_loss_rate=0.05, reorders_within=5),
     "repeats, loses, drops out": Quirks(
         duplicate_rate=0.2, answer_loss_rate=0.05, disconnects_every_s=20.0, disconnected_for_s=2.0
     ),
-    "an hour ahead": Quirks(clock_offset_s=3600.0),
+    "an hour ahead, no mark": Quirks(clock_offset_s=3600.0, marks_offline=False),
     "an hour behind, no zone": Quirks(clock_offset_s=-3600.0, is_zoneless=True),
     "boots again, no heartbeat": Quirks(boots_on_reconnect=True, sends_heartbeats=False),
     "begins with the cable": Quirks(begins_with_cable=True, duplicate_rate=0.1),
     "refuses profiles, slow": Quirks(refuses_profiles=True, answer_delay_s=0.3),
+    "forgets ids, old statuses": Quirks(forgets_transaction_ids=True, replays_statuses=True),
+    "loses power and clock": Quirks(loses_power_every_s=60.0, forgets_clock=True),
+    "kWh from the start on": Quirks(meters_in_kwh=True, counts_from_start=True),
+    "late readings, no memory": Quirks(late_reading_rate=0.2, memory=20),
 }
 """What chargers do wrong, in turns; half of each speaks OCPP 1.6, half 2.0.1."""
 
