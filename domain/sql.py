@@ -5,10 +5,11 @@ model objects would cost 5 to 10 times the query.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntFlag
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -54,8 +55,13 @@ def is_sqlite() -> bool:
     return connection().capabilities.dialect == "sqlite"
 
 
+_SAME: frozenset[type] = frozenset({int, float, str, bool, bytes, type(None)})
+
+
 def stored(value: object) -> object:
     """A value as SQLite keeps it: ids and instants as text, as Tortoise writes them, so that both compare alike."""
+    if type(value) in _SAME:
+        return value
     match value:
         case UUID():
             return str(value)
@@ -68,10 +74,14 @@ def stored(value: object) -> object:
     return value
 
 
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
 def _prepared(statement: str, values: Sequence[object]) -> tuple[str, list[object]]:
     if is_sqlite():
         return _PLACEHOLDER.sub(r"?\1", statement), [stored(value) for value in values]
-    return statement, [value.value if isinstance(value, Enum) else value for value in values]
+    return statement, [_plain(value) for value in values]
 
 
 async def rows(statement: str, *values: object) -> list[Row]:
@@ -98,8 +108,63 @@ async def execute_many(statement: str, argument_lists: Iterable[Sequence[object]
     lists = list(argument_lists)
     if not lists:
         return
-    query = _prepared(statement, ())[0]
-    await connection().execute_many(query, [_prepared("", values)[1] for values in lists])
+    translate = stored if is_sqlite() else _plain
+    await connection().execute_many(_prepared(statement, ())[0], [list(map(translate, values)) for values in lists])
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns of a table that are written for many rows at once, each with PostgreSQL's type, in the order of a row's values.
+
+    Enumerations must be of texts, or flags that are always there. On PostgreSQL all rows go in one statement, column by column: it is
+    planned once, and the driver packs arrays.
+    """
+
+    table: str
+    types: Mapping[str, str]
+
+    @property
+    def _rows(self) -> str:
+        return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(self.types.values(), start=1))
+
+    async def insert(self, rows: Iterable[Sequence[object]], *, unless: str = "") -> None:
+        """The rows are there. `unless` names the columns by which one that is there already stays as it is."""
+        lists = list(rows)
+        if not lists:
+            return
+        names = ", ".join(self.types)
+        conflict = f" ON CONFLICT ({unless}) DO NOTHING" if unless else ""
+        if is_sqlite():
+            marks = ", ".join(f"${number}" for number in range(1, len(self.types) + 1))
+            await execute_many(f"INSERT INTO {self.table} ({names}) VALUES ({marks}){conflict}", lists)  # noqa: S608
+        else:
+            statement = f"INSERT INTO {self.table} ({names}) SELECT * FROM unnest({self._rows}){conflict}"  # noqa: S608
+            await connection().execute_query(statement, _by_column(lists))
+
+    async def update(self, rows: Iterable[Sequence[object]]) -> None:
+        """The rows whose first column is the same have these values."""
+        lists = list(rows)
+        if not lists:
+            return
+        key, *changed = self.types
+        if is_sqlite():
+            changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(changed, start=2))
+            await execute_many(f"UPDATE {self.table} SET {changes} WHERE {key} = $1", lists)  # noqa: S608
+        else:
+            changes = ", ".join(f"{name} = v.{name}" for name in changed)
+            statement = (
+                f"UPDATE {self.table} t SET {changes} FROM unnest({self._rows}) AS v ({', '.join(self.types)})"  # noqa: S608
+                f" WHERE t.{key} = v.{key}"
+            )
+            await connection().execute_query(statement, _by_column(lists))
+
+
+def _by_column(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    # The driver would take a set of flags for an array of its own.
+    return [
+        [int(one) for one in values] if isinstance(values[0], IntFlag) else list(values)
+        for values in zip(*rows, strict=True)
+    ]
 
 
 async def settled(work: Callable[[], Awaitable[T]]) -> T:

@@ -6,7 +6,9 @@ Call everything here inside a transaction. What is returned is published after i
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
+from functools import lru_cache
+from operator import attrgetter, itemgetter
+from typing import Any
 from uuid import UUID
 
 from domain import sql
@@ -185,28 +187,9 @@ def padded(ids: Sequence[UUID]) -> list[object]:
 
 
 def _connector(row: sql.Row) -> Connector:
-    own = row["authentication_required"]
-    place = Place(
-        charger_id=sql.uuid_of(row["charger_id"]),
-        installation_id=sql.uuid_of(row["installation_id"]),
-        station_id=sql.optional_uuid_of(row["station_id"]),
-        circuit_id=sql.uuid_of(row["circuit_id"]),
-        evse=int(row["evse"]),
-        charger_name=row["charger_name"],
-        circuit_name=row["circuit_name"],
-        installation_name=row["installation_name"],
-        time_zone=row["time_zone"],
-        phase_rotation=PhaseRotation(row["phase_rotation"]),
-        max_current_a=float(row["max_current_a"]),
-        is_usable=bool(row["is_enabled"]) and bool(row["is_active"]),
-        authentication_required=bool(row["site_requires"] if own is None else own),
-        allows_concurrent=bool(row["allows_concurrent"]),
-        external_mode=ExternalMode(row["external_mode"] or ExternalMode.OFF),
-        external_timeout_s=float(row["external_timeout_s"] or DEFAULT_TIMEOUT_S),
-    )
     is_unclaimed = row["session_id"] is not None and row["id_token"] is None and row["authorized_at"] is None
     return Connector(
-        place,
+        _place(*_PLACE(row)),
         _live(row),
         version=int(row["version"]),
         is_paused=bool(row["is_paused"]),
@@ -214,10 +197,78 @@ def _connector(row: sql.Row) -> Connector:
     )
 
 
+_PLACE = itemgetter(
+    "charger_id",
+    "installation_id",
+    "station_id",
+    "circuit_id",
+    "evse",
+    "charger_name",
+    "circuit_name",
+    "installation_name",
+    "time_zone",
+    "phase_rotation",
+    "max_current_a",
+    "is_enabled",
+    "is_active",
+    "authentication_required",
+    "site_requires",
+    "allows_concurrent",
+    "external_mode",
+    "external_timeout_s",
+)
+
+
+# A charger's place is read with each of its messages and changes a few times in its life.
+@lru_cache(maxsize=16_384)
+def _place(
+    charger_id: Any,
+    installation_id: Any,
+    station_id: Any,
+    circuit_id: Any,
+    evse: int,
+    charger_name: str,
+    circuit_name: str,
+    installation_name: str,
+    time_zone: str,
+    phase_rotation: str,
+    max_current_a: float,
+    is_enabled: bool,
+    is_active: bool,
+    authentication_required: bool | None,
+    site_requires: bool,
+    allows_concurrent: bool,
+    external_mode: str | None,
+    external_timeout_s: float | None,
+) -> Place:
+    return Place(
+        charger_id=sql.uuid_of(charger_id),
+        installation_id=sql.uuid_of(installation_id),
+        station_id=sql.optional_uuid_of(station_id),
+        circuit_id=sql.uuid_of(circuit_id),
+        evse=int(evse),
+        charger_name=charger_name,
+        circuit_name=circuit_name,
+        installation_name=installation_name,
+        time_zone=time_zone,
+        phase_rotation=PhaseRotation(phase_rotation),
+        max_current_a=float(max_current_a),
+        is_usable=bool(is_enabled) and bool(is_active),
+        authentication_required=bool(site_requires if authentication_required is None else authentication_required),
+        allows_concurrent=bool(allows_concurrent),
+        external_mode=ExternalMode(external_mode or ExternalMode.OFF),
+        external_timeout_s=float(external_timeout_s or DEFAULT_TIMEOUT_S),
+    )
+
+
+_MODES = {one.value: one for one in OperatingMode}
+_STATUSES = {one.value: one for one in ConnectorStatus}
+
+
 def _live(row: sql.Row) -> Live:
     lines = (row["current_l1"], row["current_l2"], row["current_l3"])
     return Live(
-        mode=OperatingMode(row["mode"]),
+        mode=_MODES[row["mode"]],
         is_online=bool(row["is_online"]),
         session_id=sql.optional_uuid_of(row["session_id"]),
         session_user_id=sql.optional_uuid_of(row["session_user_id"]),
@@ -226,7 +277,7 @@ def _live(row: sql.Row) -> Live:
         currents=None if lines == (None, None, None) else (lines[0] or 0.0, lines[1] or 0.0, lines[2] or 0.0),
         allocated_a=row["allocated_a"],
         allocated_phases=row["allocated_phases"],
-        connector_status=ConnectorStatus(row["connector_status"]),
+        connector_status=_STATUSES[row["connector_status"]],
         error_code=row["error_code"],
         vendor_error_code=row["vendor_error_code"],
         status_at=sql.optional_instant_of(row["status_at"]),
@@ -238,13 +289,33 @@ def _live(row: sql.Row) -> Live:
     )
 
 
-_UPDATE = """
-UPDATE charger_statuses SET version = $2, mode = $3, is_online = $4, session_id = $5, session_user_id = $6,
-  session_energy_wh = $7, power_w = $8, current_l1 = $9, current_l2 = $10, current_l3 = $11, allocated_a = $12,
-  allocated_phases = $13, connector_status = $14, error_code = $15, vendor_error_code = $16, status_at = $17,
-  register_wh = $18, measured_at = $19, observed_at = $20, received_at = $21, status_received_at = $22
-WHERE charger_id = $1
-"""
+_COLUMNS = sql.Columns(
+    "charger_statuses",
+    {
+        "charger_id": "uuid",
+        "version": "int8",
+        "mode": "text",
+        "is_online": "bool",
+        "session_id": "uuid",
+        "session_user_id": "uuid",
+        "session_energy_wh": "int8",
+        "power_w": "float8",
+        "current_l1": "float8",
+        "current_l2": "float8",
+        "current_l3": "float8",
+        "allocated_a": "float8",
+        "allocated_phases": "text",
+        "connector_status": "text",
+        "error_code": "text",
+        "vendor_error_code": "text",
+        "status_at": "timestamptz",
+        "register_wh": "int8",
+        "measured_at": "timestamptz",
+        "observed_at": "timestamptz",
+        "received_at": "timestamptz",
+        "status_received_at": "timestamptz",
+    },
+)
 
 
 async def write(connectors: Iterable[Connector]) -> list[ChargerStatusChanged]:
@@ -253,7 +324,7 @@ async def write(connectors: Iterable[Connector]) -> list[ChargerStatusChanged]:
     told = [one for one in changed if one.is_seen_changed]
     for one in told:
         one.version += 1
-    await sql.execute_many(_UPDATE, [_values(one) for one in changed])
+    await _COLUMNS.update(map(_values, changed))
     warnings = await _open_warnings([one.place.charger_id for one in told])
     return [_event(one, warnings.get(one.place.charger_id, ())) for one in told]
 

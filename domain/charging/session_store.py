@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -82,19 +83,55 @@ _OF_PEOPLE = {"is_paused", "priority", "created_at", "id", "installation_id", "c
 """Never written over: people change them meanwhile, or they never change."""
 _WRITTEN = tuple(name for name in _COLUMNS if name not in _OF_PEOPLE)
 
-_INSERTED = attrgetter(*_COLUMNS)
-_UPDATED = attrgetter("id", *_WRITTEN)
+_ID, _TEXT, _TIME, _LONG, _INT = "uuid", "text", "timestamptz", "int8", "int4"
+_TYPES = {
+    **dict.fromkeys(("id", "installation_id", "circuit_id", "charger_id", "user_id", "card_id", "station_id"), _ID),
+    **dict.fromkeys(
+        (
+            "authorized_at",
+            "started_at",
+            "ended_at",
+            "registered_at",
+            "last_event_at",
+            "device_started_at",
+            "inferred_end_due_at",
+            "created_at",
+        ),
+        _TIME,
+    ),
+    **dict.fromkeys(("meter_start_wh", "meter_last_wh", "meter_stop_wh", "energy_wh"), _LONG),
+    **dict.fromkeys(("flags", "connected_s", "charging_s", "priority"), _INT),
+    "is_paused": "bool",
+}
+_PROGRESS = (
+    "flags",
+    "last_event_at",
+    "connected_s",
+    "charging_s",
+    "meter_start_wh",
+    "meter_last_wh",
+    "energy_wh",
+)
+"""What readings change."""
 
-_INSERT = (
-    f"INSERT INTO charge_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608  names of ours only
-    f"VALUES ({', '.join(f'${index}' for index in range(1, len(_COLUMNS) + 1))})"
-)
-_UPDATE = (
-    "UPDATE charge_sessions SET "  # noqa: S608  names of ours only
-    + ", ".join(f"{name} = ${index}" for index, name in enumerate(_WRITTEN, start=2))
-    + " WHERE id = $1"
-)
+
+def _columns(*names: str) -> tuple[sql.Columns, Callable[[SessionRecord], tuple[Any, ...]]]:
+    return sql.Columns("charge_sessions", {name: _TYPES.get(name, _TEXT) for name in names}), attrgetter(*names)
+
+
+_WHOLE, _WHOLE_OF = _columns(*_COLUMNS)
+_CHANGED, _CHANGED_OF = _columns("id", *_WRITTEN)
+_READ_ON, _READ_ON_OF = _columns("id", *_PROGRESS)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM charge_sessions WHERE "  # noqa: S608  names of ours only
+
+
+_STATES = {one.value: one for one in SessionState}
+
+
+@lru_cache(maxsize=1024)
+def _flags(mask: int) -> SessionFlag:
+    # To make one of an enumeration takes microseconds, and every reading has one.
+    return SessionFlag(mask)
 
 
 def _stop_reason(value: Any) -> StopReason | None:
@@ -116,18 +153,19 @@ _READ: dict[str, Callable[[Any], Any]] = {
         ),
         sql.optional_instant_of,
     ),
-    "state": SessionState,
-    "flags": SessionFlag,
-    "stop_reason": _stop_reason,
     "is_paused": bool,
 }
+"""What SQLite has in another form."""
 
 
 def _record(row: sql.Row) -> SessionRecord:
-    values = dict(row)
-    for name, read in _READ.items():
-        values[name] = read(values[name])
-    return SessionRecord(**values)
+    if not isinstance(row["id"], UUID):
+        for name, read in _READ.items():
+            row[name] = read(row[name])
+    row["state"] = _STATES[row["state"]]
+    row["flags"] = _flags(row["flags"])
+    row["stop_reason"] = _stop_reason(row["stop_reason"])
+    return SessionRecord(**row)
 
 
 async def open_of_stations(station_ids: Sequence[UUID]) -> list[SessionRecord]:
@@ -190,12 +228,17 @@ async def by_ids(ids: Sequence[UUID]) -> list[SessionRecord]:
 
 async def insert(records: Iterable[SessionRecord]) -> None:
     """New sessions are stored."""
-    await sql.execute_many(_INSERT, [_INSERTED(one) for one in records])
+    await _WHOLE.insert(map(_WHOLE_OF, records))
 
 
 async def update(records: Iterable[SessionRecord]) -> None:
     """Known sessions are stored, but for what people decide about them."""
-    await sql.execute_many(_UPDATE, [_UPDATED(one) for one in records])
+    await _CHANGED.update(map(_CHANGED_OF, records))
+
+
+async def update_progress(records: Iterable[SessionRecord]) -> None:
+    """What readings have changed of known sessions is stored."""
+    await _READ_ON.update(map(_READ_ON_OF, records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,19 +256,22 @@ class SampleRow:
     currents: tuple[float | None, float | None, float | None]
 
 
-_INSERT_SAMPLE = """
-INSERT INTO samples (installation_id, charger_id, session_id, at, received_at, context, register_wh, power_w,
-  current_l1, current_l2, current_l3)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT (charger_id, at, context) DO NOTHING
-"""
+_SAMPLES = sql.Columns(
+    "samples",
+    {
+        **dict.fromkeys(("installation_id", "charger_id", "session_id"), _ID),
+        **dict.fromkeys(("at", "received_at"), _TIME),
+        "context": _TEXT,
+        "register_wh": _LONG,
+        **dict.fromkeys(("power_w", "current_l1", "current_l2", "current_l3"), "float8"),
+    },
+)
 
 
 async def insert_samples(samples: Iterable[SampleRow]) -> None:
     """The readings are stored, each once however often it is delivered."""
-    await sql.execute_many(
-        _INSERT_SAMPLE,
-        [
+    await _SAMPLES.insert(
+        (
             (
                 one.installation_id,
                 one.charger_id,
@@ -238,7 +284,8 @@ async def insert_samples(samples: Iterable[SampleRow]) -> None:
                 *one.currents,
             )
             for one in samples
-        ],
+        ),
+        unless="charger_id, at, context",
     )
 
 
@@ -261,10 +308,17 @@ async def readings(session_ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
     return by_session
 
 
-_INSERT_PART = """
-INSERT INTO energy_intervals (session_id, installation_id, start_at, end_at, energy_wh, quality)
-VALUES ($1, $2, $3, $4, $5, $6)
-"""
+_PARTS = sql.Columns(
+    "energy_intervals",
+    {
+        "session_id": _ID,
+        "installation_id": _ID,
+        "start_at": _TIME,
+        "end_at": _TIME,
+        "energy_wh": _LONG,
+        "quality": _TEXT,
+    },
+)
 
 
 async def replace_intervals(parts: dict[UUID, tuple[UUID, Sequence[Part]]]) -> None:
@@ -274,11 +328,8 @@ async def replace_intervals(parts: dict[UUID, tuple[UUID, Sequence[Part]]]) -> N
     arguments: list[object] = []
     condition = sql.any_of("session_id", padded(list(parts)), arguments)
     await sql.execute(f"DELETE FROM energy_intervals WHERE {condition}", *arguments)  # noqa: S608
-    await sql.execute_many(
-        _INSERT_PART,
-        [
-            (session_id, installation_id, part.start_at, part.end_at, part.energy_wh, part.quality)
-            for session_id, (installation_id, session_parts) in parts.items()
-            for part in session_parts
-        ],
+    await _PARTS.insert(
+        (session_id, installation_id, part.start_at, part.end_at, part.energy_wh, part.quality)
+        for session_id, (installation_id, session_parts) in parts.items()
+        for part in session_parts
     )
