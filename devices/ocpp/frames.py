@@ -3,6 +3,7 @@
 A payload stays undecoded bytes until its action is known, so that it is decoded once, into the action's own type.
 """
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -76,8 +77,21 @@ _NUMBER = msgspec.json.Decoder(int)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF_CHARACTER = re.compile(f"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}")
+"""An escape that is half of a pair (RFC 8259 §8.2): firmware that cuts a text at a length makes such."""
+
+
 def parse(text: str | bytes) -> Frame:
-    """What the text is. Never raises, whatever is in it."""
+    """What the text is. Never raises, whatever is in it. Half characters become U+FFFD, so that their message is understood."""
+    try:
+        return _FRAMES.decode(text)
+    except UNREADABLE as error:
+        whole = _HALF_CHARACTER.sub(r"\\ufffd", text if isinstance(text, str) else text.decode(errors="replace"))
+        return _malformed(text, str(error)) if whole == text else _parse_whole(whole)
+
+
+def _parse_whole(text: str) -> Frame:
     try:
         return _FRAMES.decode(text)
     except UNREADABLE as error:

@@ -48,6 +48,17 @@ def test_the_three_kinds_are_told_apart() -> None:
     assert (error.message_id, error.code, error.description) == ("c", "Odd", "why")
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [("\\ud83d", "\ufffd"), ("\\uDE00x", "\ufffdx"), ("\\ud83d\\ude00", "😀"), ("\\ud83d\\ud83d\\ude00", "\ufffd😀")],
+)
+def test_half_a_character_spoils_no_message(sent: str, read: str) -> None:
+    """A text that was cut within a pair of escapes is read, with a mark in that place."""
+    call = parse(f'[2,"a","DataTransfer",{{"vendorId":"{sent}"}}]')
+    assert isinstance(call, Call)
+    assert (call.message_id, msgspec.json.decode(call.payload)) == ("a", {"vendorId": read})
+
+
 def test_what_is_left_out_is_empty() -> None:
     """A CALL without payload and a CALLERROR without words are taken as they are meant; surplus elements are ignored."""
     call, error, surplus = parse('[2,"a","Heartbeat"]'), parse('[4,"c"]'), parse('[3,"b",{},7]')

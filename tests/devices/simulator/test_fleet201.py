@@ -10,7 +10,7 @@ from devices.simulator.car import CarSpec
 from devices.simulator.fleet import Fleet
 from devices.simulator.ledger import Happening, Kind
 from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks, Visit
-from tests.devices.ocpp.test_messages import schemas
+from tests.devices.ocpp.strange import schemas
 from tests.devices.simulator.accepting_server import Central, accepting_server
 from tests.devices.simulator.test_fleet import SHORT, STAY, plan, running
 
