@@ -329,8 +329,8 @@ def _told(
         report.row(name, one.sessions, one.readings, one.ledger_wh, one.stored_wh, lost, one.double, one.wh_off)
     for line in _first(note for one in accounts.values() for note in one.notes):
         print(line)
-    errors = violence.portal.errors()
-    for line in _first(iter(errors)):
+    defects = violence.portal.defects()
+    for line in _first(iter(defects)):
         print(line)
     report.figures.update(
         acknowledged_lost=sum(one.lost_sessions + one.lost_readings for one in accounts.values()),
@@ -346,7 +346,7 @@ def _told(
         minutes=minutes,
         down_s=violence.portal.down_s,
         starts=violence.portal.starts,
-        errors_logged=len(errors),
+        defects_logged=len(defects),
     )
     return report
 

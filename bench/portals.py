@@ -16,6 +16,7 @@ from tests.servers import free_port
 _SERVE: Final = "from app.cli import main; main(prog_name='lade')"
 _RESTART_S: Final = 0.5
 _POLL_S: Final = 0.05
+_DEFECTS: Final = ("a report was refused", "a link failed")
 
 
 @dataclass
@@ -79,6 +80,8 @@ class Kept:
         self._down_since = time.monotonic()
         return True
 
-    def errors(self) -> list[str]:
-        """Lines of its log that tell of an error."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if '"level": "error"' in line]
+    def defects(self) -> list[str]:
+        """Lines of its log that tell of a message that could not be dealt with; that a server is away is no defect."""
+        return [
+            line for line in self.log.read_text(errors="replace").splitlines() if any(one in line for one in _DEFECTS)
+        ]
