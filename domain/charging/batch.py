@@ -131,7 +131,7 @@ class Batch:
     _keys: dict[tuple[UUID | None, str, str], SessionRecord] = field(default_factory=dict)
     _new: set[UUID] = field(default_factory=set)
     _dirty: set[UUID] = field(default_factory=set)
-    _progressed: set[UUID] = field(default_factory=set)
+    _read_on: set[UUID] = field(default_factory=set)
     _finals: set[UUID] = field(default_factory=set)
     _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
     _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
@@ -171,9 +171,9 @@ class Batch:
         """The session has changed."""
         self._dirty.add(session.id)
 
-    def progress(self, session: SessionRecord) -> None:
+    def read_on(self, session: SessionRecord) -> None:
         """Nothing of the session has changed but what readings change."""
-        self._progressed.add(session.id)
+        self._read_on.add(session.id)
 
     def finalise(self, session: SessionRecord) -> None:
         """Its energy and intervals are to be worked out from everything that is known."""
@@ -268,8 +268,8 @@ class Batch:
         parts = self._finalised(await session_store.readings([*self._finals]))
         # First those that are known: one may have given up its transaction id to a new one.
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
-        read_on = self._progressed - self._dirty - self._new
-        await session_store.update_progress(self.sessions[one] for one in sorted(read_on))
+        read_on_only = self._read_on - self._dirty - self._new
+        await session_store.update_progress(self.sessions[one] for one in sorted(read_on_only))
         await session_store.insert(self.sessions[one] for one in sorted(self._new))
         await session_store.replace_intervals(parts)
         await self.write_attempts()

@@ -391,7 +391,7 @@ def _count(batch: Batch, connector: Connector, session: SessionRecord, sample: S
     session.flags |= moment.flags
     if sample.is_signed:
         session.flags |= SessionFlag.SIGNED
-    batch.progress(session)
+    batch.read_on(session)
     before = session.last_event_at or session.started_at
     if not session.is_open or moment.at < before:
         return
