@@ -111,6 +111,19 @@ async def test_a_call_is_signed_by_every_secret_of_the_time() -> None:
     assert SECRET not in head
 
 
+async def test_each_attempt_is_signed_anew_under_the_same_id() -> None:
+    """A receiver that refuses old times takes a repetition, and knows it by its id."""
+    clock = HandClock(NOW)
+    async with a_system(plain(b"{}")) as system, SignedCallOuts(clock, allowed=[LOOPBACK]) as calls:
+        for _ in range(2):
+            await calls.post(system.url, event_id="event-1", content=b"{}", secrets=(SECRET,), timeout_s=5.0)
+            clock.advance(timedelta(hours=1))
+    for hours, head in enumerate(system.heads):
+        assert f"webhook-timestamp: {int(NOW.timestamp()) + 3600 * hours}\r\n" in head
+        assert "webhook-id: event-1\r\n" in head
+        assert _verified(head, b"{}", SECRET)
+
+
 async def test_a_connection_serves_many_calls() -> None:
     """A handshake each time would cost more than the answer."""
     async with a_system(plain(b"{}")) as system:
