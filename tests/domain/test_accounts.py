@@ -1,7 +1,6 @@
 """Accounts: made by invitation or openly, proven by letters, kept by passwords and one-time codes."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +20,6 @@ from domain.errors import (
     ErrorCode,
     NotAllowedError,
     UnauthenticatedError,
-    UnavailableError,
     ValidationError,
 )
 from domain.events import PermissionChanged
@@ -31,6 +29,7 @@ from domain.outbox import Claimed
 from domain.ports import Mail, OpenIdIdentity
 from domain.roles import Role
 from domain.sign_ins import Entrance, SignedIn
+from tests.domain.mails import Post, code_of
 from tests.factories import NOW, Site, a_grant, a_person, a_site, access
 from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
 
@@ -59,19 +58,6 @@ async def _letters() -> list[Mail]:
     return [msgspec.json.decode(row.payload, type=Mail) for row in rows]
 
 
-class Post:
-    """A Mailer that keeps what it takes, and takes nothing while it is away."""
-
-    def __init__(self, *, is_away: bool = False) -> None:
-        self.is_away = is_away
-        self.taken: list[Mail] = []
-
-    async def send(self, mail: Mail) -> None:
-        if self.is_away:
-            raise UnavailableError("no answer")
-        self.taken.append(mail)
-
-
 async def _written(clock: HandClock | None = None, *, is_away: bool = False) -> list[Mail]:
     """The letters with codes that are written and sent now."""
     post = Post(is_away=is_away)
@@ -84,12 +70,7 @@ async def _reset_code() -> str:
     """The code of a letter that Kari asked for."""
     await account_recovery.request_password_reset("kari@example.com", at=_at())
     (letter,) = await _written()
-    return _code(letter)
-
-
-def _code(mail: Mail) -> str:
-    (found,) = re.findall(r"^    (\S+)$", mail.text, re.MULTILINE)
-    return str(found)
+    return code_of(letter)
 
 
 async def _sign_up(**given: Any) -> SignedIn:
@@ -122,7 +103,7 @@ async def test_a_proven_address_signs_in() -> None:
     signed_up = await _sign_up()
     with pytest.raises(ValidationError):
         await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())
-    code = _code((await _letters())[0])
+    code = code_of((await _letters())[0])
     await account_recovery.verify_email(signed_up.access, code, tokens=TOKENS)
     assert (await sign_ins.sign_in("nora@example.com", PASSWORD, at=_at())).access.person() == signed_up.access.person()
     with pytest.raises(ValidationError) as caught:
@@ -134,7 +115,7 @@ async def test_a_proven_address_signs_in() -> None:
 async def test_a_stranger_gets_nobodys_address_by_their_click(who: str) -> None:
     """Whoever made an account with somebody's address, the letter's reader proves nothing for it: not signed out, not as another."""
     stranger = await _sign_up(password="known to a stranger")
-    code = _code((await _letters())[0])
+    code = code_of((await _letters())[0])
     reader = Access.nobody(NOW) if who == "nobody" else await access(await a_person("Nora"))
     with pytest.raises(UnauthenticatedError if who == "nobody" else ValidationError):
         await account_recovery.verify_email(reader, code, tokens=TOKENS)
@@ -157,7 +138,7 @@ async def _invited(site: Site, role: Role = Role.USER, email: str = "nora@exampl
     mail = await invitations.write(Claimed(new_id(), row.hex, 1, NOW), tokens=TOKENS, public_url=URL, now=NOW)
     assert mail is not None
     assert mail.to == email
-    return _code(mail)
+    return code_of(mail)
 
 
 async def test_an_invitation_makes_an_account_with_its_permission() -> None:
@@ -209,7 +190,7 @@ async def test_an_account_by_invitation_is_made_with_its_permission_or_not_at_al
     assert (await User.all().count(), await AuditEntry.all().count(), await SignIn.all().count()) == (0, 0, 0)
 
 
-async def test_accepting_gives_the_permission_to_who_has_the_code() -> None:
+async def test_accepting_gives_the_permission_to_who_has_thecode_of() -> None:
     """It is told to their programs at once, and in the audit log."""
     site, person, bus = await a_site(), await a_person("Nora"), RecordingBus()
     code = await _invited(site, Role.OWNER)
@@ -270,7 +251,7 @@ async def test_a_forgotten_password_is_set_anew_by_letter() -> None:
     person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
     await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
     await account_recovery.request_password_reset("Kari@example.com", at=_at())
-    code, bus = _code((await _written())[0]), RecordingBus()
+    code, bus = code_of((await _written())[0]), RecordingBus()
     await account_recovery.reset_password(code, NEW, public_url=URL, at=_at(bus=bus))
     assert await SignIn.filter(user_id=person, ended_at=None).count() == 0
     assert len(bus.published) == 1
@@ -301,7 +282,7 @@ async def test_nobodys_letter_box_is_filled() -> None:
         )
     written = await _written()
     assert len(written) == 5
-    await account_recovery.reset_password(_code(written[0]), NEW, public_url=URL, at=_at())
+    await account_recovery.reset_password(code_of(written[0]), NEW, public_url=URL, at=_at())
 
 
 async def test_tries_to_get_a_letter_count_at_the_address_and_at_who_asks() -> None:
@@ -324,7 +305,7 @@ async def test_a_letter_that_is_written_late_is_good_for_no_longer() -> None:
     assert [row.expires_at for row in await MailedSecret.all()] == [NOW + timedelta(hours=1)]
     clock.advance(timedelta(minutes=30))
     with pytest.raises(ValidationError) as caught:
-        await account_recovery.reset_password(_code(second), NEW, public_url=URL, at=_at(clock=clock))
+        await account_recovery.reset_password(code_of(second), NEW, public_url=URL, at=_at(clock=clock))
     assert caught.value.code is ErrorCode.TOKEN_EXPIRED
     await account_recovery.request_password_reset("kari@example.com", at=_at())
     assert await _written(clock) == []
