@@ -100,7 +100,8 @@ async def _applied(reports: Sequence[Report], now: datetime) -> BatchResult:
         batch = await load(reports, now=now)
         outcomes = [await _outcome(batch, one) for one in reports]
         events = await batch.write()
-        await ocpp_messages.insert([one.message for one in reports if one.message is not None])
+        messages = [one.message for one in reports if one.message is not None]
+        await ocpp_messages.insert(messages, places=batch.places())
     return BatchResult(tuple(outcomes), tuple(events))
 
 

@@ -1,6 +1,6 @@
 """The door for what chargers and the portal said to each other, kept for a month for those who look after them. Machines only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -25,11 +25,14 @@ INSERT INTO ocpp_messages (id, station_id, installation_id, at, is_from_charger,
 """
 
 
-async def insert(messages: Sequence[Message]) -> None:
-    """They are stored, each with the place where its station stands: of two sockets at two sites that of the first."""
+async def insert(messages: Sequence[Message], *, places: Mapping[UUID, UUID] | None = None) -> None:
+    """They are stored, each with the place where its station stands (None: as it is stored): of two sockets at two sites that of the
+    first.
+    """
     if not messages:
         return
-    places = await _places(sorted({one.station_id for one in messages}))
+    if places is None:
+        places = await _places(sorted({one.station_id for one in messages}))
     await sql.execute_many(
         _INSERT,
         [

@@ -140,6 +140,14 @@ class Batch:
         """Every charger of the batch."""
         return (one for found in self.connectors.values() for one in found)
 
+    def places(self) -> dict[UUID, UUID]:
+        """Station → where it stands: of two sockets at two sites the place of the first."""
+        return {
+            station_id: min(found, key=lambda one: one.place.evse).place.installation_id
+            for station_id, found in self.connectors.items()
+            if found
+        }
+
     def connector(self, station_id: UUID, evse: int | None) -> Connector | None:
         """The charger at that evse; where the message names none or one that we do not know, the station's first."""
         found = self.connectors.get(station_id, [])
