@@ -48,6 +48,8 @@ class RequestRecord:
     expires_at: datetime
     is_shadow: bool
     native_decision: AuthorizationDecision
+    called_at: datetime
+    """Who writes the question calls the system about it, so that this costs no commit of its own."""
 
 
 def _insert(table: str, record: type) -> str:

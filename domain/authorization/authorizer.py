@@ -63,6 +63,8 @@ class Authorizer:
         self._ports = ports
         self._asking: dict[UUID, asyncio.Task[Settled]] = {}
         self._heard: dict[UUID, asyncio.Event] = {}
+        self._called: set[UUID] = set()
+        """Open questions that were new here, about which the system is being called."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def decided(self, question: Question) -> Settled:
@@ -73,19 +75,30 @@ class Authorizer:
         asking = self._asking.get(question.request_id)
         if asking is None and len(self._asking) >= MOST_AT_ONCE:
             return await self._settle(question.request_id)
+        asking = asking or self._begin(question)
+        if question.is_new and question.request_id not in self._called:
+            # Also where another message waits for the same already: that one has called nobody.
+            self._call(question)
         # It goes on where who waited is gone: a charger may come back and ask again.
-        return await asyncio.shield(asking or self._begin(question))
+        return await asyncio.shield(asking)
 
     def _begin(self, question: Question) -> "asyncio.Task[Settled]":
         request_id = question.request_id
         self._heard[request_id] = asyncio.Event()
         asking = self._asking[request_id] = asyncio.create_task(self._decide(question), name="question")
         asking.add_done_callback(lambda _: self._end(request_id))
-        self._keep(asyncio.create_task(self._call_out(question), name="call-out"))
+        if not question.is_new:
+            self._call(question)
         return asking
+
+    def _call(self, question: Question) -> None:
+        if question.is_new:
+            self._called.add(question.request_id)
+        self._keep(asyncio.create_task(self._call_out(question), name="call-out"))
 
     def _end(self, request_id: UUID) -> None:
         del self._heard[request_id]
+        self._called.discard(request_id)
         asking = self._asking.pop(request_id)
         if not asking.cancelled() and asking.exception() is not None:
             _log.warning("a question waits for the database", request=str(request_id))
@@ -157,8 +170,9 @@ class Authorizer:
         system = await system_of(question.installation_id, sealer=self._ports.sealer, now=now)
         if system.url is None:
             return None
-        asked = await call_outs.question_of(question.request_id)
-        return (system, asked) if await requests.claim_call(question.request_id, now=now) else None
+        if not question.is_new and not await requests.claim_call(question.request_id, now=now):
+            return None
+        return system, await call_outs.question_of(question.request_id)
 
     async def _in_time(self, question: Question, step: Callable[[], Awaitable[T | None]]) -> T | None:
         """What the step gives, tried again while the database is away; None when the question expires before."""

@@ -115,12 +115,12 @@ def asked(
         request = _request(batch, place, id_token, verdict, is_shadow=False)
         attempt.request_id = request.id
         batch.ask(request)
-        return Question(request.id, place.installation_id, request.expires_at)
+        return Question(request.id, place.installation_id, request.expires_at, is_new=True)
     if not _is_compared(batch, place, id_token, verdict):
         return None
     request = _request(batch, place, id_token, verdict, is_shadow=True)
     batch.ask(request)
-    return Question(request.id, place.installation_id, request.expires_at, is_shadow=True)
+    return Question(request.id, place.installation_id, request.expires_at, is_shadow=True, is_new=True)
 
 
 def _is_compared(batch: Batch, place: Place, id_token: str | None, verdict: Verdict) -> bool:
@@ -147,6 +147,7 @@ def _request(batch: Batch, place: Place, id_token: str | None, verdict: Verdict,
         expires_at=batch.now + timedelta(seconds=place.external_timeout_s),
         is_shadow=is_shadow,
         native_decision=verdict.native,
+        called_at=batch.now,
     )
 
 

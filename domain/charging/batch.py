@@ -62,6 +62,8 @@ class Question:
     installation_id: UUID
     expires_at: datetime
     is_shadow: bool = False
+    is_new: bool = False
+    """Whether it was just written, by who is to call the system about it; else another has it in hand."""
 
 
 @dataclass(frozen=True, slots=True)
