@@ -199,6 +199,7 @@ _GONE = (
     "card_enrollments",
     "external_users",
     "open_id_links",
+    "recovery_codes",
     "mailed_secrets",
     "sign_ins",
     "idempotency_keys",

@@ -74,12 +74,9 @@ async def sign_in(email: str, password: str, *, totp_code: str | None = None, at
 
 
 async def _second_proof(user_id: UUID, code: str | None, attempt: Attempt, *, at: Entrance) -> None:
-    """The code is the person's and spent. ValidationError: TOTP_REQUIRED without one, WRONG_CREDENTIALS for a wrong one."""
-    if not code:
-        attempt.is_right = True  # Nothing was wrong: the code comes with the next one.
-        raise invalid("totpCode", "Enter the code of your authenticator app.", ErrorCode.TOTP_REQUIRED)
-    if not await one_time_codes.take(user_id, code, sealer=at.sealer, now=at.clock.now()):
-        raise invalid("totpCode", "This code is wrong or was used already.", ErrorCode.WRONG_CREDENTIALS)
+    await one_time_codes.require(
+        user_id, code, attempt, path="totpCode", sealer=at.sealer, tokens=at.tokens, now=at.clock.now()
+    )
 
 
 async def sign_in_with_open_id(

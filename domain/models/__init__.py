@@ -22,7 +22,7 @@ from domain.models.installations import Circuit, Installation
 from domain.models.leases import Lease
 from domain.models.ocpp_messages import OcppMessage
 from domain.models.outbox import OutboxMessage
-from domain.models.people import MailedSecret, OpenIdLink, SignIn, User
+from domain.models.people import MailedSecret, OpenIdLink, RecoveryCode, SignIn, User
 from domain.models.permissions import Permission
 from domain.models.service_accounts import ApiToken, ExternalUser, ServiceAccount, ServiceAccountInstallation
 from domain.models.sessions import ChargeSession, EnergyInterval, Sample
@@ -58,6 +58,7 @@ __all__ = [
     "OpenIdLink",
     "OutboxMessage",
     "Permission",
+    "RecoveryCode",
     "Sample",
     "ServiceAccount",
     "ServiceAccountInstallation",

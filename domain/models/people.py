@@ -52,6 +52,20 @@ class SignIn(Model):
         table = "sign_ins"
 
 
+class RecoveryCode(Model):
+    """Stands in for a one-time code when the telephone is lost, good once: then its row goes. Only its keyed digest is kept."""
+
+    id = fields.BigIntField(primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "domain.User", related_name="recovery_codes", on_delete=fields.OnDelete.CASCADE, db_index=True
+    )
+    user_id: UUID
+    digest = fields.CharField(max_length=64, unique=True)
+
+    class Meta:
+        table = "recovery_codes"
+
+
 class OpenIdLink(Model):
     """Who a person is at an outside OpenID Connect provider."""
 

@@ -143,7 +143,7 @@ async def accept_invitation(context: Context, *, token: str) -> UUID:
 
 async def set_up_totp(context: Context) -> one_time_codes.Setup:
     """A new secret."""
-    return await one_time_codes.set_up(context.access, sealer=context.ports.sealer)
+    return await one_time_codes.set_up(context.access, sealer=context.ports.sealer, tokens=context.ports.tokens)
 
 
 async def confirm_totp(context: Context, *, code: str) -> None:
@@ -157,12 +157,13 @@ async def confirm_totp(context: Context, *, code: str) -> None:
 async def remove_totp(context: Context, *, password: str | Unset | None, code: str | Unset | None) -> None:
     """Codes are no longer asked for."""
     ports = context.ports
-    await one_time_codes.remove(
-        context.access,
+    given = one_time_codes.Proofs(
         password=password if isinstance(password, str) else None,
         code=code if isinstance(code, str) else None,
         passwords=ports.passwords,
         sealer=ports.sealer,
+        tokens=ports.tokens,
         attempts=ports.attempts,
         address=context.address,
     )
+    await one_time_codes.remove(context.access, given)

@@ -112,7 +112,7 @@ class SignInInput:
     email: str
     password: str
     totp_code: str | None = strawberry.field(
-        description="Of the authenticator app, where the account has one.", default=strawberry.UNSET
+        description="Of the authenticator app, where the account has one, or a recovery code.", default=strawberry.UNSET
     )
 
 
@@ -128,8 +128,8 @@ class SignInWithOpenIdInput:
         default=strawberry.UNSET,
     )
     totp_code: str | None = strawberry.field(
-        description="Of the authenticator app, where the account has one and the provider does not say (`amr`: `mfa`) that it asked for "
-        "several proofs. Without it: TOTP_REQUIRED.",
+        description="Of the authenticator app, or a recovery code, where the account has one and the provider does not say (`amr`: `mfa`) "
+        "that it asked for several proofs. Without it: TOTP_REQUIRED.",
         default=strawberry.UNSET,
     )
 
@@ -206,12 +206,17 @@ class ConfirmTotpInput:
     idempotency_key: str | None = strawberry.UNSET
 
 
-@strawberry.input(description="One of the two proves that it is the viewer who asks.")
+@strawberry.input(description="Both prove that it is the viewer who asks.")
 class RemoveTotpInput:
     """Codes are no longer asked for."""
 
-    password: str | None = strawberry.UNSET
-    code: str | None = strawberry.UNSET
+    password: str | None = strawberry.field(
+        description="Of the account; needed unless it has none.", default=strawberry.UNSET
+    )
+    code: str | None = strawberry.field(
+        description="Of the authenticator app, or a recovery code; needed once codes are in use. Without it: TOTP_REQUIRED.",
+        default=strawberry.UNSET,
+    )
     idempotency_key: str | None = strawberry.UNSET
 
 
@@ -221,8 +226,14 @@ class RemoveTotpInput:
 class TotpSuccess:
     """Made of Setup."""
 
-    secret: str | None
-    uri: str | None = strawberry.field(description="`otpauth://`: show it as a QR code.")
+    secret: str | None = strawberry.field(description="In base 32; null when the call is repeated with its key.")
+    uri: str | None = strawberry.field(
+        description="`otpauth://`: show it as a QR code; null when the call is repeated with its key."
+    )
+    recovery_codes: list[str] | None = strawberry.field(
+        description="Ten, to be kept on paper: each signs in once in place of a code when the app is lost. Shown here and never again; "
+        "null when the call is repeated with its key."
+    )
 
 
 @strawberry.input(description="The refresh token of a sign-in: good for one refresh.")
@@ -267,8 +278,8 @@ TotpResult = Annotated[TotpSuccess | ValidationError | NotAllowedError | Conflic
 
 def _totp(_given: Any, returned: Setup | None) -> TotpSuccess:
     if returned is None:
-        return made(TotpSuccess, secret=None, uri=None)
-    return made(TotpSuccess, secret=returned.secret, uri=returned.uri)
+        return made(TotpSuccess, secret=None, uri=None, recovery_codes=None)
+    return made(TotpSuccess, secret=returned.secret, uri=returned.uri, recovery_codes=returned.recovery_codes)
 
 
 def _signed_in(_given: Any, returned: SignedIn) -> SignInSuccess:
@@ -351,7 +362,11 @@ class PeopleMutations:
         description="From now on signing in asks for a code, too.",
     )
     remove_totp = mutation(
-        people.remove_totp, RemoveTotpInput, DoneResult, DONE, description="Signing in no longer asks for a code."
+        people.remove_totp,
+        RemoveTotpInput,
+        DoneResult,
+        DONE,
+        description="Signing in no longer asks for a code, and recovery codes are good no more.",
     )
     refresh_sign_in = mutation(
         people.refresh_sign_in,

@@ -1,7 +1,7 @@
 """Accounts: made by invitation or openly, proven by letters, kept by passwords and one-time codes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,8 @@ from domain.errors import (
 )
 from domain.events import PermissionChanged
 from domain.ids import new_id
-from domain.models import AuditEntry, MailedSecret, OpenIdLink, OutboxMessage, Permission, SignIn, User
+from domain.models import AuditEntry, MailedSecret, OpenIdLink, OutboxMessage, Permission, RecoveryCode, SignIn, User
+from domain.one_time_codes import Proofs
 from domain.outbox import Claimed
 from domain.ports import Mail, OpenIdIdentity
 from domain.roles import Role
@@ -190,7 +191,7 @@ async def test_an_account_by_invitation_is_made_with_its_permission_or_not_at_al
     assert (await User.all().count(), await AuditEntry.all().count(), await SignIn.all().count()) == (0, 0, 0)
 
 
-async def test_accepting_gives_the_permission_to_who_has_thecode_of() -> None:
+async def test_accepting_gives_the_permission_to_who_has_the_code() -> None:
     """It is told to their programs at once, and in the audit log."""
     site, person, bus = await a_site(), await a_person("Nora"), RecordingBus()
     code = await _invited(site, Role.OWNER)
@@ -341,7 +342,7 @@ async def test_changing_the_password_ends_the_other_sign_ins() -> None:
 
 
 async def _with_totp(person: UUID) -> pyotp.TOTP:
-    setup = await one_time_codes.set_up(await access(person), sealer=OpenSeals())
+    setup = await one_time_codes.set_up(await access(person), sealer=OpenSeals(), tokens=TOKENS)
     totp = pyotp.TOTP(setup.secret)
     await one_time_codes.confirm(
         await access(person), totp.at(NOW), sealer=OpenSeals(), attempts=UnlimitedAttempts(), address="192.0.2.1"
@@ -367,22 +368,107 @@ async def test_a_code_is_asked_for_after_the_password_and_taken_once() -> None:
         await sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=totp.at(later), at=at)
 
 
-async def test_codes_are_removed_by_who_proves_themselves() -> None:
-    """A stolen session alone does not take the second proof away."""
+async def test_codes_are_removed_by_password_and_code() -> None:
+    """A stolen session takes the second proof away neither with the password nor with the telephone alone."""
     person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
-    await _with_totp(person)
-    proof: dict[str, Any] = {
-        "passwords": PlainPasswords(),
-        "sealer": OpenSeals(),
-        "attempts": UnlimitedAttempts(),
-        "address": "192.0.2.1",
-    }
-    with pytest.raises(ValidationError):
-        await one_time_codes.remove(await access(person), password="wrong", code=None, **proof)
+    totp = await _with_totp(person)
+    fresh = totp.at(NOW + timedelta(seconds=30))
+    for password, code, expected in (
+        (None, fresh, (ErrorCode.WRONG_CREDENTIALS, ("password",), False)),
+        ("wrong", fresh, (ErrorCode.WRONG_CREDENTIALS, ("password",), False)),
+        (PASSWORD, None, (ErrorCode.TOTP_REQUIRED, ("code",), True)),
+        (PASSWORD, totp.at(NOW), (ErrorCode.WRONG_CREDENTIALS, ("code",), False)),
+    ):
+        attempts = UnlimitedAttempts()
+        with pytest.raises(ValidationError) as caught:
+            await one_time_codes.remove(await access(person), _proofs(password, code, attempts))
+        assert (caught.value.code, caught.value.path, *attempts.right) == expected
     with pytest.raises(ConflictError):
-        await one_time_codes.set_up(await access(person), sealer=OpenSeals())
-    await one_time_codes.remove(await access(person), password=PASSWORD, code=None, **proof)
+        await one_time_codes.set_up(await access(person), sealer=OpenSeals(), tokens=TOKENS)
+    await one_time_codes.remove(await access(person), _proofs(PASSWORD, fresh))
     await sign_ins.sign_in("kari@example.com", PASSWORD, at=_at())
+    assert await RecoveryCode.all().count() == 0
+
+
+async def test_who_has_no_password_removes_codes_by_a_code() -> None:
+    """They sign in by a provider only."""
+    person = await a_person("Kari", email="kari@example.com")
+    totp = await _with_totp(person)
+    with pytest.raises(ValidationError) as caught:
+        await one_time_codes.remove(await access(person), _proofs("", None))
+    assert (caught.value.code, caught.value.path) == (ErrorCode.TOTP_REQUIRED, ("code",))
+    await one_time_codes.remove(await access(person), _proofs(None, totp.at(NOW + timedelta(seconds=30))))
+    assert (await User.get(id=person)).totp_secret is None
+
+
+def _proofs(password: str | None, code: str | None, attempts: UnlimitedAttempts | None = None) -> Proofs:
+    return Proofs(
+        password, code, PlainPasswords(), OpenSeals(), TOKENS, attempts or UnlimitedAttempts(), address="192.0.2.1"
+    )
+
+
+async def test_a_recovery_code_stands_in_for_the_app_once() -> None:
+    """Ten, written down when codes are set up; however they are typed. Their keyed digests are kept, and the log says that one was used."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    setup = await one_time_codes.set_up(await access(person), sealer=OpenSeals(), tokens=TOKENS)
+    first, second, *others = setup.recovery_codes
+    assert (len({first, second, *others}), {len(code) for code in setup.recovery_codes}) == (10, {19})
+    with pytest.raises(ValidationError):
+        await one_time_codes.confirm(
+            await access(person), first, sealer=OpenSeals(), attempts=UnlimitedAttempts(), address="192.0.2.1"
+        )
+    await one_time_codes.confirm(
+        await access(person),
+        pyotp.TOTP(setup.secret).at(NOW),
+        sealer=OpenSeals(),
+        attempts=UnlimitedAttempts(),
+        address="192.0.2.1",
+    )
+    kept = {row.digest for row in await RecoveryCode.all()}
+    assert kept == {
+        TOKENS.keyed("recovery code", f"{person.hex}.{code.replace('-', '')}".encode()) for code in setup.recovery_codes
+    }
+    await sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=first, at=_at())
+    await sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=f" {second.lower().replace('-', ' ')}", at=_at())
+    for code in (first, second, "AAAA-AAAA-AAAA-AAAA"):
+        with pytest.raises(ValidationError) as caught:
+            await sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=code, at=_at())
+        assert (caught.value.code, caught.value.path) == (ErrorCode.WRONG_CREDENTIALS, ("totpCode",))
+    assert await RecoveryCode.all().count() == 8
+    assert await AuditEntry.filter(action="user.useRecoveryCode", actor_id=person).count() == 2
+
+
+async def test_a_recovery_code_that_comes_many_times_at_once_signs_in_once() -> None:
+    """Nor does anybody else's, and a code of a set-up that was begun anew."""
+    person = await a_person("Kari", email="kari@example.com", password=PASSWORD)
+    other = await a_person("Ola", email="ola@example.com", password=PASSWORD)
+    old = await one_time_codes.set_up(await access(person), sealer=OpenSeals(), tokens=TOKENS)
+    codes = {one: (await _with_totp_and_codes(one))[0] for one in (person, other)}
+    found = await asyncio.gather(
+        *(sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=codes[person], at=_at()) for _ in range(5)),
+        sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=codes[other], at=_at()),
+        sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=old.recovery_codes[0], at=_at()),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, SignedIn) for one in found) == 1
+    assert {one.code for one in found if isinstance(one, ValidationError)} == {ErrorCode.WRONG_CREDENTIALS}
+
+
+async def test_a_code_of_the_app_that_comes_many_times_at_once_signs_in_once() -> None:
+    """Whoever looks over a shoulder and is as fast has nothing of it."""
+    totp = await _with_totp(await a_person("Kari", email="kari@example.com", password=PASSWORD))
+    code = totp.at(NOW + timedelta(seconds=30))
+    found = await asyncio.gather(
+        *(sign_ins.sign_in("kari@example.com", PASSWORD, totp_code=code, at=_at()) for _ in range(5)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, SignedIn) for one in found) == 1
+
+
+async def _with_totp_and_codes(person: UUID) -> Sequence[str]:
+    setup = await one_time_codes.set_up(await access(person), sealer=OpenSeals(), tokens=TOKENS)
+    await User.filter(id=person).update(totp_confirmed_at=NOW)
+    return setup.recovery_codes
 
 
 class Provider:
