@@ -75,7 +75,7 @@ class ExportMyDataInput:
 class ExportMyDataSuccess:
     """Made of a text; null when the call is repeated with its key."""
 
-    json: str | None
+    json: str | None = strawberry.field(description="Null when the call is repeated with its key.")
 
 
 ExportMyDataResult = Annotated[

@@ -40,7 +40,7 @@ class ChargeVerdict:
     """Read from VerdictRow."""
 
     decision: AuthorizationDecision
-    reason: str | None
+    reason: str | None = strawberry.field(description="In words; null where nothing is to be said.")
 
 
 @strawberry.type(
@@ -147,8 +147,8 @@ class AuthorizationRequest(Node):
     requested_at: datetime
     expires_at: datetime = strawberry.field(description="Later answers are refused.")
     decision: AuthorizationDecision | None = strawberry.field(description="Null while it waits.")
-    decided_by: Decider | None
-    reason: str | None
+    decided_by: Decider | None = strawberry.field(description="Null until it is decided.")
+    reason: str | None = strawberry.field(description="In words; null until it is decided, or when none was given.")
 
 
 @strawberry.type(
@@ -159,18 +159,22 @@ class AuthorizationAttempt(Node):
     """Read from AttemptRow."""
 
     charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None = related(
-        chargers_by_ids, lambda row: row.charger_id
+        chargers_by_ids,
+        lambda row: row.charger_id,
+        description="Null when it is hidden by now.",
     )
     credential_type: CredentialType
     credential: str = strawberry.field(description="Shown with its middle masked; empty where none was presented.")
     user: Annotated["User", strawberry.lazy("gql.schema.people")] | None = related(
-        people_by_ids, lambda row: row.user_id
+        people_by_ids,
+        lambda row: row.user_id,
+        description="Whose card or app it was; null when not known, or hidden.",
     )
     at: datetime
     decision: AuthorizationDecision | None = strawberry.field(
         description="Null while an external system is being asked."
     )
-    decided_by: Decider | None
+    decided_by: Decider | None = strawberry.field(description="Null until it is decided.")
     reason: str | None = strawberry.field(description="In words for people.")
     session: Annotated["ChargeSession", strawberry.lazy("gql.schema.sessions")] | None = related(
         sessions_by_ids, lambda row: row.session_id, description="What it led to."
@@ -266,7 +270,7 @@ class PreflightCheck:
     name: str = strawberry.field(description="address, answer, signature, or subscriber.")
     is_passed: bool
     detail: str
-    seconds: float | None
+    seconds: float | None = strawberry.field(description="How long it took; null where nothing was called.")
 
 
 @strawberry.type(description="What the pre-flight check found. Nobody charges by it.")

@@ -61,13 +61,17 @@ class AllocationExplanation:
         description="This and the rest: for the owner, SERVICE and ADMINISTRATOR."
     )
     binding_circuit: Annotated["Circuit", strawberry.lazy("gql.schema.circuits")] | None = related(
-        circuits_by_ids, lambda row: row.binding_circuit_id
+        circuits_by_ids,
+        lambda row: row.binding_circuit_id,
+        description="Whose limit holds it back; null when no circuit does, or it is hidden.",
     )
     queue_position: int | None = strawberry.field(description="From 1; null when it does not wait.")
     next_slot_at: datetime | None = strawberry.field(
         description="When it is expected to be served; null when not known."
     )
-    decided_at: datetime | None
+    decided_at: datetime | None = strawberry.field(
+        description="When the balancer last decided; null before it ever did."
+    )
 
 
 NODES = (NodeKind(BalancingDecision, DecisionRow, decisions_by_ids),)

@@ -62,7 +62,9 @@ class CardEnrollment(Node):
     """Read from EnrollmentRow."""
 
     charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None = related(
-        chargers_by_ids, lambda row: row.charger_id
+        chargers_by_ids,
+        lambda row: row.charger_id,
+        description="Where the card is to be shown; null when it is hidden.",
     )
     state: EnrollmentState = strawberry.field(description="TAKEN: the card that was shown is registered already.")
     expires_at: datetime

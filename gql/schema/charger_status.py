@@ -20,7 +20,7 @@ class ChargerWarning:
     severity: Severity
     message: str
     since: datetime
-    vendor_code: str | None
+    vendor_code: str | None = strawberry.field(description="The vendor's own code; null when the charger sent none.")
 
 
 def _power_kw(status: Any) -> float | None:

@@ -59,10 +59,12 @@ class Charger(Node):
     name: str = strawberry.field(description="Usually that of the parking space.")
     identity: str | None = strawberry.field(description="The OCPP charge point identity.")
     evse: int | None = strawberry.field(description="Which socket of the station, from 1.")
-    serial_number: str | None
-    vendor: str | None
-    model: str | None
-    firmware_version: str | None
+    serial_number: str | None = strawberry.field(description="Null until it is told, and for who only charges there.")
+    vendor: str | None = strawberry.field(description="Null until it is told, and for who only charges there.")
+    model: str | None = strawberry.field(description="Null until it is told, and for who only charges there.")
+    firmware_version: str | None = strawberry.field(
+        description="Null until it is told, and for who only charges there."
+    )
     installation: Annotated["Installation", strawberry.lazy("gql.schema.installations")] = related(
         installations_by_ids, lambda row: row.installation_id
     )
@@ -85,7 +87,7 @@ class Charger(Node):
         description="Whether it may charge. Disable a charger that is not installed yet: until it was heard for the first "
         "time, nothing is held back for it then."
     )
-    created_at: datetime | None
+    created_at: datetime | None = strawberry.field(description="Null for who only charges there.")
     last_seen_at: datetime | None = strawberry.field(description="When its station was last heard.")
     status: ChargerStatus = related(visible_statuses, lambda row: row.id)
     allocation: AllocationExplanation | None = related(

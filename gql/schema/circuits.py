@@ -62,7 +62,9 @@ class Circuit(Node):
         description="On this circuit itself, not on those below it.",
     )
     measured_a: PhaseAmps | None = strawberry.field(description="The last reading of a meter here; null without one.")
-    measured_at: datetime | None
+    measured_at: datetime | None = strawberry.field(
+        description="When the meter was last read; null when it never was, or there is none."
+    )
     other_load_a = resolved(
         _other_load,
         PhaseAmps | None,

@@ -38,7 +38,9 @@ class Command(Node):
     """Read from CommandRow."""
 
     charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None = related(
-        chargers_by_ids, lambda row: row.charger_id
+        chargers_by_ids,
+        lambda row: row.charger_id,
+        description="Null when it is hidden by now.",
     )
     action: CommandAction
     state: CommandState
@@ -50,7 +52,7 @@ class Command(Node):
     )
     requested_at: datetime
     deadline: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = strawberry.field(description="Null until the outcome is known.")
     detail: str | None = strawberry.field(description="The charger's own word for it, or why nothing came of it.")
 
 

@@ -16,8 +16,12 @@ class PageInfo:
 
     has_next_page: bool = derived(lambda page: page.has_next)
     has_previous_page: bool = derived(lambda page: page.has_previous)
-    start_cursor: str | None = derived(lambda page: page.cursors[0] if page.cursors else None)
-    end_cursor: str | None = derived(lambda page: page.cursors[-1] if page.cursors else None)
+    start_cursor: str | None = derived(
+        lambda page: page.cursors[0] if page.cursors else None, description="Of the first item; null on an empty page."
+    )
+    end_cursor: str | None = derived(
+        lambda page: page.cursors[-1] if page.cursors else None, description="Of the last item; null on an empty page."
+    )
 
 
 @strawberry.type(description="A row in a page.")

@@ -23,7 +23,7 @@ class UserError:
 
     message: str
     code: ErrorCode
-    path: list[str] | None = derived(_path)
+    path: list[str] | None = derived(_path, description="Into the input; null when the trouble is with the whole.")
 
 
 @strawberry.type(description="One wrong field of the input.")
@@ -63,7 +63,7 @@ class ConflictError(UserError):
 class ChargerOfflineError(UserError):
     """Read from the domain's ChargerOfflineError."""
 
-    last_seen_at: datetime | None
+    last_seen_at: datetime | None = strawberry.field(description="Null when it was never there.")
 
 
 @strawberry.type(description="The charger is in a mode in which this makes no sense.")
@@ -77,14 +77,18 @@ class ChargerStateError(UserError):
 class UnavailableError(UserError):
     """Read from the domain's UnavailableError."""
 
-    retry_after_seconds: int | None = derived(lambda error: error.retry_after_s)
+    retry_after_seconds: int | None = derived(
+        lambda error: error.retry_after_s, description="When to try again; null when not known."
+    )
 
 
 @strawberry.type(description="Asked too often.")
 class RateLimitedError(UserError):
     """Read from the domain's RateLimitedError."""
 
-    retry_after_seconds: int | None = derived(lambda error: error.retry_after_s)
+    retry_after_seconds: int | None = derived(
+        lambda error: error.retry_after_s, description="When to try again; null when not known."
+    )
 
 
 ERRORS: dict[type, type] = {

@@ -39,14 +39,16 @@ class Export(Node):
     created_at: datetime
     progress: float = strawberry.field(description="0 to 1.")
     row_count: int | None = strawberry.field(description="Groups of a SUMMARY, sessions of SESSIONS.")
-    file_name: str | None
-    size_bytes: float | None = derived(lambda row: None if row.size_bytes is None else float(row.size_bytes))
+    file_name: str | None = strawberry.field(description="Null until it is written, and once it is gone.")
+    size_bytes: float | None = derived(
+        lambda row: None if row.size_bytes is None else float(row.size_bytes), description="Null until it is written."
+    )
     url = resolved(
         _url,
         str | None,
         description="Signed, works until expiresAt without other credentials: whoever has it may fetch the file. Null until READY.",
     )
-    expires_at: datetime | None
+    expires_at: datetime | None = strawberry.field(description="Then the file goes; null until it is written.")
     error: str | None = strawberry.field(description="Why it FAILED.")
 
 

@@ -28,7 +28,9 @@ class UserGroup(Node):
 
     name: str
     installation: Annotated["Installation", strawberry.lazy("gql.schema.installations")] | None = related(
-        installations_by_ids, lambda row: row.installation_id
+        installations_by_ids,
+        lambda row: row.installation_id,
+        description="Null when it is hidden.",
     )
     members = connection(resolvers.members_of, Connection[User], description="By name. Empty for its mere members.")
 

@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 class Address:
     """Read from domain.installations.Address."""
 
-    street: str | None
-    postal_code: str | None
-    city: str | None
+    street: str | None = strawberry.field(description="Null when not told.")
+    postal_code: str | None = strawberry.field(description="Null when not told.")
+    city: str | None = strawberry.field(description="Null when not told.")
     country_code: str = strawberry.field(description="ISO 3166-1, two letters.")
 
 
@@ -85,23 +85,29 @@ class Installation(Node):
     name: str
     time_zone: str = strawberry.field(description="IANA name; local dates and times of the site are in it.")
     is_active: bool | None = strawberry.field(description="Where false, nobody charges.")
-    created_at: datetime | None
-    address: Address | None
+    created_at: datetime | None = strawberry.field(description="Null for who holds nothing but a charger there.")
+    address: Address | None = strawberry.field(description="Null for who holds nothing but a charger there.")
     currency: str | None = strawberry.field(description="ISO 4217.")
-    category: InstallationCategory | None
-    network_type: NetworkType | None
+    category: InstallationCategory | None = strawberry.field(
+        description="Null for who holds nothing but a charger there."
+    )
+    network_type: NetworkType | None = strawberry.field(description="Null for who holds nothing but a charger there.")
     main_breaker_a: float | None = strawberry.field(
         description="Rating of the main breaker, in ampere; of its weakest line where they differ."
     )
     available_current_a: PhaseAmps | None = strawberry.field(
         description="The limit in force on each line, for the cars and all else behind the main breaker: set, scheduled or metered."
     )
-    available_current_mode: AvailableCurrentMode | None
+    available_current_mode: AvailableCurrentMode | None = strawberry.field(
+        description="Null for who holds nothing but a charger there."
+    )
     available_current_expires_at: datetime | None = strawberry.field(
         description="Then fallbackCurrentA is in force; null = never."
     )
     fallback_current_a: PhaseAmps | None = strawberry.field(description="Null = the main breaker.")
-    three_to_one_phase_switch_current_a: float | None
+    three_to_one_phase_switch_current_a: float | None = strawberry.field(
+        description="In ampere; null where chargers keep their phases, or for who holds nothing but a charger there."
+    )
     circuits = resolved(
         _circuits,
         list[Annotated["Circuit", strawberry.lazy("gql.schema.circuits")]],

@@ -47,9 +47,12 @@ class ChargerStatusEvent:
     is_resync: bool
     kind: LiveEventKind = derived(lambda event: LiveEventKind(event.kind))
     charger_id: strawberry.ID | None = derived(
-        lambda event: None if event.charger_id is None else global_id("Charger", event.charger_id)
+        lambda event: None if event.charger_id is None else global_id("Charger", event.charger_id),
+        description="Null where the event is about no charger.",
     )
-    charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None
+    charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None = strawberry.field(
+        description="Its newest state; null where the event is about none."
+    )
 
 
 def _global_ids(type_name: str, identities: Any) -> list[str]:
@@ -109,9 +112,12 @@ class ChargeSessionEvent:
     is_resync: bool
     kind: ChargeSessionEventKind = derived(lambda event: ChargeSessionEventKind(event.kind))
     session_id: strawberry.ID | None = derived(
-        lambda event: None if event.session_id is None else global_id("ChargeSession", event.session_id)
+        lambda event: None if event.session_id is None else global_id("ChargeSession", event.session_id),
+        description="Null where the event is about no session.",
     )
-    session: Annotated["ChargeSession", strawberry.lazy("gql.schema.sessions")] | None
+    session: Annotated["ChargeSession", strawberry.lazy("gql.schema.sessions")] | None = strawberry.field(
+        description="Its newest state; null where the event is about none."
+    )
 
 
 async def _session_changed(

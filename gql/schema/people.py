@@ -59,10 +59,14 @@ class Viewer:
     """Read from ViewerRow."""
 
     user: Annotated["User", strawberry.lazy("gql.schema.people")] | None = related(
-        people_by_ids, lambda viewer: viewer.user_id
+        people_by_ids,
+        lambda viewer: viewer.user_id,
+        description="Null for a service account.",
     )
     service_account: Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")] | None = related(
-        service_accounts_by_ids, lambda viewer: viewer.service_account_id
+        service_accounts_by_ids,
+        lambda viewer: viewer.service_account_id,
+        description="Null for a person.",
     )
     permissions = connection(
         people.permissions_of_viewer,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Invitation(Node):
     """Read from InvitationRow."""
 
-    email: str | None
+    email: str | None = strawberry.field(description="Where the letter goes; null once it was accepted.")
     invited_at: datetime
     expires_at: datetime
 
@@ -72,7 +72,7 @@ class Permission(Node):
     granted_by: str | None = strawberry.field(description="A name; null for those who could not grant it themselves.")
     revoked_by: str | None = strawberry.field(description="A name; null for those who could not revoke it themselves.")
     granted_at: datetime
-    revoked_at: datetime | None
+    revoked_at: datetime | None = strawberry.field(description="Null while it was not taken back.")
     external_id: str | None = strawberry.field(
         description="The granter's own name for it; null for those who could not grant it."
     )

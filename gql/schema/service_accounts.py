@@ -46,7 +46,7 @@ class ApiToken(Node):
     created_at: datetime
     expires_at: datetime | None = strawberry.field(description="Null = never.")
     last_used_at: datetime | None = strawberry.field(description="To the minute; null = never.")
-    revoked_at: datetime | None
+    revoked_at: datetime | None = strawberry.field(description="Null while it was not revoked.")
 
 
 @strawberry.type(

@@ -67,12 +67,16 @@ class ChargeSession(Node):
 
     state: SessionState
     installation: Annotated["Installation", strawberry.lazy("gql.schema.installations")] | None = related(
-        installations_by_ids, lambda row: row.installation_id
+        installations_by_ids,
+        lambda row: row.installation_id,
+        description="Where it took place; null when hidden by now.",
     )
     installation_name: str
     time_zone: str
     charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None = related(
-        chargers_by_ids, lambda row: row.charger_id
+        chargers_by_ids,
+        lambda row: row.charger_id,
+        description="Null when hidden by now; its name stays.",
     )
     charger_name: str
     circuit_name: str | None = strawberry.field(
@@ -84,12 +88,14 @@ class ChargeSession(Node):
         lambda row: row.user_id,
         description="The driver. Null when nobody was identified.",
     )
-    user_name: str | None
+    user_name: str | None = strawberry.field(description="As it was then; null when nobody was identified.")
     charge_card: Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")] | None = related(
         cards_by_ids, lambda row: row.card_id, description="The card that began it; null once it is removed."
     )
-    card_name: str | None
-    authorized_at: datetime | None
+    card_name: str | None = strawberry.field(description="As it was then; null without a card.")
+    authorized_at: datetime | None = strawberry.field(
+        description="Null when nobody had to identify themselves, or it is not known."
+    )
     started_at: datetime = strawberry.field(description="Plugged in and accepted.")
     ended_at: datetime | None = strawberry.field(description="The actual end, by the charger's clock.")
     registered_at: datetime | None = strawberry.field(
@@ -105,8 +111,10 @@ class ChargeSession(Node):
     )
     connected_seconds: int = strawberry.field(description="From start to end, so far while ACTIVE.")
     charging_seconds: int = strawberry.field(description="While energy flowed.")
-    stop_reason: StopReason | None
-    external_id: str | None
+    stop_reason: StopReason | None = strawberry.field(
+        description="Null while it goes on, or when the charger told none."
+    )
+    external_id: str | None = strawberry.field(description="What an external system calls it; null when none does.")
     replaced_by: Optional["ChargeSession"] = related(
         sessions_by_ids, lambda row: row.replaced_by_id, description="The corrected session, when this one is VOID."
     )
@@ -114,8 +122,10 @@ class ChargeSession(Node):
         replaced_sessions, lambda row: row.id, description="The session that this one corrects."
     )
     priority: int = strawberry.field(description="0 is that of all others; higher is served first.")
-    energy_target_kwh: Decimal | None = derived(lambda row: _kwh(row.energy_target_wh))
-    departure_at: datetime | None
+    energy_target_kwh: Decimal | None = derived(
+        lambda row: _kwh(row.energy_target_wh), description="It stops there; null = no target."
+    )
+    departure_at: datetime | None = strawberry.field(description="When the car is to leave; null when not told.")
     energy_details = resolved(
         _energy_details,
         list[EnergyInterval],

@@ -165,21 +165,29 @@ class UsageRow:
         description="Links: those of the dimensions grouped by; null where not grouped, not identified, or gone.",
     )
     circuit: Annotated["Circuit", strawberry.lazy("gql.schema.circuits")] | None = related(
-        circuits_by_ids, lambda row: row.id_of(UsageDimension.CIRCUIT)
+        circuits_by_ids,
+        lambda row: row.id_of(UsageDimension.CIRCUIT),
+        description="Null where not grouped by circuits, not identified, or gone.",
     )
     charger: Annotated["Charger", strawberry.lazy("gql.schema.chargers")] | None = related(
-        chargers_by_ids, lambda row: row.id_of(UsageDimension.CHARGER)
+        chargers_by_ids,
+        lambda row: row.id_of(UsageDimension.CHARGER),
+        description="Null where not grouped by chargers, or gone.",
     )
     user: Annotated["User", strawberry.lazy("gql.schema.people")] | None = related(
-        people_by_ids, lambda row: row.id_of(UsageDimension.USER)
+        people_by_ids,
+        lambda row: row.id_of(UsageDimension.USER),
+        description="Null where not grouped by people, not identified, or gone.",
     )
     charge_card: Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")] | None = related(
-        cards_by_ids, lambda row: row.id_of(UsageDimension.CHARGE_CARD)
+        cards_by_ids,
+        lambda row: row.id_of(UsageDimension.CHARGE_CARD),
+        description="Null where not grouped by cards, without a card, or gone.",
     )
     start_at: datetime | None = strawberry.field(
         description="A time bucket's instants: tell apart the two hours 02 of an autumn night."
     )
-    end_at: datetime | None
+    end_at: datetime | None = strawberry.field(description="As startAt; null where not grouped by time.")
     usage: Usage
 
 
@@ -212,7 +220,9 @@ class EmptyUsage:
 
     reason: EmptyReason
     text: str = strawberry.field(description="In words.")
-    nearest_session_at: datetime | None
+    nearest_session_at: datetime | None = strawberry.field(
+        description="When the session nearest to the period counts; null when there is none at all."
+    )
 
 
 @strawberry.input(description="How rows are ordered; equal ones by label.")
