@@ -4,6 +4,8 @@ Statements use `$1`, `$2`, … and the common subset of both dialects. Lists, su
 model objects would cost 5 to 10 times the query.
 """
 
+import asyncio
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +42,11 @@ DATABASE_AWAY = (
 
 DATABASE_TROUBLE = (BaseORMException, asyncpg.PostgresError)
 """What is raised when the database refuses a statement."""
+
+_TRIES = 5
+"""How often the same is tried where others write it at that moment."""
+_APART_S = 0.2
+"""The longest pause of one that met another, before it tries again."""
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
@@ -168,20 +175,25 @@ def _by_column(rows: Sequence[Sequence[object]]) -> list[list[object]]:
 
 
 async def settled(work: Callable[[], Awaitable[T]]) -> T:
-    """What `work` returns, done in a transaction of its own: once more where something else was written at that moment, which it sees then.
+    """What `work` returns, done in a transaction of its own: once more where something else was written at that moment, which it sees
+    then, and a few times where it and another stood in each other's way.
 
     IntegrityError where what is there by then still stands in its way.
     """
-    try:
-        async with in_transaction():
-            return await work()
-    except (IntegrityError, asyncpg.DeadlockDetectedError):
-        pass
-    try:
-        async with in_transaction():
-            return await work()
-    except asyncpg.DeadlockDetectedError as error:
-        raise UnavailableError("Others are changing the same at this moment. Try again.", retry_after_s=1) from error
+    is_second = False
+    for _ in range(_TRIES):
+        try:
+            async with in_transaction():
+                return await work()
+        except IntegrityError:
+            if is_second:
+                raise
+            is_second = True
+        except asyncpg.DeadlockDetectedError:
+            # When one of two is ended, the other tries again too: without a pause of its own each time they could meet again.
+            is_second = True
+            await asyncio.sleep(random.uniform(0.0, _APART_S))
+    raise UnavailableError("Others are changing the same at this moment. Try again.", retry_after_s=1)
 
 
 def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
