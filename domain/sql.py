@@ -46,7 +46,7 @@ DATABASE_TROUBLE = (BaseORMException, asyncpg.PostgresError)
 _TRIES = 5
 """How often the same is tried where others write it at that moment."""
 _APART_S = 0.2
-"""The longest pause of one that met another, before it tries again."""
+"""The longest pause of one that met another, before it tries again; PostgreSQL finds a deadlock after a second."""
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
@@ -178,22 +178,24 @@ async def settled(work: Callable[[], Awaitable[T]]) -> T:
     """What `work` returns, done in a transaction of its own: once more where something else was written at that moment, which it sees
     then, and a few times where it and another stood in each other's way.
 
-    IntegrityError where what is there by then still stands in its way.
+    IntegrityError where what is there by then still stands in its way, UnavailableError where others do every time.
     """
-    is_second = False
-    for _ in range(_TRIES):
+    tried = 0
+    while True:
+        tried += 1
         try:
             async with in_transaction():
                 return await work()
         except IntegrityError:
-            if is_second:
+            if tried > 1:
                 raise
-            is_second = True
-        except asyncpg.DeadlockDetectedError:
+        except asyncpg.DeadlockDetectedError as error:
+            if tried == _TRIES:
+                raise UnavailableError(
+                    "Others are changing the same at this moment. Try again.", retry_after_s=1
+                ) from error
             # When one of two is ended, the other tries again too: without a pause of its own each time they could meet again.
-            is_second = True
             await asyncio.sleep(random.uniform(0.0, _APART_S))
-    raise UnavailableError("Others are changing the same at this moment. Try again.", retry_after_s=1)
 
 
 def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,7 +1,12 @@
 from datetime import timedelta
 
+import asyncpg
+import pytest
+from tortoise.exceptions import IntegrityError
+
 from app.database import Database
 from domain import sql
+from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.models import ChargeSession, Sample
 from domain.roles import SessionFlag, SessionState
@@ -53,3 +58,39 @@ async def test_rows_are_updated_by_their_key(database: Database) -> None:
         second: (0, SessionState.VOID, 5),
         other: (0, SessionState.ENDED, 7_200),
     }
+
+
+class Work:
+    """Raises what is in its way, one a try, then is done."""
+
+    def __init__(self, *in_the_way: Exception) -> None:
+        self._in_the_way = list(in_the_way)
+        self.tries = 0
+
+    async def __call__(self) -> int:
+        """How often it was tried."""
+        self.tries += 1
+        if self._in_the_way:
+            raise self._in_the_way.pop(0)
+        return self.tries
+
+
+async def test_work_that_meets_another_again_and_again_is_tried_until_it_is_through(database: Database) -> None:
+    """Two that are ended and try again at the same moment can meet more than once."""
+    met = asyncpg.DeadlockDetectedError("deadlock detected")
+    assert await sql.settled(Work(met, met, met)) == 4
+    assert await sql.settled(Work(IntegrityError(), met, met)) == 4
+    always = Work(*[met] * 50)
+    with pytest.raises(UnavailableError, match="Try again"):
+        await sql.settled(always)
+    assert always.tries == 5
+
+
+async def test_work_that_finds_the_same_in_its_way_twice_is_refused(database: Database) -> None:
+    """Once more, since what is there by then can be seen; then it is the caller's to say what is taken."""
+    for before in (IntegrityError(), asyncpg.DeadlockDetectedError("deadlock detected")):
+        work = Work(before, IntegrityError(), IntegrityError())
+        with pytest.raises(IntegrityError):
+            await sql.settled(work)
+        assert work.tries == 2
+    assert await sql.settled(Work(IntegrityError())) == 2
