@@ -8,8 +8,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.protocol import State
 
-from devices.endpoint import KEEP_ALIVE
-from gql.socket import WRITE_NOW
+from devices import endpoint
+from gql import socket
 
 _TEXT: Final = 0x81
 """FIN and the opcode of a text (RFC 6455 §5.2)."""
@@ -18,16 +18,16 @@ _SHORT, _MEDIUM = 125, 0xFFFF
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
-    """One connection; its scope's extension WRITE_NOW is `write_now`, KEEP_ALIVE is `keep_alive`."""
+    """One connection; its scope's extensions WRITE_NOW and KEEP_ALIVE are `write_now` and `keep_alive`."""
 
     on_pong: Callable[[], None] | None = None
 
     async def run_asgi(self) -> None:
-        """As uvicorn does, with the extension in the scope, and without a complaint about a refused upgrade."""
+        """As uvicorn does, with the extensions in the scope, and without a complaint about a refused upgrade."""
         extensions: dict[str, Any] | None = self.scope["extensions"]
         assert extensions is not None  # noqa: S101  for the type checker: uvicorn has set it
-        extensions[WRITE_NOW] = self.write_now
-        extensions[KEEP_ALIVE] = self.keep_alive
+        extensions[socket.WRITE_NOW] = extensions[endpoint.WRITE_NOW] = self.write_now
+        extensions[endpoint.KEEP_ALIVE] = self.keep_alive
         application: Any = self.app
 
         async def quiet_when_refused(scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,6 +34,10 @@ class _Memory:
             await self._is_done.wait()
         return frame
 
+    def send_now(self, _text: str) -> bool:
+        """Nothing goes at once."""
+        return False
+
     async def send_frame(self, text: str) -> None:
         """One more answer."""
         await self.send(text)

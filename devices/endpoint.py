@@ -26,6 +26,9 @@ from domain.ports import EventBus
 KEEP_ALIVE: Final = "lade.keep_alive"
 """The server's extension of a WebSocket's scope: `keep_alive(ping_every_s, on_pong)`. Where it is missing the server pings as it likes."""
 
+WRITE_NOW: Final = "lade.write_now"
+"""Another: `write_now(text)`, whether the text is on its way at once. Where it is missing every text takes the long way."""
+
 MAX_IDENTITY = 48
 RETRY_AFTER_S = 30
 
@@ -37,11 +40,12 @@ _log = structlog.get_logger(__name__)
 class AsgiSocket:
     """A link's socket. Frames go past Starlette, whose WebSocket looks at every one of them once more."""
 
-    __slots__ = ("_keep_alive", "_receive", "_send", "_websocket")
+    __slots__ = ("_keep_alive", "_receive", "_send", "_websocket", "_write_now")
 
     def __init__(self, websocket: WebSocket, receive: Receive, send: Send) -> None:
         extensions = websocket.scope.get("extensions") or {}
         self._keep_alive: Callable[[float | None, Callable[[], None]], None] | None = extensions.get(KEEP_ALIVE)
+        self._write_now: Callable[[str], bool] | None = extensions.get(WRITE_NOW)
         self._websocket = websocket
         self._receive = receive
         self._send = send
@@ -53,6 +57,10 @@ class AsgiSocket:
             return None
         text: str | bytes | None = message.get("text")
         return text if text is not None else message.get("bytes", b"")
+
+    def send_now(self, text: str) -> bool:
+        """Whether the frame is on its way already."""
+        return self._write_now is not None and self._write_now(text)
 
     async def send_frame(self, text: str) -> None:
         """The frame is on its way. ConnectionError when the charger is gone."""

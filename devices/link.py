@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import operator
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -69,6 +70,10 @@ class Socket(Protocol):
 
     async def send_frame(self, text: str) -> None:
         """The frame is on its way. ConnectionError when the other side is gone."""
+        ...
+
+    def send_now(self, text: str) -> bool:
+        """Whether the frame is on its way without a wait. If not, nothing happened: `send_frame` waits, or says that nobody is there."""
         ...
 
     def keep_alive(self, ping_every_s: float | None, on_pong: Callable[[], None]) -> None:
@@ -264,9 +269,33 @@ class Link:
             begun = self._begin(call)
             if all(map(_is_done, begun.outcomes)):
                 await self._finish(begun)
+            elif len(begun.outcomes) == 1:
+                self._working = True
+                begun.outcomes[0].add_done_callback(functools.partial(self._settled, begun))
             else:
                 self._working = True
                 self.spawn(self._work(begun))
+
+    def _settled(self, begun: "_Begun", outcome: "asyncio.Future[Outcome]") -> None:
+        """What was said is durable, or could not be stored. Most calls are answered right here: a task for each would cost as much as
+        all the rest of it.
+        """
+        if self._is_closed or not self._answered_at_once(begun, outcome):
+            self.spawn(self._work(begun))
+        else:
+            self._working = False
+
+    def _answered_at_once(self, begun: "_Begun", outcome: "asyncio.Future[Outcome]") -> bool:
+        received = begun.received
+        if self._mailbox or isinstance(received, Refused) or received.answer_kind not in _ACKNOWLEDGED:
+            return False
+        if outcome.cancelled() or outcome.exception() is not None:
+            return False
+        found = outcome.result()
+        if found.refusal is not None or found.question is not None:
+            return False
+        answer = self.adapter.acknowledge(received.action)
+        return self._socket.send_now(frames.encode_result(begun.message_id, answer))
 
     async def _work(self, begun: "_Begun") -> None:
         await self._guarded(self._catch_up(begun))
@@ -308,13 +337,12 @@ class Link:
             return _Begun(call.message_id, received, ())
         for leniency in received.leniencies:
             self._shared.counts[f"leniency {leniency}"] += 1
-        reports = self._reports(received)
+        message = None
         if received.answer_kind is not AnswerKind.HEARTBEAT:
             message = self._message(call.action, call.payload, is_from_charger=True)
-            if reports:
-                reports[0] = replace(reports[0], message=message)
-            else:
-                self._keep(message)
+        reports = self._reports(received, message)
+        if message is not None and not reports:
+            self._keep(message)
         outcomes = [self._shared.ingestor.submit(report) for report in reports]
         return _Begun(call.message_id, received, () if received.answer_kind in _ANSWERED_FIRST else outcomes)
 
@@ -360,7 +388,7 @@ class Link:
             self._shared.asks.ask_soon(question)
             return outcome
         settled = await self._shared.asks.decided(question)
-        return replace(outcome, decision=settled.decision)
+        return msgspec.structs.replace(outcome, decision=settled.decision)
 
     async def _refuse(self, message_id: str, refusal: str) -> None:
         if refusal == STALE:
@@ -368,7 +396,8 @@ class Link:
         else:
             await self._send_error(message_id, ErrorCode.INTERNAL_ERROR, refusal)
 
-    def _reports(self, received: Received) -> list[Report]:
+    def _reports(self, received: Received, message: Message | None) -> list[Report]:
+        """What is handed in; the first one takes the message along."""
         for observation in received.observations:
             if observation.charger_time is not None:
                 self.offset.learn(
@@ -377,7 +406,10 @@ class Link:
         offset = self.offset.value
         if (offset, self.offset.is_clock_set) != (self._hearing.offset, self._hearing.is_clock_set):
             self._hearing = Hearing(self.connected_at, offset, is_clock_set=self.offset.is_clock_set)
-        return [Report(self.station_id, self.epoch, self._hearing, one) for one in received.observations]
+        return [
+            Report(self.station_id, self.epoch, self._hearing, one, message if number == 0 else None)
+            for number, one in enumerate(received.observations)
+        ]
 
     def _answer_to(self, received: Received, outcome: Outcome) -> msgspec.Struct:
         if received.answer_kind in _ACKNOWLEDGED:
@@ -397,7 +429,8 @@ class Link:
     async def _send(self, text: str) -> None:
         if self._is_closed:
             raise ConnectionError("the link is closed")
-        await self._socket.send_frame(text)
+        if not self._socket.send_now(text):
+            await self._socket.send_frame(text)
 
     async def _send_error(self, message_id: str, code: ErrorCode, description: str) -> None:
         await self._send(frames.encode_error(message_id, self.adapter.spelled(code), description))

@@ -1,16 +1,16 @@
 """The door for what chargers and the portal said to each other, kept for a month for those who look after them. Machines only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from domain import sql
 from domain.ids import new_id
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message, without card numbers and passwords."""
 
     station_id: UUID
@@ -20,9 +20,18 @@ class Message:
     payload: str
 
 
-_INSERT = """
-INSERT INTO ocpp_messages (id, station_id, installation_id, at, is_from_charger, action, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
+_COLUMNS = sql.Columns(
+    "ocpp_messages",
+    {
+        "id": "uuid",
+        "station_id": "uuid",
+        "installation_id": "uuid",
+        "at": "timestamptz",
+        "is_from_charger": "bool",
+        "action": "text",
+        "payload": "text",
+    },
+)
 
 
 async def insert(messages: Sequence[Message], *, places: Mapping[UUID, UUID] | None = None) -> None:
@@ -33,20 +42,17 @@ async def insert(messages: Sequence[Message], *, places: Mapping[UUID, UUID] | N
         return
     if places is None:
         places = await _places(sorted({one.station_id for one in messages}))
-    await sql.execute_many(
-        _INSERT,
-        [
-            (
-                new_id(),
-                one.station_id,
-                places.get(one.station_id),
-                one.at,
-                one.is_from_charger,
-                one.action[:50],
-                one.payload.replace("\x00", ""),
-            )
-            for one in messages
-        ],
+    await _COLUMNS.insert(
+        (
+            new_id(),
+            one.station_id,
+            places.get(one.station_id),
+            one.at,
+            one.is_from_charger,
+            one.action[:50],
+            one.payload.replace("\x00", ""),
+        )
+        for one in messages
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from domain import card_enrollments, faults, session_events, sql
 from domain.authorization import attempts
 from domain.authorization.attempts import AttemptRecord, RequestRecord
@@ -42,8 +44,7 @@ from domain.ocpp_messages import Message
 from domain.roles import AuthorizationDecision, CommandAction, CommandState, ExternalMode, SessionFlag
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """An observation, which station made it, and over which of its connections it came."""
 
     station_id: UUID
@@ -66,8 +67,7 @@ class Question:
     """Whether it was just written, by who is to call the system about it; else another has it in hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the charger is to be told. `refusal` says why nothing was stored; otherwise everything is durable.
 
     With a `question` that is no shadow, `decision` holds until it is answered: a start goes on, a card waits.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from domain.roles import SessionFlag
 
 OFFLINE_TOLERANCE = timedelta(seconds=5)
@@ -35,8 +37,7 @@ CHARGING_ABOVE_A = 0.5
 """Below this a car is connected but not charging; its electronics draw less."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """When something happened, as far as can be known. `device_at` is what the charger's clock said, None where it said nothing."""
 
     at: datetime

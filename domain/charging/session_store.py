@@ -8,6 +8,8 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from domain import sql
 from domain.charging.energy_intervals import Part
 from domain.charging.live import padded
@@ -241,8 +243,7 @@ async def update_progress(records: Iterable[SessionRecord]) -> None:
     await _READ_ON.update(map(_READ_ON_OF, records))
 
 
-@dataclass(frozen=True, slots=True)
-class SampleRow:
+class SampleRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One reading to be stored."""
 
     installation_id: UUID

@@ -25,6 +25,10 @@ class Held:
     async def receive_frame(self) -> str | None:
         return None
 
+    def send_now(self, text: str) -> bool:
+        """Nothing goes at once."""
+        return False
+
     async def send_frame(self, text: str) -> None:
         raise AssertionError(text)
 

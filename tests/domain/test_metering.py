@@ -466,7 +466,7 @@ async def test_one_bad_report_does_not_take_the_others_along(rig: Rig) -> None:
 
 async def test_an_older_connection_is_refused(rig: Rig) -> None:
     """What a connection says after a newer one took over is not stored."""
-    stale = replace(
+    stale = msgspec.structs.replace(
         rig.report(SessionStarted(charger_time=NOW, received_at=NOW, evse=1, id_token=CARD, meter_start_wh=0)), epoch=0
     )
     result = await apply_batch([stale], now=NOW)
