@@ -128,10 +128,10 @@ async def measured(given: Options, size: Size) -> Report:
     """Everything, and its table. RuntimeError where less is stored than was acknowledged."""
     sizes = {"chargers": size.chargers, "rounds": size.rounds, "seconds": size.seconds, "rows of a COPY": BATCH_LIMIT}
     report = Report("ingest", given, sizes, ("", "per s", "CPU µs", "p50 ms", "p99 ms", "others"))
+    core = take_cores()
     async with postgresql() as postgres:
         if postgres is None:
             raise SystemExit("PostgreSQL is not installed here: apt-get install postgresql")
-        core = take_cores()
         with tempfile.TemporaryDirectory(prefix="lade-bench-") as name:
             async with bench_house(Path(name), postgres) as (house, environment):
                 logins = await make_fleet(house, size.chargers)

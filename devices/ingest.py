@@ -3,13 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from tortoise.transactions import in_transaction
 
 from domain import ocpp_messages, sql
-from domain.charging.batch import Outcome, Report
+from domain.charging.batch import WITH_TOKEN, Outcome, Report
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import Event
@@ -33,10 +33,22 @@ MOST_MESSAGES = 10_000
 _log = structlog.get_logger(__name__)
 
 
+LANES = 2
+"""Batches under way at once: while one waits for the database, another is worked on. SQLite has one writer, and one lane."""
+
+
 @dataclass(slots=True)
 class _Waiting:
     report: Report
     outcome: "asyncio.Future[Outcome]"
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Reports of some stations, in their order: a station never changes its lane."""
+
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -55,13 +67,13 @@ class IngestCounts:
 class Ingestor:
     """Stores reports while `run` runs. `on_away` is told when the database is away and nothing could be stored."""
 
-    def __init__(self, *, bus: EventBus, clock: Clock, on_away: Callable[[], None]) -> None:
+    def __init__(self, *, bus: EventBus, clock: Clock, on_away: Callable[[], None], lanes: int = 1) -> None:
         self.counts = IngestCounts()
         self._bus = bus
         self._clock = clock
         self._on_away = on_away
-        self._waiting: deque[_Waiting] = deque()
-        self._arrival = asyncio.Event()
+        self._lanes = [_Lane() for _ in range(lanes)]
+        self._deciding = asyncio.Lock()
         self._events: deque[Event] = deque(maxlen=MOST_UNPUBLISHED)
         self._told = asyncio.Event()
         self._messages: deque[Message] = deque()
@@ -76,28 +88,38 @@ class Ingestor:
     def submit(self, report: Report) -> "asyncio.Future[Outcome]":
         """The outcome, when it is durable. UnavailableError: nothing was stored. Links bound how many wait, by waiting for it."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(report, outcome))
-        self._arrival.set()
+        lane = self._lanes[report.station_id.int % len(self._lanes)]
+        lane.waiting.append(_Waiting(report, outcome))
+        lane.arrival.set()
         return outcome
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._commit_all(), name="ingest commits")
+                for number, lane in enumerate(self._lanes, start=1):
+                    tasks.create_task(self._commit_all(lane), name=f"ingest commits {number}")
                 tasks.create_task(self._publish_all(), name="ingest events")
                 tasks.create_task(self._keep_all(), name="ingest messages")
         finally:
-            self._fail([self._waiting.popleft() for _ in range(len(self._waiting))])
+            for lane in self._lanes:
+                self._fail([lane.waiting.popleft() for _ in range(len(lane.waiting))])
 
-    async def _commit_all(self) -> None:
+    async def _commit_all(self, lane: _Lane) -> None:
+        waiting = lane.waiting
         while True:
-            await self._arrival.wait()
-            self._arrival.clear()
-            if len(self._waiting) < BATCH_LIMIT:
+            await lane.arrival.wait()
+            lane.arrival.clear()
+            if len(waiting) < BATCH_LIMIT:
                 await asyncio.sleep(GATHER_S)
-            while self._waiting:
-                await self._commit([self._waiting.popleft() for _ in range(min(BATCH_LIMIT, len(self._waiting)))])
+            while waiting:
+                batch = [waiting.popleft() for _ in range(min(BATCH_LIMIT, len(waiting)))]
+                if any(isinstance(one.report.observation, WITH_TOKEN) for one in batch):
+                    # One card at two chargers is decided about at one after the other.
+                    async with self._deciding:
+                        await self._commit(batch)
+                else:
+                    await self._commit(batch)
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         try:

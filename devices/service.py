@@ -8,7 +8,7 @@ import structlog
 from starlette.routing import BaseRoute
 
 from devices.endpoint import Endpoint
-from devices.ingest import IngestCounts, Ingestor
+from devices.ingest import LANES, IngestCounts, Ingestor
 from devices.kinds import Kinds
 from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
@@ -57,7 +57,8 @@ class DeviceService:
         self._bus = bus
         self._clock = clock
         self._registry = Registry()
-        self._ingestor = Ingestor(bus=bus, clock=clock, on_away=self._registry.send_away)
+        lanes = 1 if sql.is_sqlite() else LANES
+        self._ingestor = Ingestor(bus=bus, clock=clock, on_away=self._registry.send_away, lanes=lanes)
         self._router = CommandRouter(self.process, self._registry, bus)
         self.authorizer = Authorizer(
             AuthorizerPorts(bus=bus, clock=clock, call_outs=call_outs, sealer=sealer, commands=self._router)

@@ -26,6 +26,8 @@ from tortoise.transactions import in_transaction
 from domain.errors import UnavailableError
 
 Row = dict[str, Any]
+Record = Any
+"""A row that is a sequence of its values and can be asked for one by its column's name (asyncpg.Record, sqlite3.Row)."""
 T = TypeVar("T")
 
 CHUNK = 500
@@ -96,6 +98,13 @@ async def rows(statement: str, *values: object) -> list[Row]:
     """All rows of a SELECT. On SQLite ids and instants come back as text: see `uuid_of` and `instant_of`."""
     query, arguments = _prepared(statement, values)
     return list(await connection().execute_query_dict(query, arguments))
+
+
+async def records(statement: str, *values: object) -> Sequence[Record]:
+    """As `rows`, as the driver has them: by position, or by a column's name."""
+    query, arguments = _prepared(statement, values)
+    _, found = await connection().execute_query(query, arguments)
+    return found
 
 
 async def row(statement: str, *values: object) -> Row | None:

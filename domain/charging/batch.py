@@ -416,7 +416,8 @@ def _keys_of(observation: AnyObservation) -> tuple[tuple[str, str | None], ...]:
     return ()
 
 
-_WITH_TOKEN = SessionStarted | SessionClaimed | TokenPresented
+WITH_TOKEN = SessionStarted | SessionClaimed | TokenPresented
+"""What asks for a decision about a card."""
 _MOVING = SessionStarted | SessionClaimed | SessionEnded | Booted | FirmwareReported
 
 
@@ -447,7 +448,7 @@ async def _load_credentials(batch: Batch, reports: Sequence[Report], tokens: Seq
     batch.events += await card_enrollments.enroll(_shown_now(reports), now=batch.now)
     are_asked = any(one.place.external_mode is not ExternalMode.OFF for one in batch.all_connectors())
     batch.credentials = await credentials_for(tokens, now=batch.now, are_asked=are_asked)
-    presenting = [one.station_id for one in reports if isinstance(one.observation, _WITH_TOKEN)]
+    presenting = [one.station_id for one in reports if isinstance(one.observation, WITH_TOKEN)]
     numbers = sorted({normalised_card_number(token) for token in tokens if token})
     known = await attempts.recent(sorted(set(presenting)), numbers, since=batch.now - SERVES_FOR)
     batch.attempts = known[::-1]

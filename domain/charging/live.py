@@ -4,12 +4,14 @@ Call everything here inside a transaction. What is returned is published after i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from domain import sql
 from domain.charging.modes import Lines, ModeFacts, operating_mode
@@ -53,8 +55,7 @@ class Place:
         return self.max_current_a * VOLTS_TO_NEUTRAL * PHASES
 
 
-@dataclass(slots=True)
-class Live:
+class Live(msgspec.Struct):
     """A charger's newest known state."""
 
     mode: OperatingMode
@@ -77,7 +78,7 @@ class Live:
     received_at: datetime | None
 
 
-_ALL = attrgetter(*(one.name for one in fields(Live)))
+_ALL = attrgetter(*Live.__struct_fields__)
 _SEEN = attrgetter(
     "mode",
     "is_online",
@@ -173,7 +174,7 @@ async def place_of(charger_id: UUID) -> Place | None:
 async def _loaded(condition: str, arguments: list[object], *, is_locked: bool = True) -> list[Connector]:
     lock = "" if sql.is_sqlite() or not is_locked else " FOR UPDATE OF t"
     # Everybody locks in the order of ids, so that two batches cannot wait for each other.
-    found = await sql.rows(f"{_SELECT}{condition} ORDER BY t.charger_id{lock}", *arguments)
+    found = await sql.records(f"{_SELECT}{condition} ORDER BY t.charger_id{lock}", *arguments)
     return [_connector(row) for row in found]
 
 
@@ -186,7 +187,7 @@ def padded(ids: Sequence[UUID]) -> list[object]:
     return distinct + [distinct[-1]] * (size - len(distinct))
 
 
-def _connector(row: sql.Row) -> Connector:
+def _connector(row: sql.Record) -> Connector:
     is_unclaimed = row["session_id"] is not None and row["id_token"] is None and row["authorized_at"] is None
     return Connector(
         _place(*_PLACE(row)),
@@ -265,7 +266,7 @@ _MODES = {one.value: one for one in OperatingMode}
 _STATUSES = {one.value: one for one in ConnectorStatus}
 
 
-def _live(row: sql.Row) -> Live:
+def _live(row: sql.Record) -> Live:
     lines = (row["current_l1"], row["current_l2"], row["current_l3"])
     return Live(
         mode=_MODES[row["mode"]],

@@ -1,6 +1,6 @@
 """What a charger is doing, in one word for people: the only place that derives it. Pure."""
 
-from dataclasses import dataclass
+import msgspec
 
 from domain.observations import ConnectorStatus
 from domain.roles import OperatingMode, PhaseRotation
@@ -9,8 +9,7 @@ Lines = tuple[float, float, float]
 """Ampere on L1, L2, L3."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModeFacts:
+class ModeFacts(msgspec.Struct, frozen=True, gc=False):
     """What the mode follows from. `allocated_a` None: the balancer has not spoken, so nothing keeps the charger back."""
 
     status: ConnectorStatus

@@ -388,7 +388,8 @@ def _lines(connector: Connector, sample: Sample) -> tuple[float | None, float | 
 
 def _count(batch: Batch, connector: Connector, session: SessionRecord, sample: Sample, moment: Moment) -> None:
     """The session has the sample's flags and, where it is the newest, its energy and charging time."""
-    session.flags |= moment.flags
+    if moment.is_offline or not moment.is_reliable:
+        session.flags |= moment.flags
     if sample.is_signed:
         session.flags |= SessionFlag.SIGNED
     batch.read_on(session)

@@ -1,7 +1,6 @@
 """Charge sessions as the machine doors work on them: rows in, records in memory, rows out, a few statements for many."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -17,8 +16,7 @@ from domain.charging.session_rules import Reading
 from domain.roles import SessionFlag, SessionState, StopReason
 
 
-@dataclass(slots=True, kw_only=True)
-class SessionRecord:
+class SessionRecord(msgspec.Struct):
     """A row of charge_sessions, as far as machines write it."""
 
     id: UUID
@@ -80,7 +78,7 @@ class SessionRecord:
         return SessionFlag.END_INFERRED in self.flags
 
 
-_COLUMNS = tuple(field.name for field in fields(SessionRecord))
+_COLUMNS = SessionRecord.__struct_fields__
 _OF_PEOPLE = {"is_paused", "priority", "created_at", "id", "installation_id", "circuit_id", "charger_id"}
 """Never written over: people change them meanwhile, or they never change."""
 _WRITTEN = tuple(name for name in _COLUMNS if name not in _OF_PEOPLE)
@@ -140,7 +138,7 @@ def _stop_reason(value: Any) -> StopReason | None:
     return None if value is None else StopReason(value)
 
 
-_READ: dict[str, Callable[[Any], Any]] = {
+_FROM_SQLITE: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("id", "installation_id", "charger_id"), sql.uuid_of),
     **dict.fromkeys(("circuit_id", "user_id", "card_id", "station_id"), sql.optional_uuid_of),
     **dict.fromkeys(("started_at", "created_at"), sql.instant_of),
@@ -160,14 +158,15 @@ _READ: dict[str, Callable[[Any], Any]] = {
 """What SQLite has in another form."""
 
 
-def _record(row: sql.Row) -> SessionRecord:
+def _record(row: sql.Record) -> SessionRecord:
+    record = SessionRecord(*row)
     if not isinstance(row["id"], UUID):
-        for name, read in _READ.items():
-            row[name] = read(row[name])
-    row["state"] = _STATES[row["state"]]
-    row["flags"] = _flags(row["flags"])
-    row["stop_reason"] = _stop_reason(row["stop_reason"])
-    return SessionRecord(**row)
+        for name, read in _FROM_SQLITE.items():
+            setattr(record, name, read(getattr(record, name)))
+    record.state = _STATES[record.state]
+    record.flags = _flags(record.flags)
+    record.stop_reason = _stop_reason(record.stop_reason)
+    return record
 
 
 async def open_of_stations(station_ids: Sequence[UUID]) -> list[SessionRecord]:
@@ -176,7 +175,7 @@ async def open_of_stations(station_ids: Sequence[UUID]) -> list[SessionRecord]:
     condition = sql.any_of("station_id", padded(station_ids), arguments)
     return [
         _record(row)
-        for row in await sql.rows(
+        for row in await sql.records(
             f"{_SELECT} state = $1 AND replaced_by_id IS NULL AND {condition} ORDER BY started_at, id", *arguments
         )
     ]
@@ -189,7 +188,7 @@ async def by_keys(column: str, station_ids: Sequence[UUID], keys: Sequence[str])
     arguments: list[object] = []
     stations = sql.any_of("station_id", padded(station_ids), arguments)
     wanted = sql.any_of(column, list(dict.fromkeys(keys)), arguments)
-    return [_record(row) for row in await sql.rows(f"{_SELECT}{stations} AND {wanted}", *arguments)]
+    return [_record(row) for row in await sql.records(f"{_SELECT}{stations} AND {wanted}", *arguments)]
 
 
 async def without_start(station_ids: Sequence[UUID], *, since: datetime) -> list[SessionRecord]:
@@ -200,7 +199,7 @@ async def without_start(station_ids: Sequence[UUID], *, since: datetime) -> list
     condition = sql.any_of("station_id", padded(station_ids), arguments)
     return [
         _record(row)
-        for row in await sql.rows(
+        for row in await sql.records(
             f"{_SELECT} state = $1 AND registered_at >= $2 AND start_key IS NULL AND transaction_id IS NULL"
             f" AND {condition} ORDER BY started_at, id",
             *arguments,
@@ -225,7 +224,7 @@ async def by_ids(ids: Sequence[UUID]) -> list[SessionRecord]:
     """These sessions."""
     arguments: list[object] = []
     condition = sql.any_of("id", padded(ids), arguments)
-    return [_record(row) for row in await sql.rows(f"{_SELECT}{condition} ORDER BY id", *arguments)]
+    return [_record(row) for row in await sql.records(f"{_SELECT}{condition} ORDER BY id", *arguments)]
 
 
 async def insert(records: Iterable[SessionRecord]) -> None:
