@@ -58,6 +58,8 @@ QUIRKS: dict[str, tuple[str, Callable[[str], float | bool], str]] = {
     "memory": ("memory", int, "NUMBER of messages that it keeps without a connection"),
     "power-losses": ("loses_power_every_s", float, "SECONDS between losses of power while a car charges, in the mean"),
     "disorder": ("reorders_within", int, "NUMBER of waiting messages that go out in any order"),
+    "refuses-availability": ("refuses_availability", _yes, "yes: it cannot be taken out of service from afar"),
+    "forgets-availability": ("forgets_availability", _yes, "yes: after a start it is in service, whatever it was told"),
     "refuses-profiles": ("refuses_profiles", _yes, "yes: every charging profile is rejected"),
 }
 """What firmware does wrong, by the name at the command line: the field of Quirks, how it is read, what it means."""

@@ -406,9 +406,11 @@ def _vector(draws: tuple[float | None, float | None, float | None]) -> Vector:
 
 def _contactor_is_open(charger: ChargerFacts) -> bool:
     """Whether the charger said on this connection that nothing can flow."""
+    # One that was taken out of service says Unavailable, and lets nobody charge until it is in service again (OCPP 1.6 §4.9).
+    is_shut = charger.connector_status is ConnectorStatus.UNAVAILABLE and not charger.is_enabled
     return (
         charger.is_online
-        and charger.connector_status in OPEN_CONTACTOR
+        and (charger.connector_status in OPEN_CONTACTOR or is_shut)
         and charger.status_received_at is not None
         and charger.connected_at is not None
         and charger.status_received_at >= charger.connected_at

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from devices.availability import Availability
 from devices.greeting import greet
 from devices.kinds import Kinds
 from devices.link import Link, Surroundings
@@ -120,6 +121,8 @@ class Endpoint:
     kinds: Kinds
     lists: LocalLists | None = None
     """None: local authorization lists are left alone."""
+    availability: Availability | None = None
+    """None: connectors are left as they are."""
 
     def routes(self) -> list[BaseRoute]:
         """Where chargers connect."""
@@ -191,6 +194,8 @@ class Endpoint:
             link.spawn(greet(link, self.shared.settings, self.kinds))
             if self.lists is not None:
                 link.spawn(self.lists.keep(link))
+            if self.availability is not None:
+                link.spawn(self.availability.keep(link))
             await link.run()
         except (WebSocketDisconnect, RuntimeError) as error:
             _log.info("a charger's connection broke", identity=identity, reason=type(error).__name__)

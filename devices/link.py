@@ -28,7 +28,7 @@ from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.metering import STALE
-from domain.observations import Booted, Metered
+from domain.observations import Booted, ConnectorStatus, Metered, StatusReported
 from domain.ocpp_messages import Message
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
 
@@ -140,6 +140,7 @@ class Link:
         "_timeouts",
         "_working",
         "adapter",
+        "availability_outdated",
         "booted",
         "capabilities",
         "chargers",
@@ -147,6 +148,7 @@ class Link:
         "epoch",
         "heard_at",
         "identity",
+        "in_service",
         "kind",
         "list_outdated",
         "offset",
@@ -179,6 +181,9 @@ class Link:
         self._hearing = Hearing(self.connected_at)
         self.booted = asyncio.Event()
         self.list_outdated = asyncio.Event()
+        self.availability_outdated = asyncio.Event()
+        self.in_service: dict[int, bool] = {}
+        """EVSE → whether it is to be in service, as far as that is known."""
         self._socket = socket
         self._shared = shared
         self._mailbox: deque[Call] = deque()
@@ -363,6 +368,8 @@ class Link:
         await self._send(frames.encode_result(begun.message_id, answer))
         if received.answer_kind in _TELLING:
             self._keep(self._message(received.action, msgspec.json.encode(answer), is_from_charger=False))
+        if received.answer_kind is AnswerKind.STATUS:
+            self._says_how_it_is(received)
         if received.answer_kind is AnswerKind.BOOT:
             self._says_who_it_is(received)
             self.booted.set()
@@ -378,6 +385,14 @@ class Link:
         for booted in received.observations:
             if isinstance(booted, Booted):
                 self.kind = Kind(booted.vendor, booted.model, booted.firmware_version or "")
+
+    def _says_how_it_is(self, received: Received) -> None:
+        """Where a connector is out of service and should not be, or the other way round, somebody looks."""
+        for said in received.observations:
+            if isinstance(said, StatusReported):
+                is_out = said.status is ConnectorStatus.UNAVAILABLE
+                if self.in_service.get(said.evse, not is_out) is is_out:
+                    self.availability_outdated.set()
 
     async def _with_answer(self, received: Received, outcome: Outcome) -> Outcome:
         """The outcome once the site's external system was asked: a card waits for its answer, everything else goes on meanwhile."""

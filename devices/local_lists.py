@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from uuid import UUID
 
-import msgspec
 import structlog
 
+from devices.following import Following
 from devices.link import Link
 from devices.ocpp.protocol import ListLimits
 from devices.registry import Registry
@@ -61,47 +61,13 @@ class LocalLists:
     registry: Registry
     bus: EventBus
     clock: Clock
-    _outdated: set[UUID] = field(default_factory=set)
-    """Installations."""
-    _outdated_stations: set[UUID] = field(default_factory=set)
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with self.bus.subscribe(events.LOCAL_LISTS_CHANNEL) as messages, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(messages), name="outdated local lists")
-            tasks.create_task(self._wake_links(), name="local lists")
-
-    async def _listen(self, messages: AsyncIterator[bytes]) -> None:
-        async for message in messages:
-            with contextlib.suppress(msgspec.DecodeError):
-                event = events.decode(message)
-                if isinstance(event, LocalListOutdated):
-                    if event.station_id is None:
-                        self._outdated.add(event.installation_id)
-                    else:
-                        self._outdated_stations.add(event.station_id)
-                    self._woken.set()
-
-    async def _wake_links(self) -> None:
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            places, self._outdated = self._outdated, set()
-            stations, self._outdated_stations = self._outdated_stations, set()
-            try:
-                stations |= await local_lists.stations_at(places)
-            except Exception as error:
-                _log.warning("local lists wait for the database", reason=repr(error))
-                self._outdated |= places
-                self._outdated_stations |= stations
-                await self.clock.sleep(RETRY_FIRST_S)
-                self._woken.set()
-                continue
-            for link in self.registry.links():
-                if link.station_id in stations:
-                    link.list_outdated.set()
+        outdated: Callable[[Link], asyncio.Event] = operator.attrgetter("list_outdated")
+        channel = events.LOCAL_LISTS_CHANNEL
+        await Following(channel, LocalListOutdated, outdated, self.registry, self.bus, self.clock).run()
 
     async def keep(self, link: Link) -> None:
         """The link's charger is brought into step now, at each change, and when a permission begins or ends; for as long as it is there."""

@@ -21,6 +21,7 @@ from domain.ports import (
     OfferCurrent,
     Restart,
     SendDiagnostics,
+    SetAvailability,
     StartCharging,
     StopCharging,
     Trigger,
@@ -35,7 +36,17 @@ OFFLINE = DeviceAnswer(DeviceVerdict.OFFLINE, "the charger is not connected")
 
 _COMMANDS: dict[str, type[DeviceCommand]] = {
     one.__name__: one
-    for one in (OfferCurrent, Restart, SendDiagnostics, StartCharging, StopCharging, Trigger, Unlock, UpdateFirmware)
+    for one in (
+        OfferCurrent,
+        Restart,
+        SendDiagnostics,
+        SetAvailability,
+        StartCharging,
+        StopCharging,
+        Trigger,
+        Unlock,
+        UpdateFirmware,
+    )
 }
 
 _log = structlog.get_logger(__name__)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.routing import BaseRoute
 
+from devices.availability import Availability
 from devices.endpoint import Endpoint
 from devices.ingest import LANES, IngestCounts, Ingestor
 from devices.kinds import Kinds
@@ -74,7 +75,10 @@ class DeviceService:
         )
         self._lists = LocalLists(self._registry, bus, clock)
         kinds = Kinds(models or ChargerModels.load(), clock)
-        self._endpoint = Endpoint(self._registry, self._shared, bus, self.process, secret, kinds, self._lists)
+        self._availability = Availability(self._registry, bus, clock, self._shared.counts)
+        self._endpoint = Endpoint(
+            self._registry, self._shared, bus, self.process, secret, kinds, self._lists, self._availability
+        )
 
     @property
     def commands(self) -> ChargerCommands:
@@ -92,6 +96,7 @@ class DeviceService:
             ("charger commands", self._router.run),
             ("authorizations", self.authorizer.run),
             ("local lists", self._lists.run),
+            ("availability", self._availability.run),
             ("liveness", self._liveness.run),
         ]
 

@@ -12,7 +12,7 @@ from domain.access import INSTALLERS, MANAGERS, SITE_RULERS, Access
 from domain.checks import Problems
 from domain.circuits import managed_circuit
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path
-from domain.events import Event, InstallationChanged, LocalListOutdated, PermissionChanged
+from domain.events import AvailabilityOutdated, Event, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
 from domain.models import Charger, ChargerStatus, Installation, Offer, Station
 from domain.phase_rotation import choices, fits, is_three_phase
@@ -184,6 +184,8 @@ async def update_charger(access: Access, charger_id: UUID, changes: ChargerChang
     events: list[Event] = [InstallationChanged(installation_id=row.installation_id)]
     if any(before[one] != _state(row)[one] for one in ("isEnabled", "authenticationRequired")):
         events += _list_of(row.installation_id, row.station_id)
+    if row.station_id is not None and before["isEnabled"] != row.is_enabled:
+        events.append(AvailabilityOutdated(installation_id=row.installation_id, station_id=row.station_id))
     await bus.publish(*events)
     return charger_id
 
@@ -274,6 +276,8 @@ async def move_charger(access: Access, charger_id: UUID, circuit_id: UUID, *, bu
     events: list[Event] = [InstallationChanged(installation_id=key) for key in {left, site.id}]
     if left != site.id:
         events += _list_of(site.id, row.station_id)
+        if row.station_id is not None:
+            events.append(AvailabilityOutdated(installation_id=site.id, station_id=row.station_id))
     await bus.publish(*events, *(PermissionChanged(user_id=user_id, installation_id=left) for user_id in holders))
     return charger_id
 

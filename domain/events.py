@@ -112,6 +112,15 @@ class LocalListOutdated(msgspec.Struct, frozen=True, tag=True):
     station_id: UUID | None = None
 
 
+class AvailabilityOutdated(msgspec.Struct, frozen=True, tag=True):
+    """Whether chargers of an installation are to be in service has changed; with `station_id` only those of that station, which may
+    have come from elsewhere.
+    """
+
+    installation_id: UUID
+    station_id: UUID | None = None
+
+
 class SignInEnded(msgspec.Struct, frozen=True, tag=True):
     """A sign-in of that person has ended, and with it its streams."""
 
@@ -145,6 +154,7 @@ Event = (
     | AuthorizationDecided
     | CardEnrollmentChanged
     | LocalListOutdated
+    | AvailabilityOutdated
     | InstallationChanged
     | AlertChanged
 )
@@ -196,6 +206,10 @@ LOCAL_LISTS_CHANNEL = "local-lists"
 """Where it is published that chargers' local lists are to follow a change."""
 
 
+AVAILABILITY_CHANNEL = "availability"
+"""Where it is published that chargers are to be in service, or out of it, otherwise than before."""
+
+
 def command_channel(command_id: UUID) -> str:
     """Where a command's progress is published."""
     return f"command:{command_id}"
@@ -226,6 +240,8 @@ def channels(event: Event) -> tuple[str, ...]:
             return (enrollment_channel(event.enrollment_id),)
         case LocalListOutdated():
             return (LOCAL_LISTS_CHANNEL,)
+        case AvailabilityOutdated():
+            return (AVAILABILITY_CHANNEL,)
         case PermissionChanged():
             return (user_channel(event.user_id), installation_channel(event.installation_id))
         case _:

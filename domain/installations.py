@@ -11,7 +11,7 @@ from domain import audit
 from domain.access import INSTALLERS, MANAGERS, Access
 from domain.checks import MAX_BREAKER_A, Problems
 from domain.errors import NotAllowedError, NotFoundError, Path
-from domain.events import Event, InstallationChanged, LocalListOutdated, PermissionChanged
+from domain.events import AvailabilityOutdated, Event, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
 from domain.models import Circuit, Installation, Permission
 from domain.phase_rotation import unfit_chargers
@@ -170,6 +170,7 @@ async def update_installation(
     events: list[Event] = [InstallationChanged(installation_id=installation_id)]
     if before["isActive"] != after["isActive"]:
         events.append(LocalListOutdated(installation_id=installation_id))
+        events.append(AvailabilityOutdated(installation_id=installation_id))
     await bus.publish(*events)
     return installation_id
 

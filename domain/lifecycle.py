@@ -209,6 +209,17 @@ async def process_ended(process: str, *, now: datetime) -> list[Event]:
     return events
 
 
+async def stations_at(installation_ids: Collection[UUID]) -> set[UUID]:
+    """The stations with a charger at one of these installations."""
+    arguments: list[object] = []
+    places = sql.any_of("installation_id", sorted(installation_ids), arguments)
+    rows = await sql.rows(
+        f"SELECT DISTINCT station_id FROM chargers WHERE {places} AND removed_at IS NULL AND station_id IS NOT NULL",  # noqa: S608
+        *arguments,
+    )
+    return {sql.uuid_of(row["station_id"]) for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
     """Where a charger can be reached: over this connection of this process."""

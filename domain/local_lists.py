@@ -5,7 +5,7 @@ decides, the list holds what that system pushed and what it accepted for a time 
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -165,14 +165,3 @@ async def _write(station_id: UUID, epoch: int, values: Mapping[str, object]) -> 
             raise OutdatedError
         if not await LocalList.filter(station_id=station_id).update(**values):
             await LocalList.bulk_create([LocalList(station_id=station_id, **values)])
-
-
-async def stations_at(installation_ids: Collection[UUID]) -> set[UUID]:
-    """The stations with a charger at one of these installations."""
-    arguments: list[object] = []
-    places = sql.any_of("installation_id", sorted(installation_ids), arguments)
-    rows = await sql.rows(
-        f"SELECT DISTINCT station_id FROM chargers WHERE {places} AND removed_at IS NULL AND station_id IS NOT NULL",  # noqa: S608
-        *arguments,
-    )
-    return {sql.uuid_of(row["station_id"]) for row in rows}

@@ -52,6 +52,13 @@ class Unlock:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAvailability:
+    """Take the connector into service, or out of it once the charge that goes on there is over (ChangeAvailability)."""
+
+    is_operative: bool
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateFirmware:
     """Fetch new firmware from there, not before that instant, and install it."""
 
@@ -97,7 +104,15 @@ class Trigger:
 
 
 DeviceCommand = (
-    StartCharging | StopCharging | Restart | Unlock | OfferCurrent | Trigger | UpdateFirmware | SendDiagnostics
+    StartCharging
+    | StopCharging
+    | Restart
+    | Unlock
+    | SetAvailability
+    | OfferCurrent
+    | Trigger
+    | UpdateFirmware
+    | SendDiagnostics
 )
 
 

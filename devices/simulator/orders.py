@@ -101,6 +101,8 @@ TRIGGERS: dict[str, Callable[[Station], None]] = {
 
 
 def _availability(station: Station, request: messages.ChangeAvailability) -> msgspec.Struct:
+    if station.plan.quirks.refuses_availability:
+        return messages.ChangeAvailabilityResponse(status="Rejected")
     station.set_operative(is_operative=request.type == "Operative")
     is_later = station.transaction is not None and not station.is_operative
     return messages.ChangeAvailabilityResponse(status="Scheduled" if is_later else "Accepted")

@@ -27,6 +27,10 @@ class Quirks:
     """Mean time between losses of the connection; None for never."""
     disconnected_for_s: float = 3.0
     refuses_profiles: bool = False
+    refuses_availability: bool = False
+    """It cannot be taken out of service from afar."""
+    forgets_availability: bool = False
+    """After a start it is in service, whatever it was told before."""
     begins_with_cable: bool = False
     """OCPP 2.0.1: a transaction begins when a car is plugged in, and is authorised later (TxStartPoint EVConnected)."""
     forgets_transaction_ids: bool = False

@@ -164,7 +164,7 @@ class Station:
         self.advance()
         self.car = Car(visit.car)
         self.note(Kind.PLUGGED, f"{visit.car.phases} phases")
-        self._set_status("Preparing")
+        self._set_status("Preparing" if self.is_operative else "Unavailable")
         if self._begins_with_cable:
             self._begin("")
         if self.awaited_tag is not None and self.clock.monotonic() <= self._awaited_until_s:
@@ -180,7 +180,9 @@ class Station:
 
     def present(self, id_tag: str) -> None:
         """A card is held at the reader: asked about where there is a connection, looked up where there is none."""
-        if self.is_online:
+        if not self.is_operative:
+            self.note(Kind.DENIED, "out of service")
+        elif self.is_online:
             self.say(self.speech.authorize(id_tag))
         else:
             self.begin_offline(id_tag)
@@ -195,7 +197,7 @@ class Station:
 
     @property
     def _begins_with_cable(self) -> bool:
-        return self.plan.quirks.begins_with_cable and self.plan.protocol == Speech201.subprotocol
+        return self.is_operative and self.plan.quirks.begins_with_cable and self.plan.protocol == Speech201.subprotocol
 
     @property
     def is_taken(self) -> bool:
@@ -204,7 +206,7 @@ class Station:
 
     def begin(self, id_tag: str) -> None:
         """The session runs, if a car is there and nobody else charges here; one that began with the cable is theirs."""
-        if self.car is None or self.is_taken:
+        if self.car is None or self.is_taken or not (self.is_operative or self.transaction):
             return
         self.awaited_tag = None
         if self.transaction is None:
@@ -256,7 +258,7 @@ class Station:
         self.profiles.end_transaction()
         self.refresh_offer()
         self.note(Kind.ENDED, f"{record.energy_wh} Wh")
-        self._set_status("Finishing")
+        self._set_status("Finishing" if self.is_operative else "Unavailable")
 
     def unplug(self, *, by_card: bool = False) -> None:
         """The car is gone."""
@@ -271,8 +273,9 @@ class Station:
     def set_operative(self, *, is_operative: bool) -> None:
         """In or out of service; a running session goes on."""
         self.is_operative = is_operative
-        if self.car is None:
-            self._set_status("Available" if is_operative else "Unavailable")
+        if self.transaction is None:
+            waiting: Status = "Available" if self.car is None else "Preparing"
+            self._set_status(waiting if is_operative else "Unavailable")
 
     # What is said
 
@@ -325,6 +328,8 @@ class Station:
         self.is_online = True
         if heartbeat_s is not None:
             self._clock_unset_since_s = None
+            if self.plan.quirks.forgets_availability and not self.is_operative:
+                self.set_operative(is_operative=True)
         statuses = self.speech.statuses(self.facts())
         told = [Message(said.action, said.payload) for said in statuses]
         self.outbox.put_first([*told, *self._unheard])

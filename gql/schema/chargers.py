@@ -84,7 +84,8 @@ class Charger(Node):
     can_switch_phases: bool | None = strawberry.field(description="Between three phases and one.")
     authentication_required: bool | None = strawberry.field(description="Null: as the installation says.")
     is_enabled: bool = strawberry.field(
-        description="Whether it may charge. Disable a charger that is not installed yet: until it was heard for the first "
+        description="Whether it may charge: one that is disabled is told to be out of service as soon as a charge there is over. "
+        "Disable a charger that is not installed yet: until it was heard for the first "
         "time, nothing is held back for it then."
     )
     created_at: datetime | None = strawberry.field(description="Null for who only charges there.")

@@ -84,7 +84,9 @@ class Installation(Node):
 
     name: str
     time_zone: str = strawberry.field(description="IANA name; local dates and times of the site are in it.")
-    is_active: bool | None = strawberry.field(description="Where false, nobody charges.")
+    is_active: bool | None = strawberry.field(
+        description="Where false, nobody charges, and its chargers are told to be out of service."
+    )
     created_at: datetime | None = strawberry.field(description="Null for who holds nothing but a charger there.")
     address: Address | None = strawberry.field(description="Null for who holds nothing but a charger there.")
     currency: str | None = strawberry.field(description="ISO 4217.")

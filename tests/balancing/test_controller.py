@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from balancing.circuit import Line
 from balancing.controller import Decision, Order, SiteController
 from balancing.staging import reserved
@@ -341,6 +343,16 @@ def test_a_charge_that_began_unheard_may_be_at_its_fallback() -> None:
     bench.chargers[facts.id] = replace(back, connector_status=ConnectorStatus.AVAILABLE)
     bench.decide(71.0)
     assert bench.reserved(1, 71.0) == 0.0
+
+
+@pytest.mark.parametrize(("is_enabled", "held_a"), [(False, 0.0), (True, 10.0)])
+def test_nothing_is_held_back_for_a_charger_that_was_taken_out_of_service(is_enabled: bool, held_a: float) -> None:
+    """Nobody can charge there; one that is unavailable for a reason of its own may be doing anything."""
+    facts = replace(charger(1), offline_current_a=10.0, mode=OperatingMode.UNKNOWN, is_enabled=is_enabled)
+    bench = Bench(replace(facts, connector_status=ConnectorStatus.UNAVAILABLE))
+    bench.accept(bench.decide(0.0).orders, 0.1)
+    bench.decide(70.0)
+    assert bench.reserved(1, 70.0) == held_a
 
 
 def test_a_session_that_began_long_ago_may_be_at_its_fallback() -> None:

@@ -1,8 +1,7 @@
 """Local authorization lists over real sockets: sent, kept in step, and what a charger off the net makes of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +11,7 @@ from app.database import Database
 from app.redis_bus import RedisBus
 from devices import local_lists as service
 from devices.simulator.car import CarSpec
-from devices.simulator.fleet import Fleet
-from devices.simulator.plan import ChargerPlan, Plan, Visit
-from devices.simulator.station import Station
+from devices.simulator.plan import Visit
 from domain import local_lists
 from domain.clock import SystemClock
 from domain.events import LocalListOutdated
@@ -23,6 +20,7 @@ from domain.models import Station as StationRow
 from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import ExternalMode, Role
 from tests.devices.server import Registered, Server, a_raw_charger, a_registered_charger, a_server
+from tests.devices.simulated import simulated, until
 from tests.factories import Site, a_card, a_grant, a_person, a_program, a_site, access
 
 CARD, OTHER = "04A1B2C3", "04D4E5F6"
@@ -53,39 +51,6 @@ async def site(server: Server) -> Site:
     return made
 
 
-@asynccontextmanager
-async def simulated(server: Server, charger: Registered, **values: str) -> AsyncIterator[tuple[Fleet, Station]]:
-    """A simulated charger with these values in its configuration, and its inside."""
-    plan = Plan(
-        chargers=(ChargerPlan(identity=charger.identity, visits=(), password=charger.password),),
-        step_s=0.02,
-        connect_over_s=0.0,
-        retry_after_s=0.01,
-        reconnect_after_s=(0.01, 0.05),
-        drain_s=5.0,
-    )
-    fleet = Fleet(f"ws://127.0.0.1:{server.port}/ocpp", plan)
-    station = fleet.chargers[charger.identity].station
-    station.configuration.values.update(values)
-    task = asyncio.create_task(fleet.run())
-    try:
-        yield fleet, station
-        fleet.stop()
-        await task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Returns when it holds."""
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.01)
-
-
 async def stored(charger: Registered, **values: object) -> None:
     """Returns when the portal has written that down."""
     async with asyncio.timeout(LIMIT_S):
@@ -98,7 +63,10 @@ async def stored(charger: Registered, **values: object) -> None:
 async def test_a_list_follows_who_may_charge(server: Server, site: Site, bus: RedisBus) -> None:
     """Sent whole at first; a new card comes, a blocked and a revoked one go, each by a message with no more than the change."""
     charger = await a_registered_charger(site)
-    async with simulated(server, charger, LocalPreAuthorize="true", LocalAuthListEnabled="false") as (_, station):
+    async with simulated(server, charger, values={"LocalPreAuthorize": "true", "LocalAuthListEnabled": "false"}) as (
+        _,
+        station,
+    ):
         await until(lambda: station.local_list == {CARD: None})
         assert station.local_list_version == 1
         assert station.configuration.values["LocalAuthListEnabled"] == "true"
@@ -141,7 +109,7 @@ async def test_the_limits_of_a_charger_are_kept(server: Server, site: Site) -> N
         await a_card(person, number=f"04BB{number:04}")
         await a_grant(Role.USER, site, user_id=person)
     limits = {"LocalAuthListMaxLength": "7", "SendLocalListMaxLength": "3"}
-    async with simulated(server, await a_registered_charger(site), **limits) as (_, station):
+    async with simulated(server, await a_registered_charger(site), values=limits) as (_, station):
         await until(lambda: len(station.local_list) == 7)
         assert station.local_list_version == 3
 
@@ -211,7 +179,7 @@ async def test_the_charger_is_set_to_ask_while_it_can(server: Server, site: Site
     """Its own memory is switched off; strangers charge off the net only where nobody has to identify themselves."""
     charger = await a_registered_charger(site)
     values = {"LocalPreAuthorize": "true", "AuthorizationCacheEnabled": "true", "AllowOfflineTxForUnknownId": "true"}
-    async with simulated(server, charger, **values) as (_, station):
+    async with simulated(server, charger, values=values) as (_, station):
         await until(lambda: station.local_list == {CARD: None})
         assert [station.configuration.values[name] for name in values] == ["false", "false", "false"]
         await Charger.filter(id=charger.charger_id).update(authentication_required=False)

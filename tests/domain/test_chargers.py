@@ -28,7 +28,7 @@ from domain.errors import (
     UnauthenticatedError,
     ValidationError,
 )
-from domain.events import InstallationChanged, LocalListOutdated, PermissionChanged
+from domain.events import AvailabilityOutdated, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
 from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Offer, Station
 from domain.roles import NetworkType, PhaseRotation, Role, SessionState
@@ -369,6 +369,8 @@ async def test_a_stations_list_follows_what_its_chargers_take(changes: ChargerCh
     town, bus = await a_town(), RecordingBus()
     await update_charger(await town.access("ADMINISTRATOR"), town.charger_id, changes, bus=bus)
     assert any(isinstance(event, LocalListOutdated) for event in bus.published) is is_told
+    is_out_of_service = changes.is_enabled is False
+    assert any(isinstance(event, AvailabilityOutdated) for event in bus.published) is is_out_of_service
 
 
 async def test_a_station_that_loses_or_changes_its_place_is_told() -> None:
@@ -378,5 +380,6 @@ async def test_a_station_that_loses_or_changes_its_place_is_told() -> None:
     administrator, other = await town.access("ADMINISTRATOR"), await a_site("Elsewhere")
     await move_charger(administrator, town.charger_id, other.root_id, bus=bus)
     assert LocalListOutdated(installation_id=other.id, station_id=station_id) in bus.published
+    assert AvailabilityOutdated(installation_id=other.id, station_id=station_id) in bus.published
     await remove_charger(administrator, town.charger_id, bus=bus)
     assert bus.published.count(LocalListOutdated(installation_id=other.id, station_id=station_id)) == 2

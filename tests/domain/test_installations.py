@@ -9,7 +9,7 @@ from domain import sql
 from domain.access import Access
 from domain.available_current import clear_available_current, current_in_force, set_available_current
 from domain.errors import DomainError, NotAllowedError, NotFoundError, UnauthenticatedError, ValidationError
-from domain.events import InstallationChanged, PermissionChanged
+from domain.events import AvailabilityOutdated, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
 from domain.installations import Address, InstallationChanges, create_installation, update_installation
 from domain.models import Circuit, Installation
@@ -168,6 +168,17 @@ async def test_what_cannot_be_empty_cannot_be_cleared() -> None:
         ("isActive",),
         ("mainBreakerA",),
     }
+
+
+async def test_chargers_are_told_when_a_site_is_closed_or_opened() -> None:
+    """Their lists and whether they are in service follow; nothing else about a site concerns them."""
+    town, bus = await a_town(), RecordingBus()
+    viewer = await town.access("ADMINISTRATOR")
+    told = [AvailabilityOutdated(installation_id=town.site.id), LocalListOutdated(installation_id=town.site.id)]
+    await update_installation(viewer, town.site.id, InstallationChanges(name="Else"), bus=bus)
+    assert not any(event in told for event in bus.published)
+    await update_installation(viewer, town.site.id, InstallationChanges(is_active=False), bus=bus)
+    assert all(event in bus.published for event in told)
 
 
 async def test_a_network_in_which_a_charger_could_not_hang_is_refused() -> None:

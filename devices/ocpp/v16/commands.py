@@ -21,6 +21,7 @@ from domain.ports import (
     OfferStep,
     Restart,
     SendDiagnostics,
+    SetAvailability,
     StartCharging,
     StopCharging,
     Trigger,
@@ -118,6 +119,12 @@ def _restart(_: Restart, __: int, ___: datetime) -> Outgoing:
 
 def _unlock(_: Unlock, evse: int, __: datetime) -> Outgoing:
     return Outgoing("UnlockConnector", messages.UnlockConnector(connector_id=evse))
+
+
+def _set_availability(command: SetAvailability, evse: int, _: datetime) -> Outgoing:
+    """Of the connector; 0 is the charge point with all of them (§5.2)."""
+    kind: Literal["Operative", "Inoperative"] = "Operative" if command.is_operative else "Inoperative"
+    return Outgoing("ChangeAvailability", messages.ChangeAvailability(connector_id=evse, type=kind))
 
 
 def _update_firmware(command: UpdateFirmware, _: int, __: datetime) -> Outgoing:
@@ -241,6 +248,7 @@ _ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
     StopCharging: _stop,
     Restart: _restart,
     Unlock: _unlock,
+    SetAvailability: _set_availability,
     UpdateFirmware: _update_firmware,
     SendDiagnostics: _send_diagnostics,
     Trigger: _trigger,

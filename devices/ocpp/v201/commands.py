@@ -32,6 +32,7 @@ from domain.ports import (
     OfferStep,
     Restart,
     SendDiagnostics,
+    SetAvailability,
     StartCharging,
     StopCharging,
     Trigger,
@@ -188,6 +189,15 @@ def _unlock(_: Unlock, evse: int, __: datetime) -> Outgoing:
     return Outgoing("UnlockConnector", messages.UnlockConnector(evse_id=evse, connector_id=CONNECTOR))
 
 
+def _set_availability(command: SetAvailability, evse: int, _: datetime) -> Outgoing:
+    """Of the EVSE; 0 is the station with all of them (G03, G04)."""
+    payload = messages.ChangeAvailability(
+        operational_status="Operative" if command.is_operative else "Inoperative",
+        evse=_at_evse(evse) if evse else msgspec.UNSET,
+    )
+    return Outgoing("ChangeAvailability", payload)
+
+
 def _update_firmware(command: UpdateFirmware, _: int, now: datetime) -> Outgoing:
     firmware = messages.FirmwareType(location=_address(command.url), retrieve_date_time=timestamp(command.retrieve_at))
     payload = messages.UpdateFirmware(request_id=_request_id(now), firmware=firmware)
@@ -296,6 +306,7 @@ _ENCODERS: dict[type, Callable[[Any, int, datetime], Outgoing]] = {
     StopCharging: _stop,
     Restart: _restart,
     Unlock: _unlock,
+    SetAvailability: _set_availability,
     UpdateFirmware: _update_firmware,
     SendDiagnostics: _send_diagnostics,
     Trigger: _trigger,

@@ -26,6 +26,7 @@ from domain.ports import (
     OfferCurrent,
     OfferStep,
     Restart,
+    SetAvailability,
     StartCharging,
     StopCharging,
     Trigger,
@@ -308,6 +309,8 @@ def encoded(command: DeviceCommand) -> tuple[str, Any]:
         (StopCharging("AB-1"), "RequestStopTransaction", {"transactionId": "AB-1"}),
         (Restart(), "Reset", {"type": "Immediate"}),
         (Unlock(), "UnlockConnector", {"evseId": 2, "connectorId": 1}),
+        (SetAvailability(True), "ChangeAvailability", {"operationalStatus": "Operative", "evse": {"id": 2}}),
+        (SetAvailability(False), "ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}}),
         (
             Trigger("StatusNotification"),
             "TriggerMessage",
@@ -320,6 +323,12 @@ def encoded(command: DeviceCommand) -> tuple[str, Any]:
 def test_commands_on_the_wire(command: DeviceCommand, action: str, payload: dict[str, Any]) -> None:
     """Each command is a call that keeps the standard."""
     assert encoded(command) == (action, payload)
+
+
+def test_a_whole_station_is_taken_into_service_without_naming_an_evse() -> None:
+    """As G04 has it."""
+    outgoing = V201.encode(SetAvailability(True), evse=0, now=NOW)
+    assert json.loads(msgspec.json.encode(outgoing.payload)) == {"operationalStatus": "Operative"}
 
 
 def test_an_offer_for_a_session_with_steps_is_absolute() -> None:
