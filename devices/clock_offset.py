@@ -10,6 +10,9 @@ TOLERATED = timedelta(seconds=60)
 """A smaller offset counts as none: network and whole seconds make as much."""
 
 REAL_TIME_SLACK = timedelta(seconds=2)
+STEPS_IN_REAL_TIME = 2
+"""So many steps in a row that take as long on the way as by the charger's clock are no chance: two bundles can be an equal time late."""
+
 SHORTEST_STEP = timedelta(seconds=1)
 EARLIEST_PLAUSIBLE = datetime(2020, 1, 1, tzinfo=UTC)
 """Before it a clock was never set, and nothing can be learnt from it but that."""
@@ -18,12 +21,13 @@ EARLIEST_PLAUSIBLE = datetime(2020, 1, 1, tzinfo=UTC)
 class ClockOffset:
     """The offset of one connection, as known so far."""
 
-    __slots__ = ("_is_known", "_last", "_smallest")
+    __slots__ = ("_is_known", "_last", "_smallest", "_steps")
 
     def __init__(self) -> None:
         self._smallest: timedelta | None = None
         self._last: tuple[datetime, datetime] | None = None
         self._is_known = False
+        self._steps = 0
 
     @property
     def value(self) -> timedelta | None:
@@ -39,7 +43,7 @@ class ClockOffset:
         return self._smallest is not None
 
     def learn(self, charger_time: datetime, received_at: datetime, *, is_periodic: bool = False) -> None:
-        """One message with a time. Two periodic ones that follow each other in real time cannot have been queued."""
+        """One message with a time. Periodic ones that follow each other in real time cannot have been queued."""
         if charger_time < EARLIEST_PLAUSIBLE:
             return
         difference = received_at - charger_time
@@ -49,6 +53,7 @@ class ClockOffset:
             return
         if self._last is not None:
             step, received_step = charger_time - self._last[0], received_at - self._last[1]
-            if step >= SHORTEST_STEP and abs(step - received_step) <= REAL_TIME_SLACK:
-                self._is_known = True
+            is_in_real_time = step >= SHORTEST_STEP and abs(step - received_step) <= REAL_TIME_SLACK
+            self._steps = self._steps + 1 if is_in_real_time else 0
+            self._is_known |= self._steps >= STEPS_IN_REAL_TIME
         self._last = (charger_time, received_at)

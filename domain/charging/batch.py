@@ -135,6 +135,7 @@ class Batch:
     _dirty: set[UUID] = field(default_factory=set)
     _read_on: set[UUID] = field(default_factory=set)
     _finals: set[UUID] = field(default_factory=set)
+    _adopting: set[UUID] = field(default_factory=set)
     _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
     _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
 
@@ -189,6 +190,10 @@ class Batch:
         """Its energy and intervals are to be worked out from everything that is known."""
         self._dirty.add(session.id)
         self._finals.add(session.id)
+
+    def adopt(self, session: SessionRecord) -> None:
+        """Readings of its time at its charger that belong to no session are its own."""
+        self._adopting.add(session.id)
 
     def by_key(self, station_id: UUID, name: str, key: str | None) -> SessionRecord | None:
         """The session with that `transaction_id`, `start_key` or `stop_key` at the station."""
@@ -275,6 +280,7 @@ class Batch:
     async def write(self) -> list[Event]:
         """Everything is stored; what is to be published after the commit."""
         await session_store.insert_samples(self.samples)
+        await session_store.adopt_samples(self.sessions[one] for one in sorted(self._adopting))
         parts = self._finalised(await session_store.readings([*self._finals]))
         # First those that are known: one may have given up its transaction id to a new one.
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))

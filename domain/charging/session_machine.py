@@ -13,6 +13,7 @@ from domain.charging.session_rules import (
     CHARGING_ABOVE_A,
     END_HOLD,
     LATE_SAMPLES_FOR,
+    OFFLINE_TOLERANCE,
     Moment,
     OpenSession,
     dates_of,
@@ -52,6 +53,8 @@ async def started(batch: Batch, report: Report, observation: SessionStarted) -> 
             known = _new_session(batch, report, connector, moment)
             _supersede(batch, known)
             batch.add(known)
+        if observation.transaction_id is None and _is_overtaken(connector, observation, moment):
+            batch.adopt(known)
         _begin(batch, known, observation, moment)
         # A transaction of OCPP 2.0.1 may begin with the cable, and its token comes later.
         if observation.id_token or observation.transaction_id is None or verdict.is_accepted:
@@ -260,6 +263,13 @@ def _station(session: SessionRecord) -> UUID:
     if session.station_id is None:
         raise LookupError("a session of a machine has a station")
     return session.station_id
+
+
+def _is_overtaken(connector: Connector, observation: SessionStarted, moment: Moment) -> bool:
+    """Whether readings of this transaction may have come before its start, when nobody knew whose they were."""
+    observed_at = connector.live.observed_at
+    is_behind = observed_at is not None and observed_at > moment.at
+    return is_behind or observation.received_at - moment.at > OFFLINE_TOLERANCE
 
 
 def _overtaken(batch: Batch, connector: Connector, observation: SessionStarted, moment: Moment) -> SessionRecord | None:

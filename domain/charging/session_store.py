@@ -289,6 +289,18 @@ async def insert_samples(samples: Iterable[SampleRow]) -> None:
     )
 
 
+_ADOPT = """
+UPDATE samples SET session_id = $1
+WHERE charger_id = $2 AND session_id IS NULL AND at >= $3 AND at <= COALESCE($4, at)
+"""
+
+
+async def adopt_samples(records: Iterable[SessionRecord]) -> None:
+    """The readings of each session's time at its charger that had no session are the session's."""
+    for one in records:
+        await sql.execute(_ADOPT, one.id, one.charger_id, one.started_at, one.ended_at)
+
+
 async def readings(session_ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
     """The stored readings of each session, in order of time."""
     if not session_ids:

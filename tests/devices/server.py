@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from app.websockets import DirectWebSocket
 from devices.service import DeviceOptions, DeviceService
-from domain.clock import SystemClock
+from domain.clock import Clock, SystemClock
 from domain.models import Charger, Station
 from domain.ports import EventBus
 from domain.stations import hash_charger_key, new_charger_key
@@ -48,12 +48,13 @@ async def a_server(
     options: DeviceOptions | None = None,
     port: int = 0,
     is_orderly: bool = True,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Server]:
     """A server on a free port; afterwards it is gone with all its tasks."""
     service = DeviceService(
         secret=SECRET,
         bus=bus,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         call_outs=NoCallOuts(),
         sealer=OpenSeals(),
         process=process,

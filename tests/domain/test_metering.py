@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from app.database import Database
+from domain import sql
 from domain.charging.session_rules import END_HOLD, Hearing
 from domain.events import ChargerStatusChanged, CommandChanged, SessionChanged
 from domain.ids import new_id
@@ -138,6 +139,23 @@ async def test_a_stop_that_overtakes_its_start_is_the_same_session(rig: Rig) -> 
     assert (session.started_at, session.ended_at, session.energy_wh) == (at(0), at(20), 500)
     assert session.user_name == "Kari Nordmann"
     assert SessionFlag.START_UNKNOWN not in session.flag_set
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_readings_that_overtake_their_start_are_its_own(rig: Rig, is_ended: bool) -> None:
+    """Whose they are is known when the start comes, also where the end came before it; others stay nobody's."""
+    await rig.meter("0", reading(900, at(-20)))
+    await rig.meter("0", reading(1200, at(5)), received=at(30))
+    if is_ended:
+        await rig.stop("0", at(20), meter=1500, received=at(30))
+    await rig.start(at(0), meter=1000, received=at(30))
+    if not is_ended:
+        await rig.stop("1", at(20), meter=1500, received=at(30))
+    session = await rig.session()
+    stored = await sql.rows("SELECT register_wh, session_id FROM samples ORDER BY at")
+    assert [(row["register_wh"], row["session_id"] is not None) for row in stored] == [(900, False), (1200, True)]
+    assert (session.energy_wh, session.charging_s) == (500, 20 * 60)
+    assert [part.energy_wh for part in await rig.intervals()] == [400, 100]
 
 
 async def test_samples_out_of_order_give_the_same_session(rig: Rig) -> None:
