@@ -1,8 +1,10 @@
 """One commit for many chargers: what they say is gathered, stored in one transaction, and only then answered."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import structlog
@@ -113,17 +115,11 @@ class Ingestor:
             if len(waiting) < BATCH_LIMIT:
                 await asyncio.sleep(GATHER_S)
             while waiting:
-                batch = [waiting.popleft() for _ in range(min(BATCH_LIMIT, len(waiting)))]
-                if any(isinstance(one.report.observation, WITH_TOKEN) for one in batch):
-                    # One card at two chargers is decided about at one after the other.
-                    async with self._deciding:
-                        await self._commit(batch)
-                else:
-                    await self._commit(batch)
+                await self._commit([waiting.popleft() for _ in range(min(BATCH_LIMIT, len(waiting)))])
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         try:
-            async with asyncio.timeout(BATCH_TIMEOUT_S):
+            async with self._turn(batch), asyncio.timeout(BATCH_TIMEOUT_S):
                 result = await apply_batch([one.report for one in batch], now=self._clock.now())
         except (UnavailableError, TimeoutError):
             self.counts.unavailable += 1
@@ -143,6 +139,11 @@ class Ingestor:
         self.counts.unpublished += max(0, len(self._events) + len(result.events) - MOST_UNPUBLISHED)
         self._events.extend(result.events)
         self._told.set()
+
+    def _turn(self, batch: Sequence[_Waiting]) -> AbstractAsyncContextManager[None]:
+        """Cards have it one batch after the other: one card at two chargers is decided about at one first."""
+        is_deciding = any(isinstance(one.report.observation, WITH_TOKEN) for one in batch)
+        return self._deciding if is_deciding else contextlib.nullcontext()
 
     async def _keep_all(self) -> None:
         while True:
