@@ -1,11 +1,13 @@
 """The door that chargers come through: `/ocpp/{identity}`, with a password, one sub-protocol and a clear word when it stays shut."""
 
+import asyncio
 import base64
 import binascii
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 import structlog
 from starlette.responses import PlainTextResponse
@@ -14,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from devices.availability import Availability
+from devices.gathering import Gathering
 from devices.greeting import greet
 from devices.kinds import Kinds
 from devices.link import Link, Surroundings
@@ -21,7 +24,9 @@ from devices.local_lists import LocalLists
 from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL, DIALECTS
 from devices.registry import Registry
 from domain import lifecycle, sql
-from domain.lifecycle import Connected, Login, StationCredentials
+from domain.errors import UnavailableError
+from domain.events import Event
+from domain.lifecycle import Arrival, Connected, Login, StationCredentials
 from domain.ports import EventBus
 
 KEEP_ALIVE: Final = "lade.keep_alive"
@@ -33,7 +38,10 @@ WRITE_NOW: Final = "lade.write_now"
 MAX_IDENTITY = 48
 RETRY_AFTER_S = 30
 
-_AWAY = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE)
+DATABASE_TIMEOUT_S = 10.0
+"""A database that does not answer for this long is away."""
+
+_AWAY = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE, UnavailableError)
 
 _log = structlog.get_logger(__name__)
 
@@ -109,20 +117,33 @@ COME_BACK = Refusal(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Lets chargers in, runs their links, sees them out."""
+    """Lets chargers in, runs their links, sees them out. Where thousands come at once, many share a transaction."""
 
-    registry: Registry
-    shared: Surroundings
-    bus: EventBus
-    process: str
-    secret: str
-    kinds: Kinds
-    lists: LocalLists | None = None
-    """None: local authorization lists are left alone."""
-    availability: Availability | None = None
-    """None: connectors are left as they are."""
+    def __init__(
+        self,
+        registry: Registry,
+        shared: Surroundings,
+        bus: EventBus,
+        process: str,
+        secret: str,
+        kinds: Kinds,
+        lists: LocalLists | None = None,
+        availability: Availability | None = None,
+    ) -> None:
+        """`lists` None: local authorization lists are left alone. `availability` None: chargers are not told if they are in service."""
+        self.registry = registry
+        self.shared = shared
+        self.bus = bus
+        self.process = process
+        self.secret = secret
+        self.kinds = kinds
+        self.lists = lists
+        self.availability = availability
+        self._credentials = Gathering("credentials of chargers", self._all_credentials, key=str)
+        self._arrivals = Gathering("chargers arrive", self._all_connected, key=_station_of)
+        self._departures = Gathering("chargers leave", self._all_disconnected, key=_departing)
+        self._news = Gathering("news of chargers", self._all_published, key=id)
 
     def routes(self) -> list[BaseRoute]:
         """Where chargers connect."""
@@ -141,9 +162,12 @@ class Endpoint:
             await self._refuse(websocket, identity, WHICH_PROTOCOL)
             return
         try:
-            made = await self._connect(login, protocol)
+            made = await self._arrivals.ask(Arrival(login, protocol))
         except _AWAY:
             await self._refuse(websocket, identity, COME_BACK)
+            return
+        if made is None:
+            await self._refuse(websocket, identity, WHO_ARE_YOU)
             return
         await self._serve(websocket, AsgiSocket(websocket, receive, send), protocol, made)
 
@@ -152,17 +176,32 @@ class Endpoint:
         if given is None or given[0] != identity or len(identity) > MAX_IDENTITY:
             return WHO_ARE_YOU
         try:
-            stored: StationCredentials | None = await lifecycle.station_credentials(identity)
+            stored = await self._credentials.ask(identity)
         except _AWAY:
             return COME_BACK
         return (stored.accepts(given[1], self.secret) if stored else None) or WHO_ARE_YOU
 
-    async def _connect(self, login: Login, protocol: str) -> Connected:
-        if login.is_rotation:
-            await lifecycle.rotated(login.station_id)
-        return await lifecycle.connected(
-            login.station_id, process=self.process, protocol=protocol, now=self.shared.clock.now()
-        )
+    async def _all_credentials(self, identities: Sequence[str]) -> list[StationCredentials | None]:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            found = await lifecycle.credentials_of(identities)
+        return [found.get(one) for one in identities]
+
+    async def _all_connected(self, arrivals: Sequence[Arrival]) -> list[Connected | None]:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            found = await lifecycle.connected(arrivals, process=self.process, now=self.shared.clock.now())
+        return [found.get(one.login.station_id) for one in arrivals]
+
+    async def _all_disconnected(self, links: Sequence[Link]) -> list[None]:
+        epochs = {one.station_id: one.epoch for one in links}
+        async with asyncio.timeout(DATABASE_TIMEOUT_S):
+            events = await lifecycle.disconnected(epochs, now=self.shared.clock.now())
+        await self._all_published([events])
+        return [None] * len(links)
+
+    async def _all_published(self, news: Sequence[Sequence[Event]]) -> list[None]:
+        # Fifty chargers of one garage make fifty times the same news of it.
+        await self.bus.publish(*dict.fromkeys(event for events in news for event in events))
+        return [None] * len(news)
 
     async def _refuse(self, websocket: WebSocket, identity: str, refusal: Refusal) -> None:
         self.shared.counts[f"upgrades refused {refusal.status}"] += 1
@@ -190,14 +229,15 @@ class Endpoint:
             # The charger that named no protocol gets none back, or it would have to close (RFC 6455 §4.1).
             await websocket.accept(subprotocol=protocol if offered else None)
             self.registry.add(link)
-            await self.bus.publish(*made.events)
+            if made.events:
+                await self._news.ask(made.events)
             link.spawn(greet(link, self.shared.settings, self.kinds))
             if self.lists is not None:
                 link.spawn(self.lists.keep(link))
             if self.availability is not None:
                 link.spawn(self.availability.keep(link))
             await link.run()
-        except (WebSocketDisconnect, RuntimeError) as error:
+        except (WebSocketDisconnect, OSError, RuntimeError) as error:
             _log.info("a charger's connection broke", identity=identity, reason=type(error).__name__)
         finally:
             self.registry.remove(link)
@@ -205,12 +245,18 @@ class Endpoint:
 
     async def _disconnected(self, link: Link) -> None:
         try:
-            events = await lifecycle.disconnected(link.station_id, epoch=link.epoch, now=self.shared.clock.now())
+            await self._departures.ask(link)
         except _AWAY:
             # The liveness task finds the station without a link as soon as the database is back.
             _log.warning("a disconnect could not be stored yet", identity=link.identity)
-        else:
-            await self.bus.publish(*events)
+
+
+def _station_of(arrival: Arrival) -> UUID:
+    return arrival.login.station_id
+
+
+def _departing(link: Link) -> UUID:
+    return link.station_id
 
 
 def negotiated(offered: Sequence[str]) -> str | None:

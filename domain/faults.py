@@ -227,7 +227,7 @@ async def open_alert(
     return [AlertChanged(alert_id=alert_id, installation_id=place.installation_id, charger_id=place.charger_id)]
 
 
-async def resolve(connector: Connector, alert: OpenAlert, *, now: datetime) -> Event:
+async def resolve(connector: Connector, alert: OpenAlert, *, now: datetime) -> AlertChanged:
     """The alert is over."""
     await sql.execute(
         "UPDATE alerts SET state = $1, resolved_at = $2, open_key = NULL WHERE id = $3",
@@ -300,7 +300,7 @@ async def check_silence(*, now: datetime, portal_started_at: datetime, offline_a
         return [*events, *await live.write(connectors)]
 
 
-async def heard_again(connectors: Sequence[Connector], *, now: datetime) -> list[Event]:
+async def heard_again(connectors: Sequence[Connector], *, now: datetime) -> list[AlertChanged]:
     """These chargers are not silent any more; call inside a transaction."""
     by_id = {one.place.charger_id: one for one in connectors}
     return [

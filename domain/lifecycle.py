@@ -4,7 +4,7 @@ Every function that changes something is one transaction and returns what is to 
 """
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,7 +15,7 @@ from domain import faults, leases, sql
 from domain.capabilities import Kind
 from domain.charging import live
 from domain.charging.live import Connector
-from domain.events import CommandChanged, Event, InstallationChanged
+from domain.events import AlertChanged, ChargerStatusChanged, CommandChanged, Event, InstallationChanged
 from domain.roles import CommandAction, CommandState
 from domain.stations import hash_charger_key
 
@@ -59,21 +59,30 @@ def _forms(key: bytes) -> list[str]:
 
 async def station_credentials(identity: str) -> StationCredentials | None:
     """The credentials of the station with that identity; None where there is no such station."""
-    row = await sql.row(
-        "SELECT id, identity, password_hash, next_password_hash FROM stations WHERE identity = $1", identity
-    )
-    if row is None:
-        return None
+    return (await credentials_of([identity])).get(identity)
+
+
+_CREDENTIALS = "SELECT id, identity, password_hash, next_password_hash FROM stations WHERE "
+
+
+def _credentials(row: sql.Row) -> StationCredentials:
     return StationCredentials(sql.uuid_of(row["id"]), row["identity"], row["password_hash"], row["next_password_hash"])
 
 
-async def rotated(station_id: UUID) -> None:
-    """The coming key is the only one."""
-    await sql.execute(
-        "UPDATE stations SET password_hash = next_password_hash, next_password_hash = NULL"
-        " WHERE id = $1 AND next_password_hash IS NOT NULL",
-        station_id,
-    )
+async def credentials_of(identities: Sequence[str]) -> dict[str, StationCredentials]:
+    """As `station_credentials`, by identity, of those that are known."""
+    arguments: list[object] = []
+    wanted = sql.any_of("identity", list(dict.fromkeys(identities)), arguments)
+    found = await sql.rows(f"{_CREDENTIALS}{wanted}", *arguments)
+    return {row["identity"]: _credentials(row) for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A station whose password fits, in the protocol that it will speak."""
+
+    login: Login
+    protocol: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,44 +98,80 @@ class Connected:
     events: tuple[Event, ...]
 
 
-async def connected(station_id: UUID, *, process: str, protocol: str, now: datetime) -> Connected:
-    """The station's chargers are online, owned by this process under a new epoch; alerts about their silence are resolved."""
+async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, Connected]:
+    """The chargers of these stations, each named once, are online, owned by this process under new epochs; alerts about their silence are
+    resolved. A coming password that was used is the only one. Stations that are gone are left out.
+    """
+    wanted = [one.login.station_id for one in arrivals]
     async with in_transaction():
-        connectors = await live.of_stations([station_id])
-        row = await sql.row(
-            "UPDATE stations SET epoch = epoch + 1, process = $2, protocol = $3, is_connected = $4, connected_at = $5,"
-            " last_seen_at = $5 WHERE id = $1 RETURNING epoch, vendor, model, firmware_version",
-            station_id,
-            process,
-            protocol,
-            True,
-            now,
-        )
-        if row is None:
-            raise LookupError("the station is gone")
+        connectors = await live.of_stations(wanted)
+        rows = await _own(arrivals, process=process, now=now)
         resolved = await faults.heard_again(connectors, now=now)
         for connector in connectors:
             connector.live.is_online = True
             connector.live.received_at = now
-        events = [*resolved, *await live.write(connectors), *_installations(connectors)]
-    chargers = {one.place.evse: one.place.charger_id for one in connectors}
+        told: list[AlertChanged | ChargerStatusChanged] = [*resolved, *await live.write(connectors)]
+    return {station_id: _connected(station_id, row, connectors, told) for station_id, row in rows.items()}
+
+
+def _connected(
+    station_id: UUID, row: sql.Row, connectors: Sequence[Connector], told: Sequence[AlertChanged | ChargerStatusChanged]
+) -> Connected:
+    here = [one for one in connectors if one.place.station_id == station_id]
+    chargers = {one.place.evse: one.place.charger_id for one in here}
     kind = Kind(row["vendor"] or "", row["model"] or "", row["firmware_version"] or "")
-    return Connected(station_id, int(row["epoch"]), kind, chargers, tuple(events))
+    events = (*(one for one in told if one.charger_id in chargers.values()), *_installations(here))
+    return Connected(station_id, int(row["epoch"]), kind, chargers, events)
 
 
-async def disconnected(station_id: UUID, *, epoch: int, now: datetime) -> list[Event]:
-    """The station's chargers are offline, unless a newer connection owns them by now."""
+_OWN = """
+UPDATE stations SET epoch = epoch + 1, process = $1, protocol = $2, is_connected = $3, connected_at = $4, last_seen_at = $4
+WHERE """
+
+
+async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, sql.Row]:
+    await _lock([one.login.station_id for one in arrivals])
+    rows: dict[UUID, sql.Row] = {}
+    for protocol in sorted({one.protocol for one in arrivals}):
+        arguments: list[object] = [process, protocol, True, now]
+        speaking = [one.login.station_id for one in arrivals if one.protocol == protocol]
+        condition = sql.any_of("id", live.padded(speaking), arguments)
+        for row in await sql.rows(
+            f"{_OWN}{condition} RETURNING id, epoch, vendor, model, firmware_version", *arguments
+        ):
+            rows[sql.uuid_of(row["id"])] = row
+    await sql.execute_many(
+        "UPDATE stations SET password_hash = next_password_hash, next_password_hash = NULL"
+        " WHERE id = $1 AND next_password_hash IS NOT NULL",
+        [(one.login.station_id,) for one in arrivals if one.login.is_rotation],
+    )
+    return rows
+
+
+async def _lock(station_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """These stations with their epochs, held in the order of their ids, so that two who hold many never wait for each other."""
+    arguments: list[object] = []
+    condition = sql.any_of("id", live.padded(station_ids), arguments)
+    statement = f"SELECT id, epoch FROM stations WHERE {condition} ORDER BY id{sql.for_update()}"  # noqa: S608
+    return {sql.uuid_of(row["id"]): int(row["epoch"]) for row in await sql.rows(statement, *arguments)}
+
+
+async def disconnected(epochs: Mapping[UUID, int], *, now: datetime) -> list[Event]:
+    """The chargers of these stations are offline, but for those that a newer connection than that of the epoch owns by now."""
     async with in_transaction():
-        return await _set_offline([station_id], now=now, epoch=epoch)
+        return await _set_offline(list(epochs), now=now, epochs=epochs)
 
 
-async def _set_offline(station_ids: Sequence[UUID], *, now: datetime, epoch: int | None = None) -> list[Event]:
+async def _set_offline(
+    station_ids: Sequence[UUID], *, now: datetime, epochs: Mapping[UUID, int] | None = None
+) -> list[Event]:
     connectors = await live.of_stations(station_ids)
+    held = await _lock(station_ids)
+    concerned = [one for one, epoch in held.items() if epochs is None or epochs[one] == epoch]
+    if not concerned:
+        return []
     arguments: list[object] = [False, now]
-    condition = sql.any_of("id", station_ids, arguments)
-    if epoch is not None:
-        arguments.append(epoch)
-        condition += f" AND epoch = ${len(arguments)}"
+    condition = sql.any_of("id", live.padded(concerned), arguments)
     gone = {
         sql.uuid_of(row["id"])
         for row in await sql.rows(
@@ -149,7 +194,7 @@ def _installations(connectors: Sequence[Connector]) -> list[Event]:
 
 async def seen(heard: Sequence[tuple[UUID, datetime]]) -> None:
     """When each of these stations was last heard of."""
-    await sql.execute_many("UPDATE stations SET last_seen_at = $2 WHERE id = $1", heard)
+    await sql.execute_many("UPDATE stations SET last_seen_at = $2 WHERE id = $1", sorted(heard))
 
 
 PROCESS_LEASE = "devices:"

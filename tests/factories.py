@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain.access import Access, access_of, access_of_program
 from domain.ids import new_id
+from domain.lifecycle import Arrival, Connected, Login, connected
 from domain.models import (
     ApiToken,
     AuthorizationAttempt,
@@ -376,3 +377,9 @@ async def a_town() -> Town:
         other_charger_id=await a_charger(other, "Hidden"),
         people=people,
     )
+
+
+async def arrived(station_id: UUID, *, process: str = "p1", protocol: str = "ocpp1.6", now: datetime) -> Connected:
+    """The station has connected to that process."""
+    arrival = Arrival(Login(station_id, is_rotation=False), protocol)
+    return (await connected([arrival], process=process, now=now))[station_id]

@@ -14,12 +14,11 @@ from balancing.loop import LEASE_S, Balancer, BalancerPorts, SiteLoop
 from domain import leases, offers
 from domain.charging.session_rules import Hearing
 from domain.errors import UnavailableError
-from domain.lifecycle import connected
 from domain.models import BalancingDecision, Charger, Offer
 from domain.observations import ConnectorStatus
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, Grip, OfferCurrent
 from tests.domain.rig import Rig, reading
-from tests.factories import NOW, Site, a_charger, a_site
+from tests.factories import NOW, Site, a_charger, a_site, arrived
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -146,7 +145,7 @@ async def connected_rig(site: Site, name: str) -> Rig:
     charger_id = await a_charger(site, name)
     charger = await Charger.get(id=charger_id)
     assert charger.station_id is not None
-    made = await connected(charger.station_id, process="p1", protocol="ocpp1.6", now=NOW)
+    made = await arrived(charger.station_id, process="p1", protocol="ocpp1.6", now=NOW)
     rig = Rig(site, charger_id, charger.station_id, charger_id, made.epoch, Hearing(NOW))
     await rig.status(ConnectorStatus.AVAILABLE, NOW)
     return rig

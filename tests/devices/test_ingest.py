@@ -12,12 +12,11 @@ from devices.ingest import LANES, Ingestor
 from domain.charging.batch import Report
 from domain.charging.session_rules import Hearing
 from domain.clock import SystemClock
-from domain.lifecycle import connected
 from domain.models import Charger, ChargeSession
 from domain.observations import Metered, SessionStarted
 from domain.roles import AuthorizationDecision, Role
 from tests.domain.rig import CARD, reading
-from tests.factories import a_card, a_charger, a_grant, a_person, a_site
+from tests.factories import a_card, a_charger, a_grant, a_person, a_site, arrived
 from tests.fakes import RecordingBus
 
 ACCEPTED, CONCURRENT = AuthorizationDecision.ACCEPTED, AuthorizationDecision.CONCURRENT
@@ -47,7 +46,7 @@ async def stations(count: int) -> list[UUID]:
     while min(map(len, lanes)) < count // LANES:
         charger = await Charger.get(id=await a_charger(site, f"Space {sum(map(len, lanes))}"))
         assert charger.station_id is not None
-        await connected(charger.station_id, process="p1", protocol="ocpp1.6", now=clock.now())
+        await arrived(charger.station_id, process="p1", protocol="ocpp1.6", now=clock.now())
         lanes[charger.station_id.int % LANES].append(charger.station_id)
     return [one for lane in lanes for one in lane[: count // LANES]]
 

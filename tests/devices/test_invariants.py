@@ -125,7 +125,7 @@ async def test_i4_one_owner_at_a_time(server: Server, bus: RedisBus, charger: Re
             where = await lifecycle.whereabouts(charger.charger_id)
             assert where is not None
             assert (where.process, where.epoch) == ("p2", first_epoch + 1)
-            assert await lifecycle.disconnected(charger.station_id, epoch=first_epoch, now=SystemClock().now()) == []
+            assert await lifecycle.disconnected({charger.station_id: first_epoch}, now=SystemClock().now()) == []
             old.begin("StartTransaction", started())
             async with asyncio.timeout(LIMIT_S):
                 await old.socket.wait_closed()

@@ -8,7 +8,6 @@ from domain import sql
 from domain.charging.batch import Outcome, Report
 from domain.charging.session_rules import Hearing
 from domain.events import Event
-from domain.lifecycle import connected
 from domain.metering import BatchResult, apply_batch
 from domain.models import Charger, ChargerStatus, ChargeSession, EnergyInterval
 from domain.observations import (
@@ -23,7 +22,7 @@ from domain.observations import (
     TokenPresented,
 )
 from domain.roles import Role, StopReason
-from tests.factories import NOW, Site, a_card, a_charger, a_grant, a_person, a_site
+from tests.factories import NOW, Site, a_card, a_charger, a_grant, a_person, a_site, arrived
 
 CARD = "04A1B2C3"
 
@@ -207,5 +206,5 @@ async def a_rig(*, connected_at: datetime | None = None, authentication_required
     user_id = await a_person("Kari Nordmann")
     await a_card(user_id, number=CARD)
     await a_grant(Role.USER, site, user_id=user_id)
-    made = await connected(charger.station_id, process="p1", protocol="ocpp1.6", now=since)
+    made = await arrived(charger.station_id, process="p1", protocol="ocpp1.6", now=since)
     return Rig(site, charger_id, charger.station_id, user_id, made.epoch, Hearing(since))

@@ -9,13 +9,13 @@ import pytest
 from app.database import Database
 from domain.events import AlertChanged, ChargerStatusChanged
 from domain.faults import KINDS, check_silence, fault_of
-from domain.lifecycle import connected, disconnected
+from domain.lifecycle import disconnected
 from domain.models import Alert, OutboxMessage, Station, User
 from domain.observations import ConnectorStatus
 from domain.ports import Mail
 from domain.roles import AlertKind, AlertState, Role, Severity
 from tests.domain.rig import Rig, a_rig, at
-from tests.factories import a_grant, a_group, a_person
+from tests.factories import a_grant, a_group, a_person, arrived
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_silence_opens_an_alert_and_the_return_resolves_it(rig: Rig) -> No
     """A charger that was here and is silent for a quarter of an hour is reported once, mailed once, and resolved when it is back."""
     gone = at(0)
     await Station.filter(id=rig.station_id).update(last_seen_at=gone)
-    await disconnected(rig.station_id, epoch=rig.epoch, now=gone)
+    await disconnected({rig.station_id: rig.epoch}, now=gone)
     begun = at(-600)
     assert await check_silence(now=at(14), portal_started_at=begun, offline_after_s=900) == []
     opened = await check_silence(now=at(15), portal_started_at=begun, offline_after_s=900)
@@ -115,7 +115,7 @@ async def test_silence_opens_an_alert_and_the_return_resolves_it(rig: Rig) -> No
     (mail,) = await mails()
     assert mail.subject == "Fjordveien garage: Space 1 is offline"
     assert mail.text.endswith(f"Since: {gone.astimezone(ZoneInfo('Europe/Oslo')):%Y-%m-%d %H:%M} CET\n")
-    made = await connected(rig.station_id, process="p1", protocol="ocpp1.6", now=at(20))
+    made = await arrived(rig.station_id, process="p1", protocol="ocpp1.6", now=at(20))
     alert = await Alert.get()
     assert (alert.kind, alert.state, alert.resolved_at) == (AlertKind.CHARGER_OFFLINE, AlertState.RESOLVED, at(20))
     status = next(one for one in made.events if isinstance(one, ChargerStatusChanged))
@@ -125,7 +125,7 @@ async def test_silence_opens_an_alert_and_the_return_resolves_it(rig: Rig) -> No
 async def test_a_portal_that_was_away_does_not_blame_chargers(rig: Rig) -> None:
     """Silence counts from the portal's own start."""
     await Station.filter(id=rig.station_id).update(last_seen_at=at(-600))
-    await disconnected(rig.station_id, epoch=rig.epoch, now=at(-600))
+    await disconnected({rig.station_id: rig.epoch}, now=at(-600))
     assert await check_silence(now=at(10), portal_started_at=at(0), offline_after_s=900) == []
 
 

@@ -11,7 +11,7 @@ from domain.observations import ConnectorStatus
 from domain.roles import CommandAction, CommandState, OperatingMode
 from domain.stations import hash_charger_key
 from tests.domain.rig import Rig, a_rig, at, reading
-from tests.factories import a_charger
+from tests.factories import a_charger, arrived
 
 SECRET = "a secret of at least thirty-two signs"
 
@@ -25,10 +25,10 @@ async def test_all_chargers_of_a_station_come_and_go_with_it(rig: Rig) -> None:
     """Both sockets of a station are online with its connection and offline without it, told with the whole state."""
     second = await a_charger(rig.site, "Space 2")
     await Charger.filter(id=second).update(station_id=rig.station_id, evse=2)
-    made = await lifecycle.connected(rig.station_id, process="p2", protocol="ocpp1.6", now=at(0))
+    made = await arrived(rig.station_id, process="p2", protocol="ocpp1.6", now=at(0))
     assert made.chargers == {1: rig.charger_id, 2: second}
     assert made.epoch == rig.epoch + 1
-    gone = await lifecycle.disconnected(rig.station_id, epoch=made.epoch, now=at(1))
+    gone = await lifecycle.disconnected({rig.station_id: made.epoch}, now=at(1))
     assert {one.charger_id for one in gone if isinstance(one, ChargerStatusChanged) and not one.is_online} == {
         rig.charger_id,
         second,
@@ -38,8 +38,8 @@ async def test_all_chargers_of_a_station_come_and_go_with_it(rig: Rig) -> None:
 
 async def test_the_end_of_an_older_connection_changes_nothing(rig: Rig) -> None:
     """The close handler of the first socket does not take the second offline."""
-    made = await lifecycle.connected(rig.station_id, process="p1", protocol="ocpp1.6", now=at(0))
-    assert await lifecycle.disconnected(rig.station_id, epoch=rig.epoch, now=at(1)) == []
+    made = await arrived(rig.station_id, process="p1", protocol="ocpp1.6", now=at(0))
+    assert await lifecycle.disconnected({rig.station_id: rig.epoch}, now=at(1)) == []
     assert (await Station.get(id=rig.station_id)).is_connected
     assert made.epoch == rig.epoch + 1
 
@@ -74,7 +74,7 @@ async def test_offline_chargers_show_no_power(rig: Rig) -> None:
     """What flows at a charger that is gone is not known; its mode and session stay."""
     await rig.start(at(0), meter=0)
     await rig.meter("1", reading(10, at(1), power_w=3000.0, currents=(13.0, 0.0, 0.0)))
-    await lifecycle.disconnected(rig.station_id, epoch=rig.epoch, now=at(2))
+    await lifecycle.disconnected({rig.station_id: rig.epoch}, now=at(2))
     live = await ChargerStatus.get(charger_id=rig.charger_id)
     assert (live.is_online, live.power_w, live.current_l1) == (False, None, None)
     assert (live.mode, live.session_energy_wh) == (OperatingMode.CHARGING, 10)
@@ -101,7 +101,7 @@ async def test_where_a_charger_is(rig: Rig) -> None:
     """The process and epoch of its socket; nowhere when it has none."""
     found = await lifecycle.whereabouts(rig.charger_id)
     assert found == lifecycle.Whereabouts(rig.station_id, 1, "p1", rig.epoch)
-    await lifecycle.disconnected(rig.station_id, epoch=rig.epoch, now=at(0))
+    await lifecycle.disconnected({rig.station_id: rig.epoch}, now=at(0))
     assert await lifecycle.whereabouts(rig.charger_id) is None
 
 

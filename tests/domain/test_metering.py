@@ -12,7 +12,6 @@ from domain import sql
 from domain.charging.session_rules import END_HOLD, Hearing
 from domain.events import ChargerStatusChanged, CommandChanged, SessionChanged
 from domain.ids import new_id
-from domain.lifecycle import connected
 from domain.metering import apply_batch, settle
 from domain.models import ChargeCard, Charger, ChargeSession, Command, Installation, Permission, User
 from domain.observations import ConnectorStatus, Metered, SessionStarted
@@ -28,7 +27,7 @@ from domain.roles import (
     StopReason,
 )
 from tests.domain.rig import CARD, Rig, a_rig, at, reading
-from tests.factories import NOW, a_charger, a_grant
+from tests.factories import NOW, a_charger, a_grant, arrived
 
 
 @pytest.fixture
@@ -358,7 +357,7 @@ async def test_one_card_charges_at_one_place(rig: Rig) -> None:
 async def a_rig_at(rig: Rig, charger_id: UUID) -> Rig:
     charger = await Charger.get(id=charger_id)
     assert charger.station_id is not None
-    made = await connected(charger.station_id, process="p1", protocol="ocpp1.6", now=at(-60))
+    made = await arrived(charger.station_id, process="p1", protocol="ocpp1.6", now=at(-60))
     return replace(rig, charger_id=charger.id, station_id=charger.station_id, epoch=made.epoch)
 
 
