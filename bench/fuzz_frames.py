@@ -141,7 +141,10 @@ def _hear_answers(version: str, noise: Noise, found: Found, count: int) -> None:
     """Whatever a charger answers to a call of ours has a verdict."""
     adapter = ADAPTERS[VERSIONS[version]]
     ours = [adapter.ask_capabilities(), adapter.ask_list_version(), adapter.ask_list_limits()]
-    actions = [one.action for one in (*ours, *adapter.questions(evse=1), *adapter.settings(meter_interval_s=30))]
+    actions = [
+        one.action
+        for one in (*ours, *adapter.questions(evse=1), *adapter.settings(meter_interval_s=30, heartbeat_interval_s=300))
+    ]
     for number in range(count):
         payload, action = noise.payload(), actions[number % len(actions)]
         found.verdicts += 1

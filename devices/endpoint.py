@@ -223,6 +223,8 @@ class Endpoint:
             adapter=ADAPTERS[protocol],
             kind=made.kind,
             capabilities=self.kinds.of(made.kind),
+            profiles_are_ours=made.profiles_are_ours,
+            configured_as=made.configured_as,
         )
         offered = websocket.scope.get("subprotocols", [])
         try:

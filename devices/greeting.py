@@ -4,17 +4,24 @@ kind can do.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from devices.kinds import Kinds
 from devices.link import Link, Settings
-from domain import sql
+from devices.ocpp.protocol import Outgoing
+from domain import lifecycle, sql
 from domain.capabilities import NOBODY_KNOWS
+from domain.clock import Clock
 from domain.ports import DeviceAnswer, DeviceVerdict
 
 BOOT_EXPECTED_S = 2.0
 """A charger that has just started says so first; one that only reconnected does not, and is asked at once."""
 ANSWER_TIMEOUT_S = 60.0
+UNANSWERED_AFTER_BOOT, UNANSWERED_AFTER_RECONNECT = 2, 1
+"""So many settings without an answer, and no more are sent: firmware that says nothing to them must not look as if it hangs."""
 
 
 _AWAY = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE)
@@ -22,22 +29,61 @@ _CANNOT = ("NotImplemented", "NotSupported")
 
 
 async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
-    """After a boot the charger is configured (it tells its statuses on its own, OCPP 1.6 §4.2); after a mere reconnect it is asked."""
+    """After a boot the charger is configured (it tells its statuses on its own, OCPP 1.6 §4.2); after a mere reconnect it is asked, and
+    configured where what is in force is not known to be what is wanted.
+    """
+    if link.profiles_cleared is not None:
+        link.spawn(_remember_clearing(link, link.profiles_cleared, kinds.clock))
+    wanted = link.adapter.settings(
+        meter_interval_s=settings.meter_interval_s, heartbeat_interval_s=settings.heartbeat_interval_s
+    )
     try:
         async with asyncio.timeout(BOOT_EXPECTED_S):
             await link.booted.wait()
     except TimeoutError:
         await _treat_as_known(link, kinds)
         await _ask_for_statuses(link, kinds)
+        if link.configured_as != _digest(wanted):
+            await _configure(link, wanted, most_unanswered=UNANSWERED_AFTER_RECONNECT)
         await _get_to_know(link, kinds)
         await link.booted.wait()
     while True:
         link.booted.clear()
         await _treat_as_known(link, kinds)
-        for outgoing in link.adapter.settings(meter_interval_s=settings.meter_interval_s):
-            await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
+        await _configure(link, wanted, most_unanswered=UNANSWERED_AFTER_BOOT)
         await _get_to_know(link, kinds)
         await link.booted.wait()
+
+
+async def _remember_clearing(link: Link, cleared: asyncio.Event, clock: Clock) -> None:
+    await cleared.wait()
+    with contextlib.suppress(*_AWAY):
+        await lifecycle.profiles_cleared(link.station_id, epoch=link.epoch, now=clock.now())
+
+
+async def _configure(link: Link, wanted: Sequence[Outgoing], *, most_unanswered: int) -> None:
+    """The charger was asked for these settings; where it has answered them all, that outlives the connection. It may refuse each."""
+    if link.configured_as is not None:
+        await _remember(link, None)
+    unanswered = 0
+    for outgoing in wanted:
+        answer = await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
+        unanswered += answer.verdict in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE)
+        if unanswered >= most_unanswered:
+            return
+    if not unanswered:
+        await _remember(link, _digest(wanted))
+
+
+async def _remember(link: Link, configured_as: str | None) -> None:
+    link.configured_as = configured_as
+    with contextlib.suppress(*_AWAY):
+        await lifecycle.configured(link.station_id, configured_as, epoch=link.epoch)
+
+
+def _digest(wanted: Sequence[Outgoing]) -> str:
+    said = msgspec.json.encode([(one.action, one.payload) for one in wanted])
+    return hashlib.blake2b(said, digest_size=32).hexdigest()
 
 
 async def _treat_as_known(link: Link, kinds: Kinds) -> None:

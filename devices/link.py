@@ -144,6 +144,7 @@ class Link:
         "booted",
         "capabilities",
         "chargers",
+        "configured_as",
         "connected_at",
         "epoch",
         "heard_at",
@@ -152,6 +153,8 @@ class Link:
         "kind",
         "list_outdated",
         "offset",
+        "profiles_are_ours",
+        "profiles_cleared",
         "station_id",
     )
 
@@ -167,6 +170,8 @@ class Link:
         adapter: Adapter,
         kind: Kind = NOBODY_KNOWS,
         capabilities: Capabilities = DEFAULT,
+        profiles_are_ours: bool = True,
+        configured_as: str | None = None,
     ) -> None:
         self.kind = kind
         self.identity = identity
@@ -184,6 +189,10 @@ class Link:
         self.availability_outdated = asyncio.Event()
         self.in_service: dict[int, bool] = {}
         """EVSE → whether it is to be in service, as far as that is known."""
+        self.configured_as = configured_as
+        self.profiles_are_ours = profiles_are_ours
+        self.profiles_cleared = None if profiles_are_ours else asyncio.Event()
+        """Set when what other portals had set is gone; None where it was gone before."""
         self._socket = socket
         self._shared = shared
         self._mailbox: deque[Call] = deque()
@@ -456,6 +465,8 @@ class Link:
             if command.fence < self._fences.get((evse, command.lease), 0):
                 return OUTDATED
             self._fences[evse, command.lease] = command.fence
+            if not self.profiles_are_ours:
+                self._clear_profiles()
         try:
             # A schedule is read by the charger's own clock, right or wrong.
             by_its_clock = self._shared.clock.now() - (self.offset.value or timedelta())
@@ -470,16 +481,33 @@ class Link:
             return ENDED
         if len(self._calls) >= MOST_CALLS:
             return DeviceAnswer(DeviceVerdict.ERROR, "too many commands wait for this charger")
+        answer = self._call_soon(outgoing)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        except TimeoutError:
+            return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
+
+    def _call_soon(self, outgoing: Outgoing) -> "asyncio.Future[DeviceAnswer]":
+        """The call waits for its turn, behind all before it."""
         calling = _Calling(outgoing, asyncio.get_running_loop().create_future())
         self._calls.append(calling)
         if self._calling is None:
             self._calling = calling
             self.spawn(self._call_all())
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await calling.answer
-        except TimeoutError:
-            return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
+        return calling.answer
+
+    def _clear_profiles(self) -> None:
+        """What another portal has set goes right before the first offer of ours, never without one: it may be all that limits it."""
+        self.profiles_are_ours = True
+        answers = [self._call_soon(one) for one in self.adapter.clear_profiles()]
+        self.spawn(self._hear_of_clearing(answers))
+
+    async def _hear_of_clearing(self, answers: "Sequence[asyncio.Future[DeviceAnswer]]") -> None:
+        """A refusal, an error and silence are answers, too: the charger will not have another one the next time."""
+        found = [await one for one in answers]
+        if self.profiles_cleared is not None and all(one.verdict is not DeviceVerdict.OFFLINE for one in found):
+            self.profiles_cleared.set()
 
     async def _call_all(self) -> None:
         """Every waiting call goes out, the next one when the one before was answered or given up (OCPP-J §4.1.1)."""

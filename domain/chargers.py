@@ -120,7 +120,9 @@ async def _station(access: Access, identity: str, evse: int, secret: str) -> tup
         return station, None
     password = new_charger_key()
     station.password_hash, station.next_password_hash = hash_charger_key(password, secret), None
-    await station.save(update_fields=["password_hash", "next_password_hash"])
+    # Whatever it was meanwhile, what it holds is not known.
+    station.profiles_ours_since = station.configured_as = None
+    await station.save(update_fields=["password_hash", "next_password_hash", "profiles_ours_since", "configured_as"])
     return station, password
 
 

@@ -88,7 +88,7 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Connected:
     """A connection that owns its station: reports and commands of an older epoch are refused. `chargers`: evse → charger; `kind` is
-    what the station last said of itself.
+    what the station last said of itself, `profiles_are_ours` and `configured_as` what it holds.
     """
 
     station_id: UUID
@@ -96,6 +96,8 @@ class Connected:
     kind: Kind
     chargers: dict[int, UUID]
     events: tuple[Event, ...]
+    profiles_are_ours: bool
+    configured_as: str | None
 
 
 async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, Connected]:
@@ -121,7 +123,15 @@ def _connected(
     chargers = {one.place.evse: one.place.charger_id for one in here}
     kind = Kind(row["vendor"] or "", row["model"] or "", row["firmware_version"] or "")
     events = (*(one for one in told if one.charger_id in chargers.values()), *_installations(here))
-    return Connected(station_id, int(row["epoch"]), kind, chargers, events)
+    return Connected(
+        station_id,
+        int(row["epoch"]),
+        kind,
+        chargers,
+        events,
+        profiles_are_ours=row["profiles_ours_since"] is not None,
+        configured_as=row["configured_as"],
+    )
 
 
 _OWN = """
@@ -137,7 +147,8 @@ async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> d
         speaking = [one.login.station_id for one in arrivals if one.protocol == protocol]
         condition = sql.any_of("id", live.padded(speaking), arguments)
         for row in await sql.rows(
-            f"{_OWN}{condition} RETURNING id, epoch, vendor, model, firmware_version", *arguments
+            f"{_OWN}{condition} RETURNING id, epoch, vendor, model, firmware_version, profiles_ours_since, configured_as",
+            *arguments,
         ):
             rows[sql.uuid_of(row["id"])] = row
     await sql.execute_many(
@@ -146,6 +157,20 @@ async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> d
         [(one.login.station_id,) for one in arrivals if one.login.is_rotation],
     )
     return rows
+
+
+async def profiles_cleared(station_id: UUID, *, epoch: int, now: datetime) -> None:
+    """Whatever other portals had told the station about currents is gone; unless a newer connection owns it by now."""
+    await sql.execute(
+        "UPDATE stations SET profiles_ours_since = $3 WHERE id = $1 AND epoch = $2", station_id, epoch, now
+    )
+
+
+async def configured(station_id: UUID, configured_as: str | None, *, epoch: int) -> None:
+    """The station has answered those settings, None: nobody knows what is in force; unless a newer connection owns it by now."""
+    await sql.execute(
+        "UPDATE stations SET configured_as = $3 WHERE id = $1 AND epoch = $2", station_id, epoch, configured_as
+    )
 
 
 async def _lock(station_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -147,6 +147,10 @@ class Adapter(Protocol):
         """The command for this connector of such a charger; `now` is the instant by its clock. Raises UnencodableError."""
         ...
 
+    def clear_profiles(self) -> tuple[Outgoing, ...]:
+        """The calls after which the station holds no charging profile, whoever it was from."""
+        ...
+
     def ask_capabilities(self) -> Outgoing:
         """The question for what the charger can do."""
         ...
@@ -159,8 +163,8 @@ class Adapter(Protocol):
         """The calls that make a charger say how a connector is, after it came back without a boot."""
         ...
 
-    def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:
-        """The calls that make a charger report as we want it: readings of a charge every `meter_interval_s`."""
+    def settings(self, *, meter_interval_s: int, heartbeat_interval_s: int) -> tuple[Outgoing, ...]:
+        """The calls that make a charger report as we want it: readings of a charge, and heartbeats, so often."""
         ...
 
     def verdict(self, action: str, payload: msgspec.Raw | bytes) -> DeviceAnswer:

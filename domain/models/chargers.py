@@ -15,7 +15,9 @@ class Station(Model):
     """One OCPP identity and its socket, a two-socket station is two chargers of one station.
 
     Passwords are random keys, stored as keyed hashes, `next_password_hash` becomes the only one at the first login with it.
-    `epoch` rises with every connection: writes and sends of an older epoch are refused.
+    `epoch` rises with every connection: writes and sends of an older epoch are refused. `profiles_ours_since`: from then on it
+    holds no charging profile of another portal, None while it may.
+    `configured_as` is the digest of the settings that it has answered, None while nobody knows what is in force.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -35,6 +37,8 @@ class Station(Model):
     booted_at = fields.DatetimeField(null=True)
     last_seen_at = fields.DatetimeField(null=True)
     last_transaction_id = fields.IntField(default=0)
+    profiles_ours_since = fields.DatetimeField(null=True)
+    configured_as = fields.CharField(max_length=64, null=True)
     created_at = fields.DatetimeField()
 
     class Meta:

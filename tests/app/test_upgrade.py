@@ -22,7 +22,7 @@ from domain.cards import register_charge_card
 from domain.clock import SystemClock
 from domain.errors import ConflictError, ErrorCode, ValidationError
 from domain.ids import new_id
-from domain.models import ChargeCard, Permission
+from domain.models import ChargeCard, Permission, Station
 from domain.ports import Mail, OpenIdIdentity
 from domain.roles import AuthorizationDecision, Role
 from domain.sign_ins import Entrance
@@ -391,6 +391,12 @@ async def test_permissions_cards_and_charges_are_as_they_were() -> None:
             "nodes": [{"energyKwh": "7.200", "chargeCard": {"name": "Blue tag"}, "charger": {"name": "Space 1"}}],
         },
     }
+
+
+async def test_what_a_station_holds_that_was_here_is_ours() -> None:
+    """Its charging profiles stay in force through the upgrade; what it is set to is not known, so that it is set anew."""
+    station = await Station.get(id=STATION)
+    assert (station.profiles_ours_since, station.configured_as) == (LONG_AGO, None)
 
 
 async def test_invitations_that_are_not_over_are_sent_with_a_code() -> None:

@@ -176,6 +176,7 @@ ACCEPTING = {
         "RemoteStartTransaction",
         "RemoteStopTransaction",
         "SetChargingProfile",
+        "ClearChargingProfile",
         "ChangeConfiguration",
         "TriggerMessage",
         "Reset",

@@ -30,7 +30,14 @@ from tests.factories import Site, a_card, a_charger, a_grant, a_person, a_site
 CARD = "04A1B2C3"
 PROTOCOL = ("ocpp2.0.1",)
 SILENT_LIST = {"GetLocalListVersion": {"versionNumber": -1}}
-STATUSES = ("RequestStartTransaction", "RequestStopTransaction", "SetChargingProfile", "TriggerMessage", "Reset")
+STATUSES = (
+    "RequestStartTransaction",
+    "RequestStopTransaction",
+    "SetChargingProfile",
+    "ClearChargingProfile",
+    "TriggerMessage",
+    "Reset",
+)
 ANSWERS: dict[str, dict[str, Any]] = {
     **{action: {"status": "Accepted"} for action in STATUSES},
     "SetVariables": {

@@ -101,6 +101,10 @@ class V16:
         """The call for this connector of such a charger; `now` by its clock. Raises UnencodableError."""
         return commands.encode(command, evse=evse, now=now, capabilities=capabilities)
 
+    def clear_profiles(self) -> tuple[Outgoing, ...]:
+        """ClearChargingProfile.req for all of them."""
+        return commands.CLEAR_PROFILES
+
     def ask_capabilities(self) -> Outgoing:
         """GetConfiguration.req for its charging profiles."""
         return smart_charging.ask()
@@ -113,9 +117,9 @@ class V16:
         """TriggerMessage.req for the connector's status."""
         return (commands.trigger("StatusNotification", evse),)
 
-    def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:
+    def settings(self, *, meter_interval_s: int, heartbeat_interval_s: int) -> tuple[Outgoing, ...]:
         """ChangeConfiguration.req for what we rely on; a charger may refuse each."""
-        return commands.settings(meter_interval_s)
+        return commands.settings(meter_interval_s, heartbeat_interval_s)
 
     def verdict(self, action: str, payload: Payload) -> DeviceAnswer:
         """What a CALLRESULT says: its status, or the answer itself where there is none."""

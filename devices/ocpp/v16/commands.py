@@ -139,7 +139,11 @@ def _send_diagnostics(command: SendDiagnostics, _: int, __: datetime) -> Outgoin
 MEASURANDS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
 
 
-def settings(meter_interval_s: int) -> tuple[Outgoing, ...]:
+CLEAR_PROFILES = (Outgoing("ClearChargingProfile", messages.ClearChargingProfile()),)
+"""Without an id, a connector, a purpose and a level all of them are meant (§5.5)."""
+
+
+def settings(meter_interval_s: int, heartbeat_interval_s: int) -> tuple[Outgoing, ...]:
     """Which readings come how often (§9.1); the interval first, because some firmware refuses a list with one unknown measurand.
 
     While there is a connection we are asked about every card, whatever the charger remembers of it.
@@ -147,6 +151,7 @@ def settings(meter_interval_s: int) -> tuple[Outgoing, ...]:
     wanted = {
         "MeterValueSampleInterval": str(meter_interval_s),
         "MeterValuesSampledData": MEASURANDS,
+        "HeartbeatInterval": str(heartbeat_interval_s),
         "LocalPreAuthorize": "false",
     }
     return tuple(

@@ -112,6 +112,10 @@ class V201:
         """The call for this EVSE of such a charger; `now` by its clock. Raises UnencodableError."""
         return commands.encode(command, evse=evse, now=now, capabilities=capabilities)
 
+    def clear_profiles(self) -> tuple[Outgoing, ...]:
+        """ClearChargingProfileRequest for every purpose: without one, it has to name a profile."""
+        return commands.CLEAR_PROFILES
+
     def ask_capabilities(self) -> Outgoing:
         """GetVariablesRequest for its charging profiles."""
         return smart_charging.ask()
@@ -124,9 +128,9 @@ class V201:
         """TriggerMessageRequest for the connector's status, and for what its transaction does: Occupied alone does not say."""
         return (commands.trigger("StatusNotification", evse), commands.trigger("TransactionEvent", evse))
 
-    def settings(self, *, meter_interval_s: int) -> tuple[Outgoing, ...]:
+    def settings(self, *, meter_interval_s: int, heartbeat_interval_s: int) -> tuple[Outgoing, ...]:
         """SetVariablesRequest for what we rely on; a charger may refuse each."""
-        return commands.settings(meter_interval_s)
+        return commands.settings(meter_interval_s, heartbeat_interval_s)
 
     def verdict(self, action: str, payload: Payload) -> DeviceAnswer:
         """What a CALLRESULT says: its status, or the answer itself where there is none."""

@@ -113,7 +113,24 @@ def set_variables(wanted: Iterable[tuple[str, str, str]]) -> tuple[Outgoing, ...
     )
 
 
-def settings(meter_interval_s: int) -> tuple[Outgoing, ...]:
+CLEARED: tuple[messages.ChargingProfilePurposeEnumType, ...] = (
+    "ChargingStationMaxProfile",
+    "TxDefaultProfile",
+    "TxProfile",
+)
+"""What a portal may have set; ChargingStationExternalConstraints are from another system at the site, and stay."""
+CLEAR_PROFILES = tuple(
+    Outgoing(
+        "ClearChargingProfile",
+        messages.ClearChargingProfile(
+            charging_profile_criteria=messages.ClearChargingProfileType(charging_profile_purpose=purpose)
+        ),
+    )
+    for purpose in CLEARED
+)
+
+
+def settings(meter_interval_s: int, heartbeat_interval_s: int) -> tuple[Outgoing, ...]:
     """Which readings come how often, and from when to when a transaction lasts; each may be refused.
 
     While there is a connection we are asked about every card, whatever the charger remembers of it.
@@ -124,6 +141,7 @@ def settings(meter_interval_s: int) -> tuple[Outgoing, ...]:
             ("SampledDataCtrlr", "TxStartedMeasurands", REGISTER),
             ("SampledDataCtrlr", "TxUpdatedMeasurands", MEASURANDS),
             ("SampledDataCtrlr", "TxEndedMeasurands", REGISTER),
+            ("OCPPCommCtrlr", "HeartbeatInterval", str(heartbeat_interval_s)),
             # Connected and permitted, as in OCPP 1.6; it ends with either.
             ("TxCtrlr", "TxStartPoint", "PowerPathClosed"),
             ("TxCtrlr", "TxStopPoint", "EVConnected,Authorized"),

@@ -214,6 +214,26 @@ def test_commands_on_the_wire(command: DeviceCommand, action: str, payload: dict
     assert encoded(command) == (action, payload)
 
 
+def test_what_a_charger_is_set_to() -> None:
+    """The interval of its readings first: some firmware refuses the list of readings for one that it does not know."""
+    wanted = V16.settings(meter_interval_s=30, heartbeat_interval_s=600)
+    said = [json.loads(msgspec.json.encode(one.payload)) for one in wanted]
+    assert {one.action for one in wanted} == {"ChangeConfiguration"}
+    assert {one["key"]: one["value"] for one in said} == {
+        "MeterValueSampleInterval": "30",
+        "MeterValuesSampledData": "Energy.Active.Import.Register,Power.Active.Import,Current.Import",
+        "HeartbeatInterval": "600",
+        "LocalPreAuthorize": "false",
+    }
+    assert said[0]["key"] == "MeterValueSampleInterval"
+
+
+def test_what_another_portal_has_set_is_cleared_at_once() -> None:
+    """Without any criterion: all profiles are meant."""
+    (outgoing,) = V16.clear_profiles()
+    assert (outgoing.action, json.loads(msgspec.json.encode(outgoing.payload))) == ("ClearChargingProfile", {})
+
+
 def test_an_offer_for_a_session_with_steps_is_absolute() -> None:
     """Steps to come count from now, rounded down to 0.1 A, with the number of conductors where it is given."""
     steps = (OfferStep(0, 15.99), OfferStep(600, 15.9, 1), OfferStep(1200, 0.0))

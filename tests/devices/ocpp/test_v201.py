@@ -403,16 +403,27 @@ def sent(outgoing: tuple[Outgoing, ...]) -> list[Any]:
 
 def test_what_a_charger_is_set_to() -> None:
     """Each variable in a call of its own, so that one which is refused takes no other along."""
+    wanted = V201.settings(meter_interval_s=30, heartbeat_interval_s=600)
     values = {
         f"{one['component']['name']}.{one['variable']['name']}": one["attributeValue"]
-        for call in sent(V201.settings(meter_interval_s=30))
+        for call in sent(wanted)
         for one in call["setVariableData"]
     }
-    assert len(V201.settings(meter_interval_s=30)) == len(values)
+    assert len(wanted) == len(values)
+    assert values["OCPPCommCtrlr.HeartbeatInterval"] == "600"
     assert values["SampledDataCtrlr.TxUpdatedInterval"] == "30"
     assert values["TxCtrlr.TxStartPoint"] == "PowerPathClosed"
     assert values["TxCtrlr.TxStopPoint"] == "EVConnected,Authorized"
     assert values["AuthCtrlr.LocalPreAuthorize"] == "false"
+
+
+def test_what_another_portal_has_set_is_cleared_purpose_by_purpose() -> None:
+    """A request that names neither a profile nor a criterion would say nothing."""
+    assert [one["chargingProfileCriteria"] for one in sent(V201.clear_profiles())] == [
+        {"chargingProfilePurpose": "ChargingStationMaxProfile"},
+        {"chargingProfilePurpose": "TxDefaultProfile"},
+        {"chargingProfilePurpose": "TxProfile"},
+    ]
 
 
 def test_what_a_charger_is_asked_when_it_comes_back() -> None:
