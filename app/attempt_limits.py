@@ -6,7 +6,6 @@ given back.
 
 import asyncio
 import hashlib
-import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from domain.addresses import network_of
 from domain.clock import Clock
 from domain.errors import RateLimitedError, UnavailableError
 from domain.ports import Attempt
@@ -88,7 +88,7 @@ class AttemptLimits:
     @asynccontextmanager
     async def one(self, *, address: str, account: str | None) -> AsyncIterator[Attempt]:
         """Inside: the try. RateLimitedError, before anything else is done, when there were too many wrong ones."""
-        place = _network(address)
+        place = network_of(address)
         keys = _keys(place, account)
         self._refuse_remembered(keys)
         async with self._turn(place):
@@ -199,19 +199,6 @@ def _keys(place: str, account: str | None) -> list[str]:
     # Addresses of people are nobody's business in a store that others may read.
     name = hashlib.sha256(account.encode()).hexdigest()[:32]
     return [of_address, f"attempts:both:{name}:{place}", f"attempts:account:{name}"]
-
-
-def _network(address: str) -> str:
-    """Whose address it is: whoever has one IPv6 address has its whole /64."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address or "unknown"
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((int(found), 64), strict=False).network_address)
 
 
 def _too_many(wait_s: float) -> RateLimitedError:

@@ -10,7 +10,7 @@ from app.health import health_routes
 from app.house import House
 from app.jobs import deliver_codes, deliver_mails, keep_house
 from app.metrics import watch_devices, watch_edge
-from app.settings import OperatorError, ServerRole
+from app.settings import OperatorError, ServerRole, UnknownChargers
 from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
@@ -81,7 +81,11 @@ def _devices(house: House, whole: Composition, models: ChargerModels) -> tuple[C
             whole.services.append(("authorizations", authorizer.run))
         return router, authorizer
     settings = house.settings
-    options = DeviceOptions(meter_interval_s=settings.meter_interval_s, offline_after_s=settings.offline_after_s)
+    options = DeviceOptions(
+        meter_interval_s=settings.meter_interval_s,
+        offline_after_s=settings.offline_after_s,
+        holds_unknown=settings.unknown_chargers is UnknownChargers.HOLD,
+    )
     devices = DeviceService(
         secret=house.settings.secret_key,
         bus=house.bus,

@@ -17,6 +17,7 @@ from domain import (
     offers,
     outbox,
     session_events,
+    unknown_chargers,
 )
 from domain.authorization import requests
 from domain.clock import Clock
@@ -35,6 +36,7 @@ OCPP_MESSAGES_KEPT = timedelta(days=30)
 ATTEMPTS_KEPT = timedelta(days=90)
 QUESTIONS_KEPT = timedelta(days=30)
 ENROLLMENTS_KEPT = timedelta(days=30)
+UNKNOWN_CHARGERS_KEPT = timedelta(days=30)
 
 
 class _Writer(Protocol):
@@ -69,6 +71,7 @@ class Forgotten:
     enrollments: int = 0
     session_events: int = 0
     ocpp_messages: int = 0
+    unknown_chargers: int = 0
 
 
 async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
@@ -152,4 +155,5 @@ async def keep_house_once(now: datetime) -> Forgotten:
         enrollments=await card_enrollments.forget(before=now - ENROLLMENTS_KEPT),
         session_events=await session_events.forget(before=now - DONE_MESSAGES_KEPT),
         ocpp_messages=await ocpp_messages.forget(before=now - OCPP_MESSAGES_KEPT),
+        unknown_chargers=await unknown_chargers.forget(before=now - UNKNOWN_CHARGERS_KEPT),
     )

@@ -80,6 +80,9 @@ def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
 
     def read() -> Iterator[Metric]:
         yield GaugeMetricFamily("lade_stations_connected", "Stations connected here.", value=devices.connected_count)
+        yield GaugeMetricFamily(
+            "lade_chargers_held", "Sockets of chargers that nobody added.", value=devices.held_count
+        )
         counts = devices.ingest_counts
         for name, text, value in (
             ("reports", "Reports of chargers that were stored.", counts.reports),

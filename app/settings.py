@@ -59,6 +59,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class UnknownChargers(StrEnum):
+    """What becomes of a charger that nobody has added: it is sent away, or it waits until somebody adopts it."""
+
+    REFUSE = "refuse"
+    HOLD = "hold"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that the environment decides. None for a URL: the built-in (SQLite, embedded Valkey) or nothing (SMTP)."""
@@ -76,6 +83,7 @@ class Settings:
     """How often chargers are asked to send their readings while a car charges."""
     offline_after_s: int = DEFAULT_OFFLINE_AFTER_S
     """How long a charger is silent before an alert says that it is offline."""
+    unknown_chargers: UnknownChargers = UnknownChargers.REFUSE
     call_out_allow: tuple[Network, ...] = ()
     """Private networks that calls to external authentication systems may go to."""
     trusted_proxies: tuple[Network, ...] = LOOPBACK
@@ -124,6 +132,7 @@ def load_settings(
         port=port,
         meter_interval_s=_seconds(env, "LADE_METER_INTERVAL_S", DEFAULT_METER_INTERVAL_S, least=1, most=900),
         offline_after_s=_seconds(env, "LADE_OFFLINE_AFTER_S", DEFAULT_OFFLINE_AFTER_S, least=60, most=86_400),
+        unknown_chargers=_unknown_chargers(env),
         call_out_allow=_networks(env, "LADE_CALL_OUT_ALLOW"),
         trusted_proxies=_proxies(env),
         is_sign_up_open=_yes(env, "LADE_OPEN_SIGN_UP"),
@@ -232,6 +241,14 @@ def _yes(env: Mapping[str, str], name: str) -> bool:
     if value not in ("yes", "no"):
         raise OperatorError(f"{name} is {value!r}: set it to yes or no.")
     return value == "yes"
+
+
+def _unknown_chargers(env: Mapping[str, str]) -> UnknownChargers:
+    value = (env.get("LADE_UNKNOWN_CHARGERS") or UnknownChargers.REFUSE).lower()
+    try:
+        return UnknownChargers(value)
+    except ValueError as error:
+        raise OperatorError(f"LADE_UNKNOWN_CHARGERS is {value!r}: set it to refuse or hold.") from error
 
 
 def _log_format(env: Mapping[str, str]) -> LogFormat:

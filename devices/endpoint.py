@@ -23,11 +23,14 @@ from devices.link import Link, Surroundings
 from devices.local_lists import LocalLists
 from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL, DIALECTS
 from devices.registry import Registry
+from devices.waiting_room import HeldLink, WaitingRoom
 from domain import lifecycle, sql
 from domain.errors import UnavailableError
 from domain.events import Event
 from domain.lifecycle import Arrival, Connected, Login, StationCredentials
 from domain.ports import EventBus
+from domain.stations import IDENTITY_LENGTH, hash_offered_key, is_identity
+from domain.unknown_chargers import Knock
 
 KEEP_ALIVE: Final = "lade.keep_alive"
 """The server's extension of a WebSocket's scope: `keep_alive(ping_every_s, on_pong)`. Where it is missing the server pings as it likes."""
@@ -35,7 +38,6 @@ KEEP_ALIVE: Final = "lade.keep_alive"
 WRITE_NOW: Final = "lade.write_now"
 """Another: `write_now(text)`, whether the text is on its way at once. Where it is missing every text takes the long way."""
 
-MAX_IDENTITY = 48
 RETRY_AFTER_S = 30
 
 DATABASE_TIMEOUT_S = 10.0
@@ -115,6 +117,19 @@ COME_BACK = Refusal(
     "The portal cannot store anything right now. Keep your messages and try again.",
     {"Retry-After": str(RETRY_AFTER_S)},
 )
+NO_ROOM = Refusal(
+    503,
+    "Too many chargers wait here that nobody has added yet. Keep your messages and try again.",
+    {"Retry-After": str(RETRY_AFTER_S)},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A charger that nobody has added. `may_wait`: it offers a password of its own, or none, and not another's name."""
+
+    may_wait: bool
+    key: bytes | None = None
 
 
 class Endpoint:
@@ -130,8 +145,11 @@ class Endpoint:
         kinds: Kinds,
         lists: LocalLists | None = None,
         availability: Availability | None = None,
+        room: WaitingRoom | None = None,
     ) -> None:
-        """`lists` None: local authorization lists are left alone. `availability` None: chargers are not told if they are in service."""
+        """`lists` None: local authorization lists are left alone. `availability` None: chargers are not told if they are in service.
+        `room` None: those that nobody has added are refused and forgotten.
+        """
         self.registry = registry
         self.shared = shared
         self.bus = bus
@@ -140,6 +158,7 @@ class Endpoint:
         self.kinds = kinds
         self.lists = lists
         self.availability = availability
+        self.room = room
         self._credentials = Gathering("credentials of chargers", self._all_credentials, key=str)
         self._arrivals = Gathering("chargers arrive", self._all_connected, key=_station_of)
         self._departures = Gathering("chargers leave", self._all_disconnected, key=_departing)
@@ -154,10 +173,13 @@ class Endpoint:
         websocket = WebSocket(scope, receive, send)
         identity: str = websocket.path_params["identity"]
         login = await self._login(websocket, identity)
+        protocol = negotiated(websocket.scope.get("subprotocols", []))
+        if isinstance(login, Stranger):
+            await self._meet(websocket, AsgiSocket(websocket, receive, send), login, protocol)
+            return
         if isinstance(login, Refusal):
             await self._refuse(websocket, identity, login)
             return
-        protocol = negotiated(websocket.scope.get("subprotocols", []))
         if protocol is None:
             await self._refuse(websocket, identity, WHICH_PROTOCOL)
             return
@@ -171,15 +193,71 @@ class Endpoint:
             return
         await self._serve(websocket, AsgiSocket(websocket, receive, send), protocol, made)
 
-    async def _login(self, websocket: WebSocket, identity: str) -> Login | Refusal:
-        given = basic_credentials(websocket.headers.get("authorization"))
-        if given is None or given[0] != identity or len(identity) > MAX_IDENTITY:
+    async def _login(self, websocket: WebSocket, identity: str) -> Login | Stranger | Refusal:
+        if not is_identity(identity):
             return WHO_ARE_YOU
+        header = websocket.headers.get("authorization")
+        given = basic_credentials(header)
+        key = given[1] if given is not None and given[0] == identity else None
         try:
             stored = await self._credentials.ask(identity)
         except _AWAY:
             return COME_BACK
-        return (stored.accepts(given[1], self.secret) if stored else None) or WHO_ARE_YOU
+        if stored is None:
+            return Stranger(may_wait=header is None or key is not None, key=key)
+        login = None if key is None else stored.accepts(key, self.secret)
+        if login is None:
+            self.shared.counts["passwords wrong"] += 1
+        return login or WHO_ARE_YOU
+
+    async def _meet(self, websocket: WebSocket, socket: AsgiSocket, stranger: Stranger, protocol: str | None) -> None:
+        """The charger is remembered, and held where there is room and the operator wants it; else it is refused as by a wrong password."""
+        identity: str = websocket.path_params["identity"]
+        room, counts, address = self.room, self.shared.counts, _address(websocket)
+        waits = room is not None and room.is_open and stranger.may_wait
+        if room is not None:
+            room.knocks.note(self._knock(identity, address, protocol, stranger.key if waits else None))
+        if room is None or not waits:
+            counts["unknown chargers refused"] += 1
+            await self._refuse(websocket, identity, WHO_ARE_YOU)
+            return
+        if protocol is None:
+            await self._refuse(websocket, identity, WHICH_PROTOCOL)
+            return
+        link = HeldLink(
+            socket,
+            ADAPTERS[protocol],
+            room.knocks,
+            self.shared.clock,
+            counts,
+            identity=identity,
+            address=address,
+        )
+        if not room.admit(link):
+            await self._refuse(websocket, identity, NO_ROOM)
+            return
+        counts["unknown chargers held"] += 1
+        await self._hold(websocket, link, room, protocol)
+
+    def _knock(self, identity: str, address: str, protocol: str | None, key: bytes | None) -> Knock:
+        return Knock(
+            identity=identity,
+            at=self.shared.clock.now(),
+            attempts=1,
+            address=address,
+            protocol=protocol,
+            password_hash=None if key is None else hash_offered_key(key, self.secret),
+        )
+
+    async def _hold(self, websocket: WebSocket, link: HeldLink, room: WaitingRoom, protocol: str) -> None:
+        try:
+            await websocket.accept(subprotocol=_told(websocket, protocol))
+            _log.info("a charger that nobody added waits", identity=link.identity, address=link.address)
+            await link.run()
+        except (WebSocketDisconnect, RuntimeError) as error:
+            _log.info("a charger's connection broke", identity=link.identity, reason=type(error).__name__)
+        finally:
+            room.leave(link)
 
     async def _all_credentials(self, identities: Sequence[str]) -> list[StationCredentials | None]:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
@@ -205,8 +283,12 @@ class Endpoint:
 
     async def _refuse(self, websocket: WebSocket, identity: str, refusal: Refusal) -> None:
         self.shared.counts[f"upgrades refused {refusal.status}"] += 1
-        address = websocket.client.host if websocket.client else ""
-        _log.info("a charger was not let in", identity=identity[:MAX_IDENTITY], address=address, status=refusal.status)
+        _log.info(
+            "a charger was not let in",
+            identity=identity[:IDENTITY_LENGTH],
+            address=_address(websocket),
+            status=refusal.status,
+        )
         response = PlainTextResponse(f"{refusal.message}\n", refusal.status, refusal.headers)
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await websocket.send_denial_response(response)
@@ -226,10 +308,8 @@ class Endpoint:
             profiles_are_ours=made.profiles_are_ours,
             configured_as=made.configured_as,
         )
-        offered = websocket.scope.get("subprotocols", [])
         try:
-            # The charger that named no protocol gets none back, or it would have to close (RFC 6455 §4.1).
-            await websocket.accept(subprotocol=protocol if offered else None)
+            await websocket.accept(subprotocol=_told(websocket, protocol))
             self.registry.add(link)
             if made.events:
                 await self._news.ask(made.events)
@@ -259,6 +339,15 @@ def _station_of(arrival: Arrival) -> UUID:
 
 def _departing(link: Link) -> UUID:
     return link.station_id
+
+
+def _told(websocket: WebSocket, protocol: str) -> str | None:
+    """What to say is agreed on: a charger that named no protocol gets none back, or it would have to close (RFC 6455 §4.1)."""
+    return protocol if websocket.scope.get("subprotocols") else None
+
+
+def _address(websocket: WebSocket) -> str:
+    return websocket.client.host if websocket.client else ""
 
 
 def negotiated(offered: Sequence[str]) -> str | None:

@@ -15,6 +15,7 @@ from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
 from devices.registry import CommandRouter, Registry
+from devices.waiting_room import WaitingRoom
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Authorizer, AuthorizerPorts
 from domain.capabilities import ChargerModels
@@ -24,6 +25,7 @@ from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer
 
 OFFLINE_AFTER_S = 900.0
 """Fifteen minutes of silence open an alert (domain.md §7)."""
+LOOK_EVERY_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +38,10 @@ class DeviceOptions:
     meter_interval_s: int = 30
     offline_after_s: float = OFFLINE_AFTER_S
     check_every_s: float = CHECK_EVERY_S
+    holds_unknown: bool = False
+    """Whether chargers that nobody has added wait until somebody adopts them, or are refused."""
+    look_every_s: float = LOOK_EVERY_S
+    """How often it is looked who of them was added, and who knocked is written down."""
 
 
 class DeviceService:
@@ -76,8 +82,19 @@ class DeviceService:
         self._lists = LocalLists(self._registry, bus, clock)
         kinds = Kinds(models or ChargerModels.load(), clock)
         self._availability = Availability(self._registry, bus, clock, self._shared.counts)
+        self._room = WaitingRoom(
+            clock, self._shared.counts, is_open=options.holds_unknown, look_every_s=options.look_every_s
+        )
         self._endpoint = Endpoint(
-            self._registry, self._shared, bus, self.process, secret, kinds, self._lists, self._availability
+            self._registry,
+            self._shared,
+            bus,
+            self.process,
+            secret,
+            kinds,
+            self._lists,
+            self._availability,
+            self._room,
         )
 
     @property
@@ -98,12 +115,18 @@ class DeviceService:
             ("local lists", self._lists.run),
             ("availability", self._availability.run),
             ("liveness", self._liveness.run),
+            ("unknown chargers", self._room.run),
         ]
 
     @property
     def connected_count(self) -> int:
         """How many stations are connected to this process."""
         return len(self._registry)
+
+    @property
+    def held_count(self) -> int:
+        """How many chargers that nobody has added wait in this process."""
+        return len(self._room)
 
     @property
     def counts(self) -> "Counter[str]":
@@ -118,6 +141,7 @@ class DeviceService:
     async def close(self) -> None:
         """Chargers are asked to come back to another process, and are offline until they do; call it before the services end."""
         self._registry.close_all(GOING_AWAY, "The portal restarts; come back.")
+        self._room.close_all(GOING_AWAY, "The portal restarts; come back.")
         try:
             events = await lifecycle.process_ended(self.process, now=self._clock.now())
         except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):

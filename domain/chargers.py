@@ -1,6 +1,7 @@
 """Chargers of a site: added, changed, moved, removed, and given new passwords by those who installed them."""
 
-import re
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,16 +15,12 @@ from domain.circuits import managed_circuit
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path
 from domain.events import AvailabilityOutdated, Event, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
-from domain.models import Charger, ChargerStatus, Installation, Offer, Station
+from domain.models import Charger, ChargerStatus, Circuit, Installation, Offer, Station
 from domain.phase_rotation import choices, fits, is_three_phase
 from domain.ports import EventBus
 from domain.roles import UNSET, NetworkType, PhaseRotation, Right, SessionState, Unset
-from domain.stations import hash_charger_key, new_charger_key
+from domain.stations import IDENTITY_LENGTH, hash_charger_key, is_identity, new_charger_key
 
-IDENTITY_LENGTH = 48
-"""OCPP 2.0.1 part 4 §3.1.1."""
-_IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]+")
-"""OCPP's identifierString without what a URL's path would need to escape."""
 MAX_EVSE = 99
 MIN_CURRENT_A = 6.0
 """IEC 61851-1: below 6 A a car does not charge."""
@@ -50,6 +47,16 @@ class Electrical:
     can_switch_phases: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCharger:
+    """A charger to be, as somebody describes it."""
+
+    name: str
+    identity: str
+    evse: int = 1
+    electrical: Electrical = Electrical()
+
+
 async def add_charger(
     access: Access,
     circuit_id: UUID,
@@ -66,36 +73,82 @@ async def add_charger(
     Its station is made on demand with a random password, handed out here and never again; `secret` is the portal's.
     ConflictError (ALREADY_EXISTS) when another charger has that identity and EVSE, or the station is another's.
     """
+    new = NewCharger(name=name, identity=identity, evse=evse, electrical=electrical)
+    async with unique_identity(), in_transaction():
+        circuit = await managed_circuit(access, circuit_id)
+        placed = await place_charger(access, circuit, new, StationKey.random(secret), action="charger.add")
+    await bus.publish(*placed.events)
+    return placed.handed_out
+
+
+@contextlib.asynccontextmanager
+async def unique_identity() -> AsyncIterator[None]:
+    """Inside: who is second with an identity and EVSE gets the ConflictError of one that is taken."""
     try:
-        async with in_transaction():
-            circuit = await managed_circuit(access, circuit_id)
-            site = await Installation.get(id=circuit.installation_id)
-            row = Charger(
-                id=new_id(), installation_id=site.id, circuit_id=circuit.id, evse=evse, created_at=access.now, name=""
-            )
-            _check_new(row, name, identity, electrical, site.network_type)
-            station, password = await _station(access, identity, evse, secret)
-            row.station_id = station.id
-            await row.save(force_create=True)
-            await ChargerStatus.create(charger_id=row.id, installation_id=site.id)
-            await Offer.create(charger_id=row.id, installation_id=site.id)
-            await _audit(access, "charger.add", row, None, {**_state(row), "identity": identity, "evse": evse})
-    except IntegrityError as error:  # another made it at this moment
+        yield
+    except IntegrityError as error:
         raise _taken() from error
-    await bus.publish(InstallationChanged(installation_id=site.id), *_list_of(site.id, row.station_id))
-    return NewPassword(row.id, password)
 
 
-def _check_new(row: Charger, name: str, identity: str, electrical: Electrical, network: NetworkType) -> None:
+@dataclass(frozen=True, slots=True)
+class StationKey:
+    """What a new station signs in with. `password` is handed out; None: who set up the charger has it."""
+
+    password_hash: str
+    password: str | None
+
+    @classmethod
+    def random(cls, secret: str) -> "StationKey":
+        """A new password."""
+        password = new_charger_key()
+        return cls(hash_charger_key(password, secret), password)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A charger that is there once the transaction is through, and what is to be published then."""
+
+    handed_out: NewPassword
+    events: tuple[Event, ...]
+
+
+async def place_charger(access: Access, circuit: Circuit, new: NewCharger, key: StationKey, *, action: str) -> Placed:
+    """In the running transaction: the charger is there, on a circuit that the caller was found to manage.
+
+    A station of that identity with another socket keeps its password, and `key` is forgotten. Nobody waits to be adopted by that identity
+    any more. Errors as `add_charger`.
+    """
+    site = await Installation.get(id=circuit.installation_id)
+    row = Charger(
+        id=new_id(),
+        installation_id=site.id,
+        circuit_id=circuit.id,
+        evse=new.evse,
+        created_at=access.now,
+        name="",
+    )
+    _check_new(row, new, site.network_type)
+    station, password = await _station(access, new, key)
+    row.station_id = station.id
+    await row.save(force_create=True)
+    await ChargerStatus.create(charger_id=row.id, installation_id=site.id)
+    await Offer.create(charger_id=row.id, installation_id=site.id)
+    await sql.execute("DELETE FROM unknown_chargers WHERE identity = $1", new.identity)
+    await _audit(access, action, row, None, {**_state(row), "identity": new.identity, "evse": new.evse})
+    events = (InstallationChanged(installation_id=site.id), *_list_of(site.id, row.station_id))
+    return Placed(NewPassword(row.id, password), events)
+
+
+def _check_new(row: Charger, new: NewCharger, network: NetworkType) -> None:
     """The row has these values; ValidationError names every wrong field."""
     problems = Problems()
-    row.name = problems.text("name", name)
-    if not (_IDENTITY.fullmatch(identity) and len(identity) <= IDENTITY_LENGTH):
+    row.name = problems.text("name", new.name)
+    if not is_identity(new.identity):
         message = f"An identity has 1 to {IDENTITY_LENGTH} letters, digits and signs of * - _ = : + | @ ."
         problems.add("identity", message)
     if not 1 <= row.evse <= MAX_EVSE:
         problems.add("evse", f"This must be from 1 to {MAX_EVSE}.")
-    _set_electrical(row, electrical, network, problems)
+    _set_electrical(row, new.electrical, network, problems)
     problems.raise_any()
 
 
@@ -104,26 +157,23 @@ def _taken() -> ConflictError:
     return ConflictError(message, code=ErrorCode.ALREADY_EXISTS, path=("identity",))
 
 
-async def _station(access: Access, identity: str, evse: int, secret: str) -> tuple[Station, str | None]:
-    """The station of that identity, and its password if one was made now."""
-    station = await Station.select_for_update().get_or_none(identity=identity)
+async def _station(access: Access, new: NewCharger, key: StationKey) -> tuple[Station, str | None]:
+    """The station of that identity, and the password to hand out if the key became its own."""
+    station = await Station.select_for_update().get_or_none(identity=new.identity)
     if station is None:
-        password = new_charger_key()
-        hashed = hash_charger_key(password, secret)
-        station = Station(id=new_id(), identity=identity, password_hash=hashed, created_at=access.now)
+        station = Station(id=new_id(), identity=new.identity, password_hash=key.password_hash, created_at=access.now)
         await station.save(force_create=True)
-        return station, password
+        return station, key.password
     siblings = await Charger.filter(station_id=station.id, removed_at=None)
-    if any(sibling.evse == evse or not _installs(access, sibling) for sibling in siblings):
+    if any(sibling.evse == new.evse or not _installs(access, sibling) for sibling in siblings):
         raise _taken()
     if siblings:
         return station, None
-    password = new_charger_key()
-    station.password_hash, station.next_password_hash = hash_charger_key(password, secret), None
+    station.password_hash, station.next_password_hash = key.password_hash, None
     # Whatever it was meanwhile, what it holds is not known.
     station.profiles_ours_since = station.configured_as = None
     await station.save(update_fields=["password_hash", "next_password_hash", "profiles_ours_since", "configured_as"])
-    return station, password
+    return station, key.password
 
 
 def _installs(access: Access, charger: Charger) -> bool:

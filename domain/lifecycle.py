@@ -58,11 +58,14 @@ def _forms(key: bytes) -> list[str]:
 
 
 async def station_credentials(identity: str) -> StationCredentials | None:
-    """The credentials of the station with that identity; None where there is no such station."""
+    """The credentials of the station with that identity; None where there is none, or its last charger was removed."""
     return (await credentials_of([identity])).get(identity)
 
 
-_CREDENTIALS = "SELECT id, identity, password_hash, next_password_hash FROM stations WHERE "
+_CREDENTIALS = (
+    "SELECT s.id, s.identity, s.password_hash, s.next_password_hash FROM stations s"
+    " WHERE EXISTS (SELECT 1 FROM chargers c WHERE c.station_id = s.id) AND "
+)
 
 
 def _credentials(row: sql.Row) -> StationCredentials:
@@ -72,7 +75,7 @@ def _credentials(row: sql.Row) -> StationCredentials:
 async def credentials_of(identities: Sequence[str]) -> dict[str, StationCredentials]:
     """As `station_credentials`, by identity, of those that are known."""
     arguments: list[object] = []
-    wanted = sql.any_of("identity", list(dict.fromkeys(identities)), arguments)
+    wanted = sql.any_of("s.identity", list(dict.fromkeys(identities)), arguments)
     found = await sql.rows(f"{_CREDENTIALS}{wanted}", *arguments)
     return {row["identity"]: _credentials(row) for row in found}
 

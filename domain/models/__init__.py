@@ -14,7 +14,7 @@ from domain.models.authorization import (
 )
 from domain.models.balancing import BalancingDecision, Offer
 from domain.models.cards import CardBlock, CardEnrollment, ChargeCard
-from domain.models.chargers import Charger, ChargerKind, ChargerStatus, Station
+from domain.models.chargers import Charger, ChargerKind, ChargerStatus, Station, UnknownCharger
 from domain.models.commands import Command
 from domain.models.exports import Export
 from domain.models.groups import GroupMember, UserGroup
@@ -65,6 +65,7 @@ __all__ = [
     "SessionEvent",
     "SignIn",
     "Station",
+    "UnknownCharger",
     "User",
     "UserGroup",
 ]

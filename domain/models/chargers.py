@@ -45,6 +45,30 @@ class Station(Model):
         table = "stations"
 
 
+class UnknownCharger(Model):
+    """A charger that knocked and that nobody has added, one row an identity, told by itself and believed in nothing.
+
+    `password_hash` is that of the first password that it offered where it was held, `is_contested` says that there was another one.
+    """
+
+    id = fields.UUIDField(primary_key=True, default=new_id)
+    identity = fields.CharField(max_length=48, unique=True)
+    first_seen_at = fields.DatetimeField()
+    last_seen_at = fields.DatetimeField(db_index=True)
+    attempts = fields.IntField(default=0)
+    address = fields.CharField(max_length=45)
+    protocol = fields.CharField(max_length=16, null=True)
+    vendor = fields.CharField(max_length=100, null=True)
+    model = fields.CharField(max_length=100, null=True)
+    serial_number = fields.CharField(max_length=100, null=True)
+    firmware_version = fields.CharField(max_length=100, null=True)
+    password_hash = fields.CharField(max_length=64, null=True)
+    is_contested = fields.BooleanField(default=False)
+
+    class Meta:
+        table = "unknown_chargers"
+
+
 class ChargerKind(Model):
     """What chargers of one vendor, model and firmware have taught about themselves, `facts` as JSON."""
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from domain import chargers
-from domain.chargers import ChargerChanges, Electrical
+from domain import adoption, chargers
+from domain.adoption import OfferedPassword
+from domain.chargers import ChargerChanges, Electrical, NewCharger
 from domain.filters import ANYTHING, Comparison, Condition, Every, Term
 from domain.pages import Page, PageRequest
 from domain.roles import PhaseRotation, Unset
 from domain.views.charger_views import BY_NAME, ChargerOrder, ChargerRow, chargers_page
 from domain.views.permission_views import PermissionRow, permissions_page
+from domain.views.unknown_charger_views import UnknownChargerRow, unknown_chargers_page
 from gql import ids
 from gql.context import Context
 from gql.made import Made
@@ -41,6 +43,16 @@ async def permissions_of(
     return await permissions_page(context.access, request, where=where or ANYTHING, within=here)
 
 
+async def unknown_chargers(context: Context, _root: Any, request: PageRequest) -> Page[UnknownChargerRow]:
+    """Those who knocked and whom nobody has added, for administrators."""
+    return await unknown_chargers_page(context.access, request)
+
+
+async def unknown_charger(context: Context, identity: str) -> UnknownChargerRow | None:
+    """The one by exactly that identity, for who may add chargers somewhere."""
+    return await adoption.find_unknown_charger(context.access, identity, attempts=context.ports.attempts)
+
+
 async def add_charger(
     context: Context,
     *,
@@ -55,13 +67,7 @@ async def add_charger(
     can_switch_phases: bool,
 ) -> Made:
     """The new charger, with its password."""
-    electrical = Electrical(
-        phase_rotation=phase_rotation,
-        min_current_a=min_current_a,
-        max_current_a=max_current_a,
-        offline_current_a=None if isinstance(offline_current_a, Unset) else offline_current_a,
-        can_switch_phases=can_switch_phases,
-    )
+    electrical = _electrical(phase_rotation, min_current_a, max_current_a, offline_current_a, can_switch_phases)
     added = await chargers.add_charger(
         context.access,
         ids.uuid_of(circuit_id, "Circuit", at="circuitId"),
@@ -73,6 +79,51 @@ async def add_charger(
         bus=context.ports.bus,
     )
     return Made(added.charger_id, {"password": added.password})
+
+
+async def adopt_charger(
+    context: Context,
+    *,
+    circuit_id: str,
+    name: str,
+    identity: str,
+    evse: int,
+    keeps_password: bool,
+    password: str | Unset | None,
+    phase_rotation: PhaseRotation,
+    min_current_a: float,
+    max_current_a: float,
+    offline_current_a: float | Unset | None,
+    can_switch_phases: bool,
+) -> Made:
+    """The adopted charger, with its password if it was given a new one."""
+    electrical = _electrical(phase_rotation, min_current_a, max_current_a, offline_current_a, can_switch_phases)
+    adopted = await adoption.adopt_charger(
+        context.access,
+        ids.uuid_of(circuit_id, "Circuit", at="circuitId"),
+        NewCharger(name=name, identity=identity, evse=evse, electrical=electrical),
+        OfferedPassword(is_kept=keeps_password, typed=None if isinstance(password, Unset) else password),
+        attempts=context.ports.attempts,
+        secret=context.ports.secret_key,
+        bus=context.ports.bus,
+    )
+    return Made(adopted.charger_id, {"password": adopted.password})
+
+
+def _electrical(
+    phase_rotation: PhaseRotation,
+    min_current_a: float,
+    max_current_a: float,
+    offline_current_a: float | Unset | None,
+    can_switch_phases: bool,
+) -> Electrical:
+    return Electrical(
+        phase_rotation=phase_rotation,
+        min_current_a=min_current_a,
+        max_current_a=max_current_a,
+        offline_current_a=None if isinstance(offline_current_a, Unset) else offline_current_a,
+        can_switch_phases=can_switch_phases,
+    )
 
 
 async def update_charger(

@@ -199,6 +199,37 @@ class ChargerWhere:
         )
 
 
+async def _unknown_charger(info: Info[Context, Any], identity: str) -> Any:
+    return await resolvers.unknown_charger(info.context, identity)
+
+
+@strawberry.type(
+    description="A charger that knocked and that nobody has added. All of it was told by whoever knocked and proves nothing. The "
+    "thousand that knocked last are remembered, for 30 days."
+)
+class UnknownCharger:
+    """Read from UnknownChargerRow."""
+
+    identity: str = strawberry.field(description="The last part of the address that it called.")
+    first_seen_at: datetime
+    last_seen_at: datetime
+    attempts: int = strawberry.field(description="How often it knocked.")
+    address: str | None = strawberry.field(description="Where it knocked from; for ADMINISTRATOR, null for all others.")
+    protocol: str | None = strawberry.field(description="Null where it offered none that is spoken here.")
+    vendor: str | None = strawberry.field(description="Null until it is told, which takes that chargers are held.")
+    model: str | None = strawberry.field(description="Null until it is told, which takes that chargers are held.")
+    serial_number: str | None = strawberry.field(
+        description="Null until it is told, which takes that chargers are held."
+    )
+    firmware_version: str | None = strawberry.field(
+        description="Null until it is told, which takes that chargers are held."
+    )
+    has_password: bool = strawberry.field(
+        description="Whether it offered a password that it can keep when it is adopted: one of 16 to 40 bytes, always the same, while it "
+        "was held."
+    )
+
+
 @strawberry.type
 class ChargerQueries:
     """Root fields about chargers."""
@@ -208,6 +239,18 @@ class ChargerQueries:
         Connection[Charger],
         further={"where": ChargerWhere | None, "order_by": list[ChargerOrder] | None},
         description="Those at which the viewer holds something, in all installations; by name unless ordered.",
+    )
+    unknown_chargers = connection(
+        resolvers.unknown_chargers,
+        Connection[UnknownCharger],
+        description="Chargers that knocked and that nobody has added, those first that knocked last. For ADMINISTRATOR, empty for all "
+        "others: they are at no installation yet.",
+    )
+    unknown_charger = resolved(
+        _unknown_charger,
+        UnknownCharger | None,
+        description="The charger that knocks by exactly that identity, for SERVICE of any installation and ADMINISTRATOR. Null when none "
+        "does, and for all others. After 20 identities in 10 minutes by which nobody knocks: RATE_LIMITED.",
     )
 
 
@@ -221,6 +264,28 @@ class AddChargerInput:
     name: str
     identity: str
     evse: int = 1
+    phase_rotation: PhaseRotation = PhaseRotation.RST
+    min_current_a: float = 6
+    max_current_a: float = 32
+    offline_current_a: float | None = strawberry.UNSET
+    can_switch_phases: bool = False
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="A charger that knocked: the identity is the one by which it did. It keeps the password that it offers: `password` says "
+    "which that is, and may be left out by ADMINISTRATOR. With keepsPassword false, or where UnknownCharger.hasPassword is false, it is "
+    "given a new one."
+)
+class AdoptChargerInput:
+    """As AddChargerInput, but of one that is there already."""
+
+    circuit_id: strawberry.ID
+    name: str
+    identity: str
+    evse: int = 1
+    keeps_password: bool = True
+    password: str | None = strawberry.UNSET
     phase_rotation: PhaseRotation = PhaseRotation.RST
     min_current_a: float = 6
     max_current_a: float = 32
@@ -272,7 +337,9 @@ class ChargerSuccess:
     """Read anew."""
 
     charger: Charger
-    password: str | None = strawberry.field(description="To enter in the charger; shown once, when made or rotated.")
+    password: str | None = strawberry.field(
+        description="To enter in the charger; shown once, when made or rotated. Null where an adopted charger keeps its own."
+    )
 
 
 ChargerResult = Annotated[
@@ -292,6 +359,14 @@ class ChargerMutations:
         ChargerResult,
         _CHARGER,
         description="Adds a charger to a circuit. For SERVICE and ADMINISTRATOR.",
+    )
+    adopt_charger = mutation(
+        resolvers.adopt_charger,
+        AdoptChargerInput,
+        ChargerResult,
+        _CHARGER,
+        description="Adds a charger that knocks (unknownCharger) to a circuit; it comes back by itself within seconds. For SERVICE and "
+        "ADMINISTRATOR. NOT_FOUND for identities by which nobody knocks; they and wrong passwords are counted as in unknownCharger.",
     )
     update_charger = mutation(
         resolvers.update_charger,

@@ -28,6 +28,7 @@ from domain.models import (
     Permission,
     ServiceAccount,
     ServiceAccountInstallation,
+    UnknownCharger,
     UserGroup,
 )
 from domain.observations import ConnectorStatus
@@ -61,7 +62,7 @@ from tests.factories import (
     access,
     an_attempt,
 )
-from tests.gql.matrix import ELSEWHERE, FORMER, PROGRAM_ELSEWHERE, PROGRAMS
+from tests.gql.matrix import ELSEWHERE, FORMER, KNOCKS, PROGRAM_ELSEWHERE, PROGRAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
         object_id=branch,
     )
     await ExternalAuthentication.create(installation_id=site.id)
+    await UnknownCharger.create(identity=KNOCKS, first_seen_at=NOW, last_seen_at=NOW, address="192.0.2.7")
     group = await _a_group(town)
     return {
         "installation": site.id,

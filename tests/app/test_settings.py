@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import LogFormat, OperatorError, Settings, load_settings, local_url
+from app.settings import LogFormat, OperatorError, Settings, UnknownChargers, load_settings, local_url
 
 KEY = "k" * 64
 EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing is bound here
@@ -37,6 +37,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         LADE_PORT="9000",
         LADE_METER_INTERVAL_S="60",
         LADE_OFFLINE_AFTER_S="1800",
+        LADE_UNKNOWN_CHARGERS="Hold",
         LADE_TRUSTED_PROXIES="10.0.0.5, fd00:1::/64",
         LADE_OPEN_INSTALLATIONS="Yes",
         LADE_LOG_FORMAT="json",
@@ -54,6 +55,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         port=9000,
         meter_interval_s=60,
         offline_after_s=1800,
+        unknown_chargers=UnknownChargers.HOLD,
         trusted_proxies=(ipaddress.ip_network("10.0.0.5/32"), ipaddress.ip_network("fd00:1::/64")),
         is_creation_open=True,
         log_format=LogFormat.JSON,
@@ -107,6 +109,7 @@ def test_a_new_data_folder_is_private(tmp_path: Path) -> None:
             "LADE_OFFLINE_AFTER_S is '15 min': set it to a whole number of seconds from 60 to 86400.",
         ),
         ("LADE_OPEN_INSTALLATIONS", "1", "LADE_OPEN_INSTALLATIONS is '1': set it to yes or no."),
+        ("LADE_UNKNOWN_CHARGERS", "accept", "LADE_UNKNOWN_CHARGERS is 'accept': set it to refuse or hold."),
         ("LADE_TRUSTED_PROXIES", "proxy.example", "LADE_TRUSTED_PROXIES is no list of networks: 'proxy.example'"),
         ("LADE_TRUSTED_PROXIES", "10.0.0.5/8", "LADE_TRUSTED_PROXIES is no list of networks: 10.0.0.5/8 has host bits"),
         ("LADE_TRUSTED_PROXIES", "10.0.0.5,0.0.0.0/0", "LADE_TRUSTED_PROXIES names every address:"),

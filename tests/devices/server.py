@@ -193,9 +193,19 @@ async def a_raw_charger(
     password: str | bytes | None = None,
 ) -> AsyncIterator[RawCharger]:
     """A connected charger that accepts every command."""
+    headers = authorization(charger.identity, charger.password if password is None else password)
+    async with a_raw_socket(server, charger.identity, headers, subprotocols=subprotocols) as raw:
+        yield raw
+
+
+@asynccontextmanager
+async def a_raw_socket(
+    server: Server, identity: str, headers: dict[str, str], *, subprotocols: tuple[str, ...] = ("ocpp1.6",)
+) -> AsyncIterator[RawCharger]:
+    """A connection with these headers, by whoever it is; every command is accepted."""
     async with connect(
-        server.url(charger.identity),
-        additional_headers=authorization(charger.identity, charger.password if password is None else password),
+        server.url(identity),
+        additional_headers=headers,
         subprotocols=[Subprotocol(one) for one in subprotocols] or None,
         compression=None,
         open_timeout=LIMIT_S,

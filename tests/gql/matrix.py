@@ -19,6 +19,7 @@ from domain.models import (
     Permission,
     ServiceAccount,
     SessionEvent,
+    UnknownCharger,
     User,
 )
 from domain.roles import (
@@ -151,6 +152,11 @@ async def _remove_circuit(town: Town) -> Mapping[str, Any]:
 
 async def _add_charger(town: Town) -> Mapping[str, Any]:
     return {"circuitId": circuit_id(town.site.root_id), "name": "New", "identity": f"NEW-{town.site.id}"}
+
+
+async def _adopt_charger(town: Town) -> Mapping[str, Any]:
+    await UnknownCharger.create(identity="NEW", first_seen_at=NOW, last_seen_at=NOW, address="192.0.2.7")
+    return {"circuitId": circuit_id(town.site.root_id), "name": "New", "identity": "NEW"}
 
 
 async def _update_charger(town: Town) -> Mapping[str, Any]:
@@ -450,6 +456,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "updateCircuit": MutationRow(_update_circuit, INSTALLERS, seen=SEE_CIRCUITS),
     "removeCircuit": MutationRow(_remove_circuit, INSTALLERS, seen=SEE_CIRCUITS),
     "addCharger": MutationRow(_add_charger, INSTALLERS, seen=SEE_CIRCUITS),
+    "adoptCharger": MutationRow(_adopt_charger, INSTALLERS, seen=SEE_CIRCUITS),
     "updateCharger": MutationRow(_update_charger, MANAGERS | CHARGER_OWNERS),
     "rotateChargerPassword": MutationRow(_rotate, INSTALLERS),
     "moveCharger": MutationRow(_move, INSTALLERS),
@@ -536,6 +543,8 @@ def _user(person: str) -> dict[str, str] | None:
 
 
 _PAGE = "(first: 10) { totalCount nodes { name } }"
+KNOCKS = "KNOCKS"
+"""The identity of a charger that nobody has added."""
 
 QUERIES: Mapping[str, QueryRow] = {
     "viewer": QueryRow(
@@ -544,6 +553,21 @@ QUERIES: Mapping[str, QueryRow] = {
     ),
     "installations": QueryRow(f"installations{_PAGE}", lambda town, person: _page(_sites(town, person))),
     "chargers": QueryRow(f"chargers{_PAGE}", lambda town, person: _page(_chargers(town, person))),
+    "unknownChargers": QueryRow(
+        "unknownChargers(first: 10) { totalCount nodes { identity address } }",
+        lambda _town, person: {
+            "totalCount": int(person == "ADMINISTRATOR"),
+            "nodes": [{"identity": KNOCKS, "address": "192.0.2.7"}] if person == "ADMINISTRATOR" else [],
+        },
+    ),
+    "unknownCharger": QueryRow(
+        f'unknownCharger(identity: "{KNOCKS}") {{ identity address }}',
+        lambda _town, person: (
+            {"identity": KNOCKS, "address": "192.0.2.7" if person == "ADMINISTRATOR" else None}
+            if person in INSTALLERS | {ELSEWHERE}
+            else None
+        ),
+    ),
     "node": QueryRow(
         "node(id: $id) { ... on Charger { name } }",
         lambda _town, person: {"name": "Space 1"} if person in SEE_SITE else None,

@@ -44,6 +44,7 @@ MUTATIONS: dict[str, Any] = {
     "updateCircuit": lambda ids: {"circuitId": ids["circuit"], "name": "x"},
     "removeCircuit": lambda ids: {"id": ids["circuit"]},
     "addCharger": lambda ids: {"circuitId": ids["circuit"], "name": "x", "identity": "x"},
+    "adoptCharger": lambda ids: {"circuitId": ids["circuit"], "name": "x", "identity": "x"},
     "updateCharger": lambda ids: {"chargerId": ids["charger"], "name": "x"},
     "rotateChargerPassword": lambda ids: {"chargerId": ids["charger"]},
     "moveCharger": lambda ids: {"chargerId": ids["charger"], "circuitId": ids["circuit"]},
