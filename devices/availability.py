@@ -12,6 +12,7 @@ import structlog
 from devices.following import Following
 from devices.link import Link
 from devices.registry import Registry
+from devices.signal import Signal
 from domain import availability, events, sql
 from domain.availability import Standing
 from domain.clock import Clock
@@ -61,7 +62,7 @@ class Availability:
 
     async def run(self) -> None:
         """Until cancelled."""
-        outdated: Callable[[Link], asyncio.Event] = operator.attrgetter("availability_outdated")
+        outdated: Callable[[Link], Signal] = operator.attrgetter("availability_outdated")
         channel = events.AVAILABILITY_CHANNEL
         await Following(channel, AvailabilityOutdated, outdated, self.registry, self.bus, self.clock).run()
 

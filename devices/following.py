@@ -11,6 +11,7 @@ import structlog
 
 from devices.link import Link
 from devices.registry import Registry
+from devices.signal import Signal
 from domain import events, lifecycle
 from domain.clock import Clock
 from domain.events import AvailabilityOutdated, LocalListOutdated
@@ -27,7 +28,7 @@ class Following:
 
     channel: str
     kind: type[AvailabilityOutdated | LocalListOutdated]
-    outdated: Callable[[Link], asyncio.Event]
+    outdated: Callable[[Link], Signal]
     registry: Registry
     bus: EventBus
     clock: Clock

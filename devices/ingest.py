@@ -28,7 +28,8 @@ BATCH_TIMEOUT_S = 10.0
 
 MOST_UNPUBLISHED = 20_000
 
-KEEP_EVERY_S = 1.0
+KEEP_EVERY_S = 0.5
+KEPT_AT_ONCE = 500
 MOST_MESSAGES = 10_000
 """That wait to be stored: a few seconds of a large fleet."""
 
@@ -148,11 +149,12 @@ class Ingestor:
     async def _keep_all(self) -> None:
         while True:
             await self._clock.sleep(KEEP_EVERY_S)
-            await self.keep_some()
+            while self._messages:
+                await self.keep_some()
 
     async def keep_some(self) -> None:
-        """What waits for nobody is stored, in one transaction."""
-        some = [self._messages.popleft() for _ in range(len(self._messages))]
+        """Some of what waits for nobody is stored, in one transaction: not all, whose memory the process would never give back."""
+        some = [self._messages.popleft() for _ in range(min(KEPT_AT_ONCE, len(self._messages)))]
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_S), in_transaction():
                 await ocpp_messages.insert(some)

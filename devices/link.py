@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import operator
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
 from devices.ocpp.masking import readable
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
+from devices.signal import Signal
 from domain.authorization.authorizer import Asks
 from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
 from domain.charging.batch import Outcome, Report
@@ -184,9 +185,9 @@ class Link:
         self.heard_at: datetime = self.connected_at
         self.offset = ClockOffset()
         self._hearing = Hearing(self.connected_at)
-        self.booted = asyncio.Event()
-        self.list_outdated = asyncio.Event()
-        self.availability_outdated = asyncio.Event()
+        self.booted = Signal()
+        self.list_outdated = Signal()
+        self.availability_outdated = Signal()
         self.in_service: dict[int, bool] = {}
         """EVSE → whether it is to be in service, as far as that is known."""
         self.configured_as = configured_as
@@ -195,9 +196,9 @@ class Link:
         """Set when what other portals had set is gone; None where it was gone before."""
         self._socket = socket
         self._shared = shared
-        self._mailbox: deque[Call] = deque()
+        self._mailbox: list[Call] = []
         self._room: asyncio.Event | None = None
-        self._calls: deque[_Calling] = deque()
+        self._calls: list[_Calling] = []
         self._answer: asyncio.Future[DeviceAnswer] | None = None
         self._answer_id = ""
         self._calling: _Calling | None = None
@@ -319,7 +320,7 @@ class Link:
         try:
             await self._finish(begun)
             while self._mailbox and not self._is_closed:
-                await self._finish(self._begin(self._mailbox.popleft()))
+                await self._finish(self._begin(self._mailbox.pop(0)))
                 if self._room is not None and len(self._mailbox) <= MAILBOX // 2:
                     self._room.set()
                     self._room = None
@@ -513,7 +514,7 @@ class Link:
         """Every waiting call goes out, the next one when the one before was answered or given up (OCPP-J §4.1.1)."""
         try:
             while self._calls and not self._is_closed:
-                calling = self._calls.popleft()
+                calling = self._calls.pop(0)
                 if not calling.answer.done():
                     self._calling = calling
                     _settle(calling.answer, await self._exchange(calling.outgoing))

@@ -12,6 +12,7 @@ from devices.following import Following
 from devices.link import Link
 from devices.ocpp.protocol import ListLimits
 from devices.registry import Registry
+from devices.signal import Signal
 from domain import events, local_lists, sql
 from domain.clock import Clock
 from domain.errors import UnavailableError
@@ -65,7 +66,7 @@ class LocalLists:
 
     async def run(self) -> None:
         """Until cancelled."""
-        outdated: Callable[[Link], asyncio.Event] = operator.attrgetter("list_outdated")
+        outdated: Callable[[Link], Signal] = operator.attrgetter("list_outdated")
         channel = events.LOCAL_LISTS_CHANNEL
         await Following(channel, LocalListOutdated, outdated, self.registry, self.bus, self.clock).run()
 

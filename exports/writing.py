@@ -17,7 +17,6 @@ from typing import ParamSpec, Protocol, TypeVar
 from domain.roles import ExportFormat
 from exports.delimited import DelimitedWriter
 from exports.tables import Cell, Sheet
-from exports.workbook import WorkbookWriter
 
 _PR_SET_PDEATHSIG = 1
 _WATCH_EVERY_S = 1.0
@@ -34,8 +33,15 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
+def _workbook(path: Path, *, language: str) -> _Writer:
+    # In here it is imported by the writing process alone: the server never needs its sixteen megabytes.
+    from exports.workbook import WorkbookWriter
+
+    return WorkbookWriter(path, language=language)
+
+
 WRITERS: dict[ExportFormat, Callable[..., _Writer]] = {
-    ExportFormat.XLSX: WorkbookWriter,
+    ExportFormat.XLSX: _workbook,
     ExportFormat.CSV: DelimitedWriter,
 }
 
