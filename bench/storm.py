@@ -50,7 +50,7 @@ class Size:
     idle_s: float
 
 
-QUICK: Final = Size(500, 3.0)
+QUICK: Final = Size(1_500, 3.0)
 FULL: Final = Size(5_000, 20.0)
 
 

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
 from devices.kinds import Kinds
 from devices.link import Link, Settings
+from devices.ocpp.adapter import ADAPTERS
 from devices.ocpp.protocol import Outgoing
+from devices.signal import Signal
 from domain import lifecycle, sql
 from domain.capabilities import NOBODY_KNOWS
 from domain.clock import Clock
@@ -34,9 +37,7 @@ async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
     """
     if link.profiles_cleared is not None:
         link.spawn(_remember_clearing(link, link.profiles_cleared, kinds.clock))
-    wanted = link.adapter.settings(
-        meter_interval_s=settings.meter_interval_s, heartbeat_interval_s=settings.heartbeat_interval_s
-    )
+    wanted = _wanted(link.adapter.subprotocol, settings)
     try:
         async with asyncio.timeout(BOOT_EXPECTED_S):
             await link.booted.wait()
@@ -55,7 +56,15 @@ async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
         await link.booted.wait()
 
 
-async def _remember_clearing(link: Link, cleared: asyncio.Event, clock: Clock) -> None:
+@lru_cache
+def _wanted(subprotocol: str, settings: Settings) -> tuple[Outgoing, ...]:
+    """The same for thousands of chargers, each of which keeps it for as long as it is there."""
+    return ADAPTERS[subprotocol].settings(
+        meter_interval_s=settings.meter_interval_s, heartbeat_interval_s=settings.heartbeat_interval_s
+    )
+
+
+async def _remember_clearing(link: Link, cleared: Signal, clock: Clock) -> None:
     await cleared.wait()
     with contextlib.suppress(*_AWAY):
         await lifecycle.profiles_cleared(link.station_id, epoch=link.epoch, now=clock.now())

@@ -192,12 +192,12 @@ class Link:
         """EVSE → whether it is to be in service, as far as that is known."""
         self.configured_as = configured_as
         self.profiles_are_ours = profiles_are_ours
-        self.profiles_cleared = None if profiles_are_ours else asyncio.Event()
+        self.profiles_cleared = None if profiles_are_ours else Signal()
         """Set when what other portals had set is gone; None where it was gone before."""
         self._socket = socket
         self._shared = shared
         self._mailbox: list[Call] = []
-        self._room: asyncio.Event | None = None
+        self._room: Signal | None = None
         self._calls: list[_Calling] = []
         self._answer: asyncio.Future[DeviceAnswer] | None = None
         self._answer_id = ""
@@ -276,7 +276,7 @@ class Link:
     async def _queue(self, call: Call) -> None:
         """The call is answered if nothing has to be waited for; else a task does it, and later ones wait in the mailbox."""
         if self._working and len(self._mailbox) >= MAILBOX:
-            self._room = asyncio.Event()
+            self._room = Signal()
             await self._room.wait()
         if self._working:
             self._mailbox.append(call)
