@@ -32,6 +32,8 @@ class Capabilities:
     """How long it may say nothing, where it has never answered a ping; else three pings decide."""
     takes_triggers: bool = True
     """Whether it can be asked for a message (TriggerMessage)."""
+    takes_phase_to_use: bool = False
+    """Whether it can be told which of its terminals feeds a car on one (OCPP 2.0.1 ACPhaseSwitchingSupported)."""
     rate_unit: RateUnit = RateUnit.AMPERE
     most_stack_level: int = 1
     """The highest stack level of a profile that it takes, of those that are used here: 0 or 1."""
@@ -136,7 +138,7 @@ def _entry(row: Mapping[str, Any], number: int) -> _Entry:
 
 _LEAST = {"silent_after_s": 60}
 _MOST = {"most_stack_level": 1}
-_FLAGS = {"takes_triggers"}
+_FLAGS = {"takes_triggers", "takes_phase_to_use"}
 _KNOWN = {one.name for one in fields(Capabilities)}
 
 

@@ -75,11 +75,15 @@ class SendDiagnostics:
 
 @dataclass(frozen=True, slots=True)
 class OfferStep:
-    """From `after_s` seconds on, at most `current_a` on each of `phases` conductors (None: as the charger is wired)."""
+    """From `after_s` seconds on, at most `current_a` on each of `phases` conductors (None: as the charger is wired).
+
+    With one phase `phase_to_use` says on which of the charger's own terminals, 1 to 3; None: which it likes.
+    """
 
     after_s: int
     current_a: float
     phases: int | None = None
+    phase_to_use: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from devices.ocpp.v16.messages import (
 
 HEARTBEAT_INTERVAL = "HeartbeatInterval"
 SAMPLE_INTERVAL = "MeterValueSampleInterval"
+SWITCHES_PHASES = "ConnectorSwitch3to1PhaseSupported"
 
 WRITABLE = {
     HEARTBEAT_INTERVAL: "300",
@@ -35,7 +36,7 @@ FIXED = {
     "ChargeProfileMaxStackLevel": "8",
     "ChargingScheduleAllowedChargingRateUnit": "Current,Power",
     "ChargingScheduleMaxPeriods": "24",
-    "ConnectorSwitch3to1PhaseSupported": "false",
+    SWITCHES_PHASES: "false",
     "GetConfigurationMaxKeys": "20",
     "LocalAuthListMaxLength": "500",
     "MaxChargingProfilesInstalled": "24",

@@ -22,6 +22,9 @@ VARIABLES: dict[tuple[str, str], str] = {
     ("LocalAuthListCtrlr", "Enabled"): "LocalAuthListEnabled",
     ("LocalAuthListCtrlr", "ItemsPerMessage"): "SendLocalListMaxLength",
     ("OCPPCommCtrlr", "HeartbeatInterval"): HEARTBEAT_INTERVAL,
+    ("SmartChargingCtrlr", "ProfileStackLevel"): "ChargeProfileMaxStackLevel",
+    ("SmartChargingCtrlr", "RateUnit"): "ChargingScheduleAllowedChargingRateUnit",
+    ("SmartChargingCtrlr", "ACPhaseSwitchingSupported"): "ConnectorSwitch3to1PhaseSupported",
     ("SampledDataCtrlr", "TxUpdatedInterval"): SAMPLE_INTERVAL,
     ("SampledDataCtrlr", "TxUpdatedMeasurands"): "MeterValuesSampledData",
     ("TxCtrlr", "EVConnectionTimeOut"): "ConnectionTimeOut",
@@ -60,10 +63,16 @@ def _set_profile(station: Station, request: messages.SetChargingProfile) -> msgs
         not station.plan.quirks.refuses_profiles
         and request.evse_id in (STATION, CONNECTOR)
         and profile.charging_profile_purpose != "ChargingStationExternalConstraints"
+        and (station.plan.can_switch_phases or not _names_phase(profile))
         and station.profiles.install(_profile(profile), transaction_id=CONNECTOR if is_its else None)
     )
     station.advance()
     return messages.SetChargingProfileResponse(status="Accepted" if is_taken else "Rejected")
+
+
+def _names_phase(profile: messages.ChargingProfileType) -> bool:
+    periods = (period for schedule in profile.charging_schedule for period in schedule.charging_schedule_period)
+    return any(period.phase_to_use is not UNSET for period in periods)
 
 
 def _profile(profile: messages.ChargingProfileType) -> v16.CsChargingProfiles:

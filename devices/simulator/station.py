@@ -9,7 +9,7 @@ from typing import Literal
 
 from devices.ocpp.v16.messages import Context, Reason
 from devices.simulator.car import JOULES_PER_WH, MIN_CURRENT_A, VOLTAGE_V, Car
-from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL, Configuration
+from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL, SWITCHES_PHASES, Configuration
 from devices.simulator.ledger import Happening, Kind, Ledger, OfferChange, SessionRecord
 from devices.simulator.outbox import Message, Outbox
 from devices.simulator.plan import ChargerPlan, Plan, Visit
@@ -48,6 +48,7 @@ class Station:
         self.profiles = Profiles()
         self.configuration = Configuration()
         self.configuration.values[SAMPLE_INTERVAL] = str(fleet.sample_every_s)
+        self.configuration.values[SWITCHES_PHASES] = str(plan.can_switch_phases).lower()
         self.local_list_version = 0
         self.local_list: dict[str, datetime | None] = {}
         """Cards that are accepted while there is no connection, and until when."""

@@ -244,7 +244,7 @@ def _trigger(command: Trigger, evse: int, _: datetime) -> Outgoing:
 
 
 def _offer(command: OfferCurrent, evse: int, now: datetime, capabilities: Capabilities) -> Outgoing:
-    periods = [_period(step, capabilities.rate_unit) for step in command.steps]
+    periods = [_period(step, capabilities) for step in command.steps]
     starts = [period.start_period for period in periods]
     if not periods or starts[0] != 0 or any(later <= sooner for sooner, later in pairwise(starts)):
         raise UnencodableError("the steps of an offer start at 0 s and follow each other")
@@ -309,13 +309,16 @@ def _schedule(
     )
 
 
-def _period(step: OfferStep, unit: RateUnit) -> messages.ChargingSchedulePeriodType:
+def _period(step: OfferStep, capabilities: Capabilities) -> messages.ChargingSchedulePeriodType:
+    """The terminal is named only to who can switch: another one would have to refuse the whole profile."""
     if not (math.isfinite(step.current_a) and step.current_a >= 0):
         raise UnencodableError(f"no current: {step.current_a}")
+    is_named = step.phases == 1 and capabilities.takes_phase_to_use and step.phase_to_use is not None
     return messages.ChargingSchedulePeriodType(
         start_period=step.after_s,
-        limit=limit(step.current_a, unit),
+        limit=limit(step.current_a, capabilities.rate_unit),
         number_phases=msgspec.UNSET if step.phases is None else step.phases,
+        phase_to_use=step.phase_to_use if is_named and step.phase_to_use is not None else msgspec.UNSET,
     )
 
 

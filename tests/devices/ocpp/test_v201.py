@@ -17,6 +17,7 @@ from devices.ocpp.leniency import Leniency
 from devices.ocpp.protocol import AnswerKind, BootVerdict, ListLimits, Outgoing, Received, Refused, UnencodableError
 from devices.ocpp.v201 import messages
 from devices.ocpp.v201.reading import COMPONENTS, READINGS, REASONS
+from domain.capabilities import Capabilities
 from domain.local_list_rules import Update
 from domain.observations import FaultReported, Metered, SessionEnded, SessionStarted, StatusReported
 from domain.ports import (
@@ -415,6 +416,45 @@ def test_what_a_charger_is_set_to() -> None:
     assert values["TxCtrlr.TxStartPoint"] == "PowerPathClosed"
     assert values["TxCtrlr.TxStopPoint"] == "EVConnected,Authorized"
     assert values["AuthCtrlr.LocalPreAuthorize"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("step", "can_switch", "named"),
+    [
+        (OfferStep(0, 10.0, 1, 2), True, {"numberPhases": 1, "phaseToUse": 2}),
+        (OfferStep(0, 10.0, 1, 2), False, {"numberPhases": 1}),
+        (OfferStep(0, 10.0, 1), True, {"numberPhases": 1}),
+        (OfferStep(0, 10.0, 3, 2), True, {"numberPhases": 3}),
+        (OfferStep(0, 10.0, None, 2), True, {}),
+    ],
+)
+def test_a_terminal_is_named_to_who_can_switch_and_only_with_one_phase(
+    step: OfferStep, can_switch: bool, named: dict[str, int]
+) -> None:
+    """Anything else would have to be refused as a whole, and the limit with it."""
+    known = Capabilities(takes_phase_to_use=can_switch)
+    outgoing = V201.encode(OfferCurrent((step,), None), evse=1, now=NOW, capabilities=known)
+    said = by_the_schema("SetChargingProfile", outgoing.payload, is_answer=False)
+    (schedule,) = said["chargingProfile"]["chargingSchedule"]
+    assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 10.0, **named}]
+
+
+@pytest.mark.parametrize(("value", "facts"), [("true", True), ("False", False), (None, None)])
+def test_whether_a_charger_switches_phases_is_its_own_word(value: str | None, facts: bool | None) -> None:
+    """Where it does not say, nothing is known, and no terminal is named."""
+    (asked,) = [one.payload for one in (V201.ask_capabilities(),)]
+    names = [
+        one["variable"]["name"] for one in by_the_schema("GetVariables", asked, is_answer=False)["getVariableData"]
+    ]
+    assert names == ["RateUnit", "ProfileStackLevel", "ACPhaseSwitchingSupported"]
+    result = {
+        "component": {"name": "SmartChargingCtrlr"},
+        "variable": {"name": "ACPhaseSwitchingSupported"},
+        "attributeStatus": "UnknownVariable" if value is None else "Accepted",
+        "attributeValue": value,
+    }
+    told = V201.capabilities(DeviceAnswer(DeviceVerdict.ACCEPTED, json.dumps({"getVariableResult": [result]})))
+    assert told == ({} if facts is None else {"takes_phase_to_use": facts})
 
 
 def test_what_another_portal_has_set_is_cleared_purpose_by_purpose() -> None:

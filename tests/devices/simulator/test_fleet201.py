@@ -149,6 +149,21 @@ def a_variable(component: str, name: str, **fields: str) -> dict[str, Any]:
     return {"component": {"name": component}, "variable": {"name": name}, **fields}
 
 
+ON_TERMINAL_2 = {
+    "id": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": [
+        {
+            "id": 1,
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 9.5, "numberPhases": 1, "phaseToUse": 2}],
+        }
+    ],
+}
+"""Only for a charger that can switch."""
+
 ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("RequestStopTransaction", {"transactionId": "77"}, {"status": "Rejected"}),
     ("UnlockConnector", {"evseId": 1, "connectorId": 1}, {"status": "Unlocked"}),
@@ -160,6 +175,7 @@ ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("TriggerMessage", {"requestedMessage": "MeterValues"}, {"status": "Accepted"}),
     ("TriggerMessage", {"requestedMessage": "TransactionEvent"}, {"status": "Rejected"}),
     ("TriggerMessage", {"requestedMessage": "SignV2GCertificate"}, {"status": "NotImplemented"}),
+    ("SetChargingProfile", {"evseId": 1, "chargingProfile": ON_TERMINAL_2}, {"status": "Rejected"}),
     ("ChangeAvailability", {"operationalStatus": "Inoperative"}, {"status": "Accepted"}),
     ("GetVariables", {"getVariableData": [a_variable("TxCtrlr", "TxStartPoint"), a_variable("X", "Y")]}, {
         "getVariableResult": [
