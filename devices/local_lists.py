@@ -88,6 +88,7 @@ class LocalLists:
             except _NotKeptError as reason:
                 with contextlib.suppress(OutdatedError, *_AWAY):
                     await local_lists.unsupported(link.station_id, str(reason), epoch=link.epoch)
+                await self._keep_forgetting(link)
                 return
             except (_NotTakenError, *_AWAY) as error:
                 _log.info("a local list is not in step", identity=link.identity, reason=str(error))
@@ -101,6 +102,16 @@ class LocalLists:
                 _log.exception("a local list could not be kept", identity=link.identity)
                 wait_s, retry_s = retry_s, min(RETRY_LONGEST_S, 2 * retry_s)
             await self._wait(link, wait_s)
+
+    async def _keep_forgetting(self, link: Link) -> None:
+        """A charger without a list forgets whom it has let in, now and whenever who may charge changes; for as long as it obeys."""
+        while True:
+            link.list_outdated.clear()
+            answer = await link.call(link.adapter.forget_cards(), timeout_s=ANSWER_TIMEOUT_S)
+            if answer.verdict is not DeviceVerdict.ACCEPTED:
+                return
+            await link.list_outdated.wait()
+            await self.clock.sleep(GATHER_S)
 
     async def _wait(self, link: Link, for_s: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -120,6 +131,9 @@ class LocalLists:
             answer = await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
             if answer.verdict is DeviceVerdict.ACCEPTED:
                 values[name] = value
+        if link.adapter.remembers(limits.values):
+            # Also where that could not be switched off, each time that who may charge has changed.
+            await link.call(link.adapter.forget_cards(), timeout_s=ANSWER_TIMEOUT_S)
         return replace(limits, values=values)
 
     async def _version(self, link: Link) -> int:

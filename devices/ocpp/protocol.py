@@ -207,6 +207,14 @@ class Adapter(Protocol):
         """Whether the charger, set like this, asks about a card while it can, though it is in its list."""
         ...
 
+    def remembers(self, values: Mapping[str, str]) -> bool:
+        """Whether the charger, set like this, lets in who was let in before without asking, as far as it says."""
+        ...
+
+    def forget_cards(self) -> Outgoing:
+        """The call after which a charger has forgotten whom it has let in."""
+        ...
+
     def send_list(self, update: Update, version: int) -> Outgoing:
         """The update, which makes the list that version."""
         ...

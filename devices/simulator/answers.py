@@ -33,7 +33,7 @@ def _authorized(station: Station, message: Message, answer: messages.AuthorizeRe
     if answer.id_tag_info.status != "Accepted":
         station.note(Kind.DENIED, answer.id_tag_info.status)
     elif isinstance(message.payload, messages.Authorize):
-        station.begin(message.payload.id_tag)
+        station.let_in(message.payload.id_tag)
 
 
 def _started(station: Station, message: Message, answer: messages.StartTransactionResponse) -> None:
@@ -71,7 +71,7 @@ def _authorized_201(station: Station, message: Message, answer: messages201.Auth
     if answer.id_token_info.status != "Accepted":
         station.note(Kind.DENIED, answer.id_token_info.status)
     elif id_tag is not None:
-        station.begin(id_tag)
+        station.let_in(id_tag)
 
 
 def _told_201(station: Station, message: Message, answer: messages201.TransactionEventResponse) -> None:

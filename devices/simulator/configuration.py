@@ -12,13 +12,14 @@ from devices.ocpp.v16.messages import (
 
 HEARTBEAT_INTERVAL = "HeartbeatInterval"
 SAMPLE_INTERVAL = "MeterValueSampleInterval"
+AUTHORIZATION_CACHE = "AuthorizationCacheEnabled"
 SWITCHES_PHASES = "ConnectorSwitch3to1PhaseSupported"
 
 WRITABLE = {
     HEARTBEAT_INTERVAL: "300",
     SAMPLE_INTERVAL: "5",
     "ClockAlignedDataInterval": "0",
-    "AuthorizationCacheEnabled": "true",
+    AUTHORIZATION_CACHE: "true",
     "ConnectionTimeOut": "60",
     "AuthorizeRemoteTxRequests": "false",
     "LocalAuthListEnabled": "true",

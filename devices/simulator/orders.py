@@ -138,7 +138,8 @@ def _local_list_version(station: Station, _: messages.GetLocalListVersion) -> ms
     return messages.GetLocalListVersionResponse(list_version=station.local_list_version)
 
 
-def _clear_cache(_: Station, __: messages.ClearCache) -> msgspec.Struct:
+def _clear_cache(station: Station, _: messages.ClearCache) -> msgspec.Struct:
+    station.remembered.clear()
     return messages.ClearCacheResponse(status="Accepted")
 
 

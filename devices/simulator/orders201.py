@@ -9,14 +9,14 @@ from msgspec import UNSET, UnsetType
 
 from devices.ocpp.v16 import messages as v16
 from devices.ocpp.v201 import messages
-from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL
+from devices.simulator.configuration import AUTHORIZATION_CACHE, HEARTBEAT_INTERVAL, SAMPLE_INTERVAL
 from devices.simulator.speech import CONNECTOR, STATION
 from devices.simulator.station import Station
 
 Order = Callable[[Station, Any], msgspec.Struct]
 
 VARIABLES: dict[tuple[str, str], str] = {
-    ("AuthCacheCtrlr", "Enabled"): "AuthorizationCacheEnabled",
+    ("AuthCacheCtrlr", "Enabled"): AUTHORIZATION_CACHE,
     ("AuthCtrlr", "LocalAuthorizeOffline"): "LocalAuthorizeOffline",
     ("AuthCtrlr", "LocalPreAuthorize"): "LocalPreAuthorize",
     ("LocalAuthListCtrlr", "Enabled"): "LocalAuthListEnabled",
@@ -225,7 +225,8 @@ def _local_list_version(station: Station, _: messages.GetLocalListVersion) -> ms
     return messages.GetLocalListVersionResponse(version_number=station.local_list_version)
 
 
-def _clear_cache(_: Station, __: messages.ClearCache) -> msgspec.Struct:
+def _clear_cache(station: Station, _: messages.ClearCache) -> msgspec.Struct:
+    station.remembered.clear()
     return messages.ClearCacheResponse(status="Accepted")
 
 

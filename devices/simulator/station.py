@@ -9,7 +9,13 @@ from typing import Literal
 
 from devices.ocpp.v16.messages import Context, Reason
 from devices.simulator.car import JOULES_PER_WH, MIN_CURRENT_A, VOLTAGE_V, Car
-from devices.simulator.configuration import HEARTBEAT_INTERVAL, SAMPLE_INTERVAL, SWITCHES_PHASES, Configuration
+from devices.simulator.configuration import (
+    AUTHORIZATION_CACHE,
+    HEARTBEAT_INTERVAL,
+    SAMPLE_INTERVAL,
+    SWITCHES_PHASES,
+    Configuration,
+)
 from devices.simulator.ledger import Happening, Kind, Ledger, OfferChange, SessionRecord
 from devices.simulator.outbox import Message, Outbox
 from devices.simulator.plan import ChargerPlan, Plan, Visit
@@ -52,6 +58,8 @@ class Station:
         self.local_list_version = 0
         self.local_list: dict[str, datetime | None] = {}
         """Cards that are accepted while there is no connection, and until when."""
+        self.remembered: set[str] = set()
+        """Cards that were let in here, while AuthorizationCacheEnabled is true."""
         self.is_operative = True
         self.is_online = False
         self.is_restarting = False
@@ -188,9 +196,21 @@ class Station:
         else:
             self.begin_offline(id_tag)
 
+    def let_in(self, id_tag: str) -> None:
+        """The card was accepted, which is remembered where that is on."""
+        if self._remembers:
+            self.remembered.add(id_tag)
+        self.begin(id_tag)
+
+    @property
+    def _remembers(self) -> bool:
+        return self.configuration.values[AUTHORIZATION_CACHE] == "true"
+
     def begin_offline(self, id_tag: str) -> None:
-        """As the local list says; every card is trusted by a charger that never got a list."""
+        """As the local list says, and what is remembered; every card is trusted by a charger that never got a list."""
         until = self.local_list.get(id_tag, DENIED) if self.local_list_version else None
+        if self._remembers and id_tag in self.remembered:
+            until = None
         if until is None or self.charger_time() < until:
             self.begin(id_tag)
         else:

@@ -177,6 +177,7 @@ ACCEPTING = {
         "RemoteStopTransaction",
         "SetChargingProfile",
         "ClearChargingProfile",
+        "ClearCache",
         "ChangeConfiguration",
         "TriggerMessage",
         "Reset",

@@ -35,6 +35,7 @@ STATUSES = (
     "RequestStopTransaction",
     "SetChargingProfile",
     "ClearChargingProfile",
+    "ClearCache",
     "TriggerMessage",
     "Reset",
 )

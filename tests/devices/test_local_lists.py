@@ -20,7 +20,7 @@ from domain.models import Station as StationRow
 from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import ExternalMode, Role
 from tests.devices.server import Registered, Server, a_raw_charger, a_registered_charger, a_server
-from tests.devices.simulated import simulated, until
+from tests.devices.simulated import PROTOCOLS, simulated, until
 from tests.factories import Site, a_card, a_grant, a_person, a_program, a_site, access
 
 CARD, OTHER = "04A1B2C3", "04D4E5F6"
@@ -185,6 +185,54 @@ async def test_the_charger_is_set_to_ask_while_it_can(server: Server, site: Site
         await Charger.filter(id=charger.charger_id).update(authentication_required=False)
         await bus.publish(LocalListOutdated(installation_id=site.id, station_id=charger.station_id))
         await until(lambda: station.configuration.values["AllowOfflineTxForUnknownId"] == "true")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_what_a_charger_remembers_by_itself_is_forgotten_when_that_is_switched_off(
+    server: Server, site: Site, protocol: str
+) -> None:
+    """Else it would come back with the switch, and let in who may no longer."""
+    charger = await a_registered_charger(site)
+    async with simulated(server, charger, protocol=protocol) as (_, station):
+        station.remembered.add(OTHER)
+        await until(lambda: station.configuration.values["AuthorizationCacheEnabled"] == "false")
+        await until(lambda: station.remembered == set())
+
+
+async def test_a_charger_without_a_list_forgets_its_cards_whenever_who_may_charge_changes(
+    server: Server, site: Site, bus: RedisBus
+) -> None:
+    """Now, because much may have changed since it was here, and at each change; as long as it obeys."""
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger) as raw:
+        assert await raw.next_call("ClearCache") == {}
+        await stored(charger, is_supported=False)
+        raw.answers["ClearCache"] = {"status": "Rejected"}
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        assert await raw.next_call("ClearCache") == {}
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        await asyncio.sleep(0.3)
+        assert await raw.call("Heartbeat", {})
+        assert not any(raw.calls.get_nowait()[1] == "ClearCache" for _ in range(raw.calls.qsize()))
+
+
+async def test_a_memory_that_cannot_be_switched_off_is_emptied_with_each_change(
+    server: Server, site: Site, bus: RedisBus
+) -> None:
+    """A card that was blocked is in no list, and must not be remembered either."""
+    charger = await a_registered_charger(site)
+    held = {"key": "AuthorizationCacheEnabled", "readonly": True, "value": "true"}
+    async with a_raw_charger(server, charger) as raw:
+        raw.answers |= {
+            "GetLocalListVersion": {"listVersion": 0},
+            "GetConfiguration": {"configurationKey": [held]},
+            "ChangeConfiguration": {"status": "Rejected"},
+            "SendLocalList": ACCEPTED,
+        }
+        await raw.next_call("ClearCache")
+        await stored(charger, version=1)
+        await bus.publish(LocalListOutdated(installation_id=site.id))
+        await raw.next_call("ClearCache")
 
 
 @pytest.mark.parametrize(("answer", "is_listed"), [("Accepted", True), ("Rejected", False)])

@@ -12,11 +12,12 @@ from domain.local_list_rules import Update
 
 _MAX_LENGTH, _MAX_SENT = "LocalAuthListMaxLength", "SendLocalListMaxLength"
 _ASKS, _UNKNOWN = "LocalPreAuthorize", "AllowOfflineTxForUnknownId"
+_REMEMBERS = "AuthorizationCacheEnabled"
 _WANTED: Mapping[str, str] = {
     "LocalAuthListEnabled": "true",
     "LocalAuthorizeOffline": "true",
     # What it remembers by itself would let in who may no longer.
-    "AuthorizationCacheEnabled": "false",
+    _REMEMBERS: "false",
     _ASKS: "false",
 }
 """How a charger has to be set for the list to mean what it should."""
@@ -66,6 +67,11 @@ def settings(limits: ListLimits, *, is_open: bool) -> tuple[tuple[str, str, Outg
 def asks_first(values: Mapping[str, str]) -> bool:
     """Whether the charger asks about a card of its list while it can (§9.1.15)."""
     return values.get(_ASKS, "").lower() == "false"
+
+
+def remembers(values: Mapping[str, str]) -> bool:
+    """Whether the charger's authorization cache is in use (§9.1.2)."""
+    return values.get(_REMEMBERS, "").lower() == "true"
 
 
 def send(update: Update, version: int) -> Outgoing:

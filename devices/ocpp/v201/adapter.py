@@ -168,6 +168,14 @@ class V201:
         """Whether it asks about a card of its list while it can."""
         return local_list.asks_first(values)
 
+    def remembers(self, values: Mapping[str, str]) -> bool:
+        """Whether its authorization cache is in use."""
+        return local_list.remembers(values)
+
+    def forget_cards(self) -> Outgoing:
+        """ClearCacheRequest."""
+        return Outgoing("ClearCache", messages.ClearCache())
+
     def send_list(self, update: Update, version: int) -> Outgoing:
         """SendLocalListRequest."""
         return local_list.send(update, version)

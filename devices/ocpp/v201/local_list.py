@@ -14,11 +14,12 @@ from domain.local_list_rules import Update
 _ITEMS = ("LocalAuthListCtrlr", "ItemsPerMessage")
 _AVAILABLE = ("LocalAuthListCtrlr", "Available")
 _ASKS, _UNKNOWN = ("AuthCtrlr", "LocalPreAuthorize"), ("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
+_REMEMBERS = ("AuthCacheCtrlr", "Enabled")
 _WANTED = {
     ("LocalAuthListCtrlr", "Enabled"): "true",
     ("AuthCtrlr", "LocalAuthorizeOffline"): "true",
     # What it remembers by itself would let in who may no longer.
-    ("AuthCacheCtrlr", "Enabled"): "false",
+    _REMEMBERS: "false",
     _ASKS: "false",
 }
 """How a charger has to be set for the list to mean what it should."""
@@ -75,6 +76,11 @@ def settings(limits: ListLimits, *, is_open: bool) -> tuple[tuple[str, str, Outg
 def asks_first(values: Mapping[str, str]) -> bool:
     """Whether the charger asks about a card of its list while it can."""
     return values.get(".".join(_ASKS), "").lower() == "false"
+
+
+def remembers(values: Mapping[str, str]) -> bool:
+    """Whether the station's authorization cache is in use."""
+    return values.get(".".join(_REMEMBERS), "").lower() == "true"
 
 
 def send(update: Update, version: int) -> Outgoing:
