@@ -60,6 +60,11 @@ QUIRKS: dict[str, tuple[str, Callable[[str], float | bool], str]] = {
     "disorder": ("reorders_within", int, "NUMBER of waiting messages that go out in any order"),
     "refuses-availability": ("refuses_availability", _yes, "yes: it cannot be taken out of service from afar"),
     "forgets-availability": ("forgets_availability", _yes, "yes: after a start it is in service, whatever it was told"),
+    "tells-only-in-reports": (
+        "tells_only_in_reports",
+        _yes,
+        "yes: asked for single variables of smart charging it knows none",
+    ),
     "refuses-profiles": ("refuses_profiles", _yes, "yes: every charging profile is rejected"),
 }
 """What firmware does wrong, by the name at the command line: the field of Quirks, how it is read, what it means."""

@@ -13,7 +13,7 @@ import msgspec
 from devices.kinds import Kinds
 from devices.link import Link, Settings
 from devices.ocpp.adapter import ADAPTERS
-from devices.ocpp.protocol import Outgoing
+from devices.ocpp.protocol import Outgoing, ReportPart
 from devices.signal import Signal
 from domain import lifecycle, sql
 from domain.capabilities import NOBODY_KNOWS
@@ -25,7 +25,11 @@ BOOT_EXPECTED_S = 2.0
 ANSWER_TIMEOUT_S = 60.0
 UNANSWERED_AFTER_BOOT, UNANSWERED_AFTER_RECONNECT = 2, 1
 """So many settings without an answer, and no more are sent: firmware that says nothing to them must not look as if it hangs."""
-
+MOST_PARTS = 1000
+"""Of a report, that are waited for; a station of the largest has some hundreds."""
+NEXT_PART_S = 60.0
+REPORT_ID = 1
+"""One report is asked for at a time, over one connection."""
 
 _AWAY = (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE)
 _CANNOT = ("NotImplemented", "NotSupported")
@@ -107,8 +111,43 @@ async def _get_to_know(link: Link, kinds: Kinds) -> None:
     with contextlib.suppress(*_AWAY):
         if link.kind != NOBODY_KNOWS and not await kinds.is_known(link.kind):
             answer = await link.call(link.adapter.ask_capabilities(), timeout_s=ANSWER_TIMEOUT_S)
-            if answer.verdict not in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE):
-                await _learn(link, kinds, link.adapter.capabilities(answer))
+            if answer.verdict in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE):
+                return
+            facts = link.adapter.capabilities(answer)
+            if not facts and kinds.asks_for_report(link.kind):
+                facts = await _report(link)
+            await _learn(link, kinds, facts)
+
+
+async def _report(link: Link) -> Mapping[str, object]:
+    """What a charger that says nothing to the question tells in a report; nothing where it has none."""
+    link.report_parts = asyncio.Queue(MOST_PARTS)
+    try:
+        for outgoing in link.adapter.ask_report(REPORT_ID):
+            answer = await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
+            if answer.verdict is DeviceVerdict.ACCEPTED:
+                return link.adapter.reported(await _gathered(link.report_parts))
+            if answer.verdict in (DeviceVerdict.TIMEOUT, DeviceVerdict.OFFLINE):
+                break
+    finally:
+        link.report_parts = None
+    return {}
+
+
+async def _gathered(parts: "asyncio.Queue[ReportPart]") -> Mapping[str, str]:
+    """The values of all parts, in whatever order and however often they come; after a while of those that came."""
+    values: dict[str, str] = {}
+    seen: set[int] = set()
+    last: int | None = None
+    with contextlib.suppress(TimeoutError):
+        while (last is None or len(seen) <= last) and len(seen) < MOST_PARTS:
+            async with asyncio.timeout(NEXT_PART_S):
+                part = await parts.get()
+            if part.request_id == REPORT_ID and part.sequence >= 0:
+                seen.add(part.sequence)
+                values = {**part.values, **values}
+                last = part.sequence if part.is_last else last
+    return values
 
 
 async def _learn(link: Link, kinds: Kinds, facts: Mapping[str, object]) -> None:

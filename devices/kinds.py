@@ -18,6 +18,7 @@ class Kinds:
     models: ChargerModels
     clock: Clock
     _learnt: dict[Kind, Mapping[str, object]] = field(default_factory=dict)
+    _reporting: set[Kind] = field(default_factory=set)
 
     def of(self, kind: Kind) -> Capabilities:
         """As far as they are known here by now."""
@@ -28,6 +29,12 @@ class Kinds:
         if kind not in self._learnt and (found := await charger_kinds.learnt(kind)) is not None:
             self._learnt[kind] = found
         return not _SAID.isdisjoint(self._learnt.get(kind, {}))
+
+    def asks_for_report(self, kind: Kind) -> bool:
+        """Whether nobody of that kind was asked for all that it has to tell; from now on somebody was. Once a process: it is much."""
+        is_first = kind not in self._reporting
+        self._reporting.add(kind)
+        return is_first
 
     def learn(self, kind: Kind, facts: Mapping[str, object]) -> None:
         """These facts hold for every charger of that kind, here and at once."""

@@ -19,7 +19,16 @@ from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
 from devices.ocpp.masking import readable
-from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Outgoing, Received, Refused, UnencodableError
+from devices.ocpp.protocol import (
+    Adapter,
+    AnswerKind,
+    BootVerdict,
+    Outgoing,
+    Received,
+    Refused,
+    ReportPart,
+    UnencodableError,
+)
 from devices.signal import Signal
 from domain.authorization.authorizer import Asks
 from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
@@ -156,6 +165,7 @@ class Link:
         "offset",
         "profiles_are_ours",
         "profiles_cleared",
+        "report_parts",
         "station_id",
     )
 
@@ -194,6 +204,8 @@ class Link:
         self.profiles_are_ours = profiles_are_ours
         self.profiles_cleared = None if profiles_are_ours else Signal()
         """Set when what other portals had set is gone; None where it was gone before."""
+        self.report_parts: asyncio.Queue[ReportPart] | None = None
+        """Where parts of a report go while somebody waits for them; what does not fit is dropped."""
         self._socket = socket
         self._shared = shared
         self._mailbox: list[Call] = []
@@ -378,6 +390,9 @@ class Link:
         await self._send(frames.encode_result(begun.message_id, answer))
         if received.answer_kind in _TELLING:
             self._keep(self._message(received.action, msgspec.json.encode(answer), is_from_charger=False))
+        if received.part is not None and self.report_parts is not None:
+            with contextlib.suppress(asyncio.QueueFull):
+                self.report_parts.put_nowait(received.part)
         if received.answer_kind is AnswerKind.STATUS:
             self._says_how_it_is(received)
         if received.answer_kind is AnswerKind.BOOT:

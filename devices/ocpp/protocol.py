@@ -47,13 +47,23 @@ class BootVerdict(StrEnum):
     REJECTED = "Rejected"
 
 
+class ReportPart(msgspec.Struct, frozen=True, gc=False):
+    """A part of what a charger reports of itself: those of its `values` that matter here, by their names. The first part is 0."""
+
+    request_id: int | None
+    sequence: int
+    is_last: bool
+    values: Mapping[str, str]
+
+
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """An understood message. `leniencies` names what had to be forgiven, each once."""
+    """An understood message. `leniencies` names what had to be forgiven, each once; `part` is there where it is one of a report."""
 
     action: str
     observations: tuple[AnyObservation, ...]
     answer_kind: AnswerKind
     leniencies: tuple[str, ...] = ()
+    part: ReportPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,14 @@ class Adapter(Protocol):
 
     def capabilities(self, answer: DeviceAnswer) -> Mapping[str, object]:
         """What the answer says, by the names of `Capabilities`; nothing where it says nothing."""
+        ...
+
+    def ask_report(self, request_id: int) -> tuple[Outgoing, ...]:
+        """The questions for everything that a charger has to tell of itself, of which one that it takes is enough; the best first."""
+        ...
+
+    def reported(self, values: Mapping[str, str]) -> Mapping[str, object]:
+        """What the parts of a report say together, as `capabilities`."""
         ...
 
     def questions(self, *, evse: int) -> tuple[Outgoing, ...]:

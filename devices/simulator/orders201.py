@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from devices.ocpp.v16 import messages as v16
 from devices.ocpp.v201 import messages
 from devices.simulator.configuration import AUTHORIZATION_CACHE, HEARTBEAT_INTERVAL, SAMPLE_INTERVAL
-from devices.simulator.speech import CONNECTOR, STATION
+from devices.simulator.speech import CONNECTOR, STATION, Said
 from devices.simulator.station import Station
 
 Order = Callable[[Station, Any], msgspec.Struct]
@@ -38,6 +38,9 @@ UNALTERABLE: dict[tuple[str, str], str] = {
     ("TxCtrlr", "TxStopPoint"): "EVConnected,Authorized",
 }
 """What it does anyway: another value is rejected."""
+SMART_CHARGING = "SmartChargingCtrlr"
+PER_REPORT = 5
+"""Variables in a message."""
 
 
 def _start(station: Station, request: messages.RequestStartTransaction) -> msgspec.Struct:
@@ -173,12 +176,41 @@ def _get_variables(station: Station, request: messages.GetVariables) -> msgspec.
 def _got(station: Station, asked: messages.GetVariableDataType) -> messages.GetVariableResultType:
     name = (asked.component.name, asked.variable.name)
     key = VARIABLES.get(name, "")
+    if station.plan.quirks.tells_only_in_reports and name[0] == SMART_CHARGING:
+        key = ""
     value = UNALTERABLE.get(name) or station.configuration.values.get(key)
     return messages.GetVariableResultType(
         attribute_status="UnknownVariable" if value is None else "Accepted",
         component=asked.component,
         variable=asked.variable,
         attribute_value=UNSET if value is None else value,
+    )
+
+
+def _base_report(station: Station, request: messages.GetBaseReport) -> msgspec.Struct:
+    """All variables, a few at a time."""
+    if request.report_base == "SummaryInventory":
+        return messages.GetBaseReportResponse(status="NotSupported")
+    known = {name: station.configuration.values[key] for name, key in VARIABLES.items()} | UNALTERABLE
+    told = sorted(known.items())
+    parts = [told[first : first + PER_REPORT] for first in range(0, len(told), PER_REPORT)]
+    for number, held in enumerate(parts):
+        report = messages.NotifyReport(
+            request_id=request.request_id,
+            generated_at=station.timestamp(),
+            seq_no=number,
+            tbc=number < len(parts) - 1,
+            report_data=[_reported(name, value) for name, value in held],
+        )
+        station.say(Said("NotifyReport", report))
+    return messages.GetBaseReportResponse(status="Accepted")
+
+
+def _reported(name: tuple[str, str], value: str) -> messages.ReportDataType:
+    return messages.ReportDataType(
+        component=messages.ComponentType(name=name[0]),
+        variable=messages.VariableType(name=name[1]),
+        variable_attribute=[messages.VariableAttributeType(type="Actual", value=value)],
     )
 
 
@@ -239,6 +271,7 @@ ORDERS_201: dict[str, Order] = {
     "ClearCache": _clear_cache,
     "ClearChargingProfile": _clear_profile,
     "DataTransfer": _data_transfer,
+    "GetBaseReport": _base_report,
     "GetLocalListVersion": _local_list_version,
     "GetVariables": _get_variables,
     "RequestStartTransaction": _start,

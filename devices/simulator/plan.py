@@ -29,6 +29,8 @@ class Quirks:
     refuses_profiles: bool = False
     refuses_availability: bool = False
     """It cannot be taken out of service from afar."""
+    tells_only_in_reports: bool = False
+    """OCPP 2.0.1: what it can do with charging profiles is in its base report, and asked for singly it is unknown."""
     forgets_availability: bool = False
     """After a start it is in service, whatever it was told before."""
     begins_with_cable: bool = False

@@ -9,6 +9,7 @@ import pytest
 
 from app.database import Database
 from app.redis_bus import RedisBus
+from devices.simulator.plan import Quirks
 from domain.models import ChargerKind, Station
 from domain.ports import DeviceVerdict, OfferCurrent, OfferStep
 from tests.devices.server import (
@@ -20,6 +21,7 @@ from tests.devices.server import (
     a_registered_charger,
     a_server,
 )
+from tests.devices.simulated import simulated
 from tests.factories import Site, a_site
 
 BOOT = {"chargePointVendor": "Volt", "chargePointModel": "Home", "firmwareVersion": "1.0"}
@@ -113,6 +115,77 @@ async def test_who_knows_no_triggers_is_not_asked_by_one_again(server: Server, s
                 await raw.socket.send(json.dumps([3, message_id, variables("A,W", "3")]))
         await kept({"takes_triggers": False, "rate_unit": "A", "most_stack_level": 1})
     assert seen.count("TriggerMessage") == 1
+
+
+REPORTED = {"rate_unit": "A", "most_stack_level": 1, "takes_phase_to_use": False}
+FOUND = [("RateUnit", "A,W"), ("ProfileStackLevel", "3"), ("ACPhaseSwitchingSupported", "false")]
+
+
+async def test_what_a_charger_says_only_in_its_report_is_learnt_from_it(server: Server, site: Site) -> None:
+    """Of a simulated one, which sends it in parts; and kept for its kind."""
+    charger = await a_registered_charger(site)
+    await Station.filter(id=charger.station_id).update(vendor="Volt", model="Home", firmware_version="1.0")
+    quirks = Quirks(tells_only_in_reports=True)
+    async with simulated(server, charger, protocol="ocpp2.0.1", quirks=quirks):
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                row = await ChargerKind.get_or_none(vendor="Lade")
+                if row is not None and json.loads(row.facts) == REPORTED:
+                    break
+
+
+def a_part(sequence: int, *, request_id: int = 1, is_last: bool = False) -> dict[str, Any]:
+    """A part of a report with one variable."""
+    name, value = FOUND[sequence]
+    data = {
+        "component": {"name": "SmartChargingCtrlr"},
+        "variable": {"name": name},
+        "variableAttribute": [{"value": value if request_id == 1 else "false"}],
+    }
+    return {
+        "requestId": request_id,
+        "generatedAt": "2026-01-01T00:00:00Z",
+        "seqNo": sequence,
+        "tbc": not is_last,
+        "reportData": [data],
+    }
+
+
+async def test_a_report_is_whole_in_whatever_order_and_however_often_its_parts_come(server: Server, site: Site) -> None:
+    """Parts of another report are none of it; a charger that has no full one is asked for what can be set."""
+    charger = await a_registered_charger(site)
+    async with a_raw_charger(server, charger, subprotocols=("ocpp2.0.1",)) as raw:
+        raw.answers |= {"GetVariables": {"getVariableResult": []}, "SetVariables": {"setVariableResult": []}}
+        station = {"vendorName": "Volt", "model": "Home", "firmwareVersion": "1.0"}
+        await raw.call("BootNotification", {"reason": "PowerUp", "chargingStation": station})
+        for base, status in (("FullInventory", "NotSupported"), ("ConfigurationInventory", "Accepted")):
+            while True:
+                message_id, action, payload = await asyncio.wait_for(raw.calls.get(), LIMIT_S)
+                if action == "GetBaseReport":
+                    break
+            assert payload == {"requestId": 1, "reportBase": base}
+            await raw.socket.send(json.dumps([3, message_id, {"status": status}]))
+        for part in (a_part(2, is_last=True), a_part(0, request_id=9), a_part(0), a_part(0), a_part(1)):
+            assert await raw.call("NotifyReport", part) == {}
+        await kept(REPORTED)
+
+
+async def test_a_charger_that_says_nothing_at_all_is_asked_for_its_report_once(server: Server, site: Site) -> None:
+    """A report is much: the next connection does without."""
+    charger = await a_registered_charger(site)
+    for times in (3, 0):
+        async with a_raw_charger(server, charger, subprotocols=("ocpp2.0.1",)) as raw:
+            raw.answers |= {
+                "GetVariables": {"getVariableResult": []},
+                "SetVariables": {"setVariableResult": []},
+                "GetBaseReport": {"status": "NotSupported"},
+            }
+            station = {"vendorName": "Mute", "model": "Home", "firmwareVersion": "1.0"}
+            await raw.call("BootNotification", {"reason": "PowerUp", "chargingStation": station})
+            while "ACPhaseSwitchingSupported" not in str(await raw.next_call("GetVariables")):
+                pass
+            await asyncio.sleep(0.5)
+            assert actions(raw).count("GetBaseReport") == times
 
 
 async def kept(facts: dict[str, object]) -> None:

@@ -113,6 +113,14 @@ class V16:
         """What it says about its charging profiles."""
         return smart_charging.told(answer.detail) if answer.verdict is DeviceVerdict.ACCEPTED else {}
 
+    def ask_report(self, request_id: int) -> tuple[Outgoing, ...]:  # noqa: ARG002  there is none
+        """Nothing: GetConfiguration for everything crashes some firmware."""
+        return ()
+
+    def reported(self, values: Mapping[str, str]) -> Mapping[str, object]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
     def questions(self, *, evse: int) -> tuple[Outgoing, ...]:
         """TriggerMessage.req for the connector's status."""
         return (commands.trigger("StatusNotification", evse),)

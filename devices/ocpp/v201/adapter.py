@@ -10,7 +10,7 @@ from devices.ocpp.leniency import Names, Unreadable
 from devices.ocpp.protocol import AnswerKind, BootVerdict, ListLimits, Outgoing, Received, Refused
 from devices.ocpp.v16.commands import error_verdict, timestamp
 from devices.ocpp.v16.reading import Payload
-from devices.ocpp.v201 import commands, local_list, messages, smart_charging
+from devices.ocpp.v201 import commands, local_list, messages, reports, smart_charging
 from devices.ocpp.v201.reading import READINGS, says_token
 from domain.capabilities import DEFAULT, Capabilities
 from domain.local_list_rules import Update
@@ -74,11 +74,12 @@ class V201:
         names: Names = []
         try:
             observations = read(payload, received_at, names)
+            part = reports.part(payload, names) if action == reports.ACTION else None
         except Unreadable as error:
             return Refused(ErrorCode.FORMATION_VIOLATION, str(error))
         if says_token(observations):
             kind = AnswerKind.START
-        return Received(action, observations, kind, tuple(dict.fromkeys(names)) if names else ())
+        return Received(action, observations, kind, tuple(dict.fromkeys(names)) if names else (), part)
 
     def spelled(self, code: ErrorCode) -> ErrorCode:
         """The code as 2.0.1 has it."""
@@ -123,6 +124,14 @@ class V201:
     def capabilities(self, answer: DeviceAnswer) -> Mapping[str, object]:
         """What it says about its charging profiles."""
         return smart_charging.told(answer.detail) if answer.verdict is DeviceVerdict.ACCEPTED else {}
+
+    def ask_report(self, request_id: int) -> tuple[Outgoing, ...]:
+        """GetBaseReportRequest: FullInventory has what cannot be set, too."""
+        return reports.ask(request_id)
+
+    def reported(self, values: Mapping[str, str]) -> Mapping[str, object]:
+        """What it says about its charging profiles."""
+        return smart_charging.facts(values)
 
     def questions(self, *, evse: int) -> tuple[Outgoing, ...]:
         """TriggerMessageRequest for the connector's status, and for what its transaction does: Occupied alone does not say."""

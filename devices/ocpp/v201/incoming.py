@@ -144,6 +144,30 @@ class NotifyEvent(Lenient):
     event_data: list[EventData] | None = None
 
 
+class VariableAttribute(Lenient):
+    """VariableAttributeType."""
+
+    type: Text = None
+    value: Text | bool = None
+
+
+class ReportData(Lenient):
+    """ReportDataType."""
+
+    component: Component | None = None
+    variable: Variable | None = None
+    variable_attribute: list[VariableAttribute] | None = None
+
+
+class NotifyReport(Lenient):
+    """NotifyReportRequest."""
+
+    request_id: int | None = None
+    seq_no: int | None = None
+    tbc: bool | None = None
+    report_data: list[ReportData] | None = None
+
+
 class Progress(Lenient):
     """The status of an update or an upload."""
 

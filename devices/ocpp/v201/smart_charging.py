@@ -7,11 +7,13 @@ from devices.ocpp.v201 import variables
 
 _UNITS, _LEVELS = ("SmartChargingCtrlr", "RateUnit"), ("SmartChargingCtrlr", "ProfileStackLevel")
 _SWITCHES = ("SmartChargingCtrlr", "ACPhaseSwitchingSupported")
+VARIABLES = (_UNITS, _LEVELS, _SWITCHES)
+"""Component and variable of what is of use here."""
 
 
 def ask() -> Outgoing:
     """GetVariablesRequest."""
-    return variables.ask((_UNITS, _LEVELS, _SWITCHES))
+    return variables.ask(VARIABLES)
 
 
 def told(answer: str | None) -> Mapping[str, object]:

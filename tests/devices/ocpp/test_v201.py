@@ -14,7 +14,16 @@ from devices.ocpp import generate
 from devices.ocpp.adapter import ADAPTERS
 from devices.ocpp.frames import CallError, ErrorCode
 from devices.ocpp.leniency import Leniency
-from devices.ocpp.protocol import AnswerKind, BootVerdict, ListLimits, Outgoing, Received, Refused, UnencodableError
+from devices.ocpp.protocol import (
+    AnswerKind,
+    BootVerdict,
+    ListLimits,
+    Outgoing,
+    Received,
+    Refused,
+    ReportPart,
+    UnencodableError,
+)
 from devices.ocpp.v201 import messages
 from devices.ocpp.v201.reading import COMPONENTS, READINGS, REASONS
 from domain.capabilities import Capabilities
@@ -455,6 +464,46 @@ def test_whether_a_charger_switches_phases_is_its_own_word(value: str | None, fa
     }
     told = V201.capabilities(DeviceAnswer(DeviceVerdict.ACCEPTED, json.dumps({"getVariableResult": [result]})))
     assert told == ({} if facts is None else {"takes_phase_to_use": facts})
+
+
+def a_value(component: str, variable: str, value: object, **attribute: str) -> dict[str, Any]:
+    return {
+        "component": {"name": component},
+        "variable": {"name": variable},
+        "variableAttribute": [{"value": value, **attribute}],
+    }
+
+
+def test_of_a_report_only_what_is_of_use_is_kept() -> None:
+    """The actual value, and of several EVSEs the first one's; thousands of other variables leave nothing behind."""
+    data = [
+        a_value("SmartChargingCtrlr", "RateUnit", "W,A"),
+        a_value("SmartChargingCtrlr", "RateUnit", "W"),
+        a_value("SmartChargingCtrlr", "ProfileStackLevel", "8", type="MaxSet"),
+        a_value("SmartChargingCtrlr", "ACPhaseSwitchingSupported", True, type="Actual"),
+        *(a_value("Vendor", f"Variable{number}", "x") for number in range(5000)),
+        {"component": 7},
+    ]
+    said = {"requestId": 1, "generatedAt": NOW.isoformat(), "seqNo": 3, "tbc": True, "reportData": data}
+    received = receive("NotifyReport", said)
+    values = {"SmartChargingCtrlr.RateUnit": "W,A", "SmartChargingCtrlr.ACPhaseSwitchingSupported": "True"}
+    assert received.part == ReportPart(1, 3, is_last=False, values=values)
+    assert V201.reported(values) == {"rate_unit": "A", "takes_phase_to_use": True}
+    assert (received.observations, received.answer_kind) == ((), AnswerKind.OTHER)
+
+
+def test_a_report_without_a_word_is_its_own_last_part() -> None:
+    """As the standard has it where nothing is said of more to come."""
+    assert receive("NotifyReport", {}).part == ReportPart(None, 0, is_last=True, values={})
+
+
+def test_the_whole_of_a_report_is_asked_for_first() -> None:
+    """Then what can be set, then what there is at least."""
+    assert [one["reportBase"] for one in sent(V201.ask_report(4))] == [
+        "FullInventory",
+        "ConfigurationInventory",
+        "SummaryInventory",
+    ]
 
 
 def test_what_another_portal_has_set_is_cleared_purpose_by_purpose() -> None:

@@ -196,6 +196,8 @@ ORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             a_variable("X", "Y", attributeStatus="UnknownVariable"),
         ],
     }),
+    ("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"}, {"status": "Accepted"}),
+    ("GetBaseReport", {"requestId": 1, "reportBase": "SummaryInventory"}, {"status": "NotSupported"}),
     ("SendLocalList", {"versionNumber": 4, "updateType": "Full"}, {"status": "Accepted"}),
     ("SendLocalList", {"versionNumber": 0, "updateType": "Differential"}, {"status": "VersionMismatch"}),
     ("GetLocalListVersion", {}, {"versionNumber": 0}),
