@@ -1,17 +1,19 @@
 """Who is still there, and what follows from silence and from time that has passed: one task a process."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from devices.link import GOING_AWAY
 from devices.registry import Registry
-from domain import faults, lifecycle, metering
+from domain import faults, inferred_faults, lifecycle, metering
 from domain.clock import Clock
 from domain.events import Event
 from domain.ports import EventBus
 
 CHECK_EVERY_S = 2.0
+INFER_EVERY = timedelta(seconds=20)
+"""How often it is looked what chargers do, other than what they say; it matters after ten minutes."""
 LEASE_S = 30.0
 """A process that has not renewed its lease for this long is dead, and its chargers are offline."""
 
@@ -28,7 +30,7 @@ class Liveness:
     check_every_s: float = CHECK_EVERY_S
 
     def __post_init__(self) -> None:
-        self._started_at = self.clock.now()
+        self._started_at = self._infer_at = self.clock.now()
         self._told: dict[UUID, datetime] = {}
 
     async def run(self) -> None:
@@ -52,6 +54,9 @@ class Liveness:
                 now=now, portal_started_at=self._started_at, offline_after_s=self.offline_after_s
             )
         )
+        if now >= self._infer_at:
+            self._infer_at = now + INFER_EVERY
+            await self._publish(await inferred_faults.check(now=now))
         await self._publish(await metering.settle(now=now))
         await self._publish(await lifecycle.expire_commands(now=now))
 

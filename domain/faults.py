@@ -54,6 +54,7 @@ SEVERITIES: dict[AlertKind, Severity] = {
     AlertKind.CONTACTOR_WELDED: Severity.CRITICAL,
     AlertKind.READER_FAULT: Severity.WARNING,
     AlertKind.CHARGER_OFFLINE: Severity.WARNING,
+    AlertKind.NO_CURRENT: Severity.WARNING,
 }
 """Everything else is an ERROR."""
 
@@ -70,10 +71,14 @@ WORDS: dict[AlertKind, str] = {
     AlertKind.READER_FAULT: "The charger's card reader fails. Starting in the app still works.",
     AlertKind.VEHICLE_COMMUNICATION: "The charger and the car do not understand each other.",
     AlertKind.INTERNAL: "The charger reports an internal error.",
+    AlertKind.NO_CURRENT: "The charger says that it charges, and no current has flowed for ten minutes. Look at the car and the cable.",
 }
 
 REPORTED = frozenset(KINDS.values()) | {AlertKind.CABLE_FAULT}
 """Kinds that a charger's own status opens and resolves."""
+
+RESTARTED = "RepeatedRestarts"
+"""The code of an alert that no status opens or resolves: a charger that restarts says each time that nothing is wrong."""
 
 DAMPED_FROM = 3
 """The third opening of the same alert within an hour sends no mail."""
@@ -173,7 +178,11 @@ async def status_said(
 
 
 def _reported(connector: Connector, alerts: Iterable[OpenAlert]) -> list[OpenAlert]:
-    return [one for one in alerts if one.charger_id == connector.place.charger_id and one.kind in REPORTED]
+    return [
+        one
+        for one in alerts
+        if one.charger_id == connector.place.charger_id and one.kind in REPORTED and one.vendor_code != RESTARTED
+    ]
 
 
 async def _resolved(
@@ -262,6 +271,7 @@ async def _write_mails(
 _SUBJECTS = {
     AlertKind.CHARGER_OFFLINE: "is offline",
     AlertKind.CABLE_FAULT: "has a cable fault",
+    AlertKind.NO_CURRENT: "charges without a current",
     AlertKind.GROUND_FAULT: "tripped its residual current protection",
     AlertKind.CONTACTOR_WELDED: "does not switch off",
 }

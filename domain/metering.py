@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from tortoise.transactions import in_transaction
 
-from domain import faults, ocpp_messages, sql
+from domain import faults, inferred_faults, ocpp_messages, sql
 from domain.charging import authorizing, session_machine, session_store
 from domain.charging.batch import Batch, Outcome, Report, load, load_stations, open_commands
 from domain.charging.live import Connector
@@ -133,14 +133,25 @@ async def _outcome(batch: Batch, report: Report) -> Outcome:
 
 async def _booted(batch: Batch, report: Report, booted: Booted) -> Outcome:
     """The station is known by what it says of itself; restarts have happened, and sessions may have ended with the power."""
-    batch.stations[report.station_id].booted = booted
-    for connector in batch.connectors.get(report.station_id, []):
+    station = batch.stations[report.station_id]
+    station.booted = booted
+    connectors = batch.connectors.get(report.station_id, [])
+    here = {one.place.charger_id for one in connectors}
+    awaited = [one for one in batch.commands if one.charger_id in here and one.action in _RESTARTING]
+    for connector in connectors:
         if booted.lost_power:
             session_machine.await_ends_before(batch, connector, booted.received_at)
-        for command in list(batch.commands) if booted.is_restart else ():
-            if command.action is CommandAction.RESTART and command.charger_id == connector.place.charger_id:
-                await batch.confirm(command)
+    for command in awaited if booted.is_restart else ():
+        if command.action is CommandAction.RESTART:
+            await batch.confirm(command)
+    if booted.is_restart and not awaited and connectors:
+        count = station.restart(batch.now, inferred_faults.RESTARTS_WITHIN)
+        batch.events += await inferred_faults.restarted(connectors[0], count, now=batch.now)
     return Outcome()
+
+
+_RESTARTING = frozenset({CommandAction.RESTART, CommandAction.UPDATE_FIRMWARE})
+"""What a station restarts for."""
 
 
 _DONE = frozenset({"Installed", "Uploaded"})

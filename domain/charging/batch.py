@@ -88,6 +88,16 @@ class StationState:
     last_transaction_id: int
     given_ids: int = 0
     booted: Booted | None = None
+    restarts: int = 0
+    restarts_since: datetime | None = None
+    """Starts that nobody asked for, counted anew an hour after the first."""
+
+    def restart(self, at: datetime, within: timedelta) -> int:
+        """How many there are with this one."""
+        if self.restarts_since is None or at - self.restarts_since > within:
+            self.restarts, self.restarts_since = 0, at
+        self.restarts += 1
+        return self.restarts
 
 
 @dataclass(slots=True)
@@ -304,7 +314,8 @@ class Batch:
             [(one.id, one.last_transaction_id) for one in self.stations.values() if one.given_ids],
         )
         await sql.execute_many(
-            "UPDATE stations SET vendor = $2, model = $3, serial_number = $4, firmware_version = $5, booted_at = $6 WHERE id = $1",
+            "UPDATE stations SET vendor = $2, model = $3, serial_number = $4, firmware_version = $5, booted_at = $6,"
+            " restarts = $7, restarts_since = $8 WHERE id = $1",
             [
                 (
                     one.id,
@@ -313,6 +324,8 @@ class Batch:
                     one.booted.serial_number,
                     one.booted.firmware_version,
                     one.booted.received_at,
+                    one.restarts,
+                    one.restarts_since,
                 )
                 for one in self.stations.values()
                 if one.booted is not None
@@ -364,6 +377,9 @@ async def load(reports: Sequence[Report], *, now: datetime) -> Batch:
     return batch
 
 
+_STATIONS = "SELECT id, epoch, last_transaction_id, restarts, restarts_since FROM stations WHERE "
+
+
 async def load_stations(station_ids: Sequence[UUID], *, now: datetime, locked: bool = False) -> Batch:
     """These stations, their chargers and the sessions that go on there; `locked`: transaction ids may be given."""
     batch = Batch(now)
@@ -376,10 +392,16 @@ async def load_stations(station_ids: Sequence[UUID], *, now: datetime, locked: b
     arguments: list[object] = []
     condition = sql.any_of("id", live.padded(station_ids), arguments)
     lock = sql.for_update() if locked else ""
-    statement = f"SELECT id, epoch, last_transaction_id FROM stations WHERE {condition} ORDER BY id{lock}"  # noqa: S608
+    statement = f"{_STATIONS}{condition} ORDER BY id{lock}"
     for row in await sql.rows(statement, *arguments):
         station_id = sql.uuid_of(row["id"])
-        batch.stations[station_id] = StationState(station_id, int(row["epoch"]), int(row["last_transaction_id"]))
+        batch.stations[station_id] = StationState(
+            station_id,
+            int(row["epoch"]),
+            int(row["last_transaction_id"]),
+            restarts=int(row["restarts"] or 0),
+            restarts_since=sql.optional_instant_of(row["restarts_since"]),
+        )
     for session in await session_store.open_of_stations(station_ids):
         batch.keep(session)
     return batch

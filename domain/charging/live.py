@@ -24,6 +24,8 @@ DEFAULT_TIMEOUT_S = 5.0
 NO_CURRENT: Lines = (0.0, 0.0, 0.0)
 VOLTS_TO_NEUTRAL = 230.0
 PHASES = 3
+IDLE_BELOW_A = 0.5
+"""A car that does not charge draws less, for its electronics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Live(msgspec.Struct):
     measured_at: datetime | None
     observed_at: datetime | None
     received_at: datetime | None
+    idle_since: datetime | None
+    """Since when it says that it charges, under an offer, while its meter says that nothing flows."""
 
 
 _ALL = attrgetter(*Live.__struct_fields__)
@@ -141,7 +145,7 @@ SELECT c.id AS charger_id, c.installation_id, c.station_id, c.circuit_id, c.evse
   x.mode AS external_mode, x.timeout_s AS external_timeout_s,
   t.version, t.mode, t.is_online, t.connector_status, t.error_code, t.vendor_error_code, t.status_at, t.status_received_at, t.session_id,
   t.session_user_id, t.session_energy_wh, t.register_wh, t.power_w, t.current_l1, t.current_l2, t.current_l3,
-  t.measured_at, t.allocated_a, t.allocated_phases, t.observed_at, t.received_at,
+  t.measured_at, t.allocated_a, t.allocated_phases, t.observed_at, t.received_at, t.idle_since,
   s.is_paused, s.id_token, s.authorized_at
 FROM charger_statuses t
 JOIN chargers c ON c.id = t.charger_id
@@ -287,6 +291,7 @@ def _live(row: sql.Record) -> Live:
         measured_at=sql.optional_instant_of(row["measured_at"]),
         observed_at=sql.optional_instant_of(row["observed_at"]),
         received_at=sql.optional_instant_of(row["received_at"]),
+        idle_since=sql.optional_instant_of(row["idle_since"]),
     )
 
 
@@ -315,6 +320,7 @@ _COLUMNS = sql.Columns(
         "observed_at": "timestamptz",
         "received_at": "timestamptz",
         "status_received_at": "timestamptz",
+        "idle_since": "timestamptz",
     },
 )
 
@@ -322,6 +328,8 @@ _COLUMNS = sql.Columns(
 async def write(connectors: Iterable[Connector]) -> list[ChargerStatusChanged]:
     """What changed is stored; what people can see of it has a new version and an event with the whole new state."""
     changed = [one for one in connectors if one.is_changed]
+    for one in changed:
+        one.live.idle_since = _idle_since(one.live)
     told = [one for one in changed if one.is_seen_changed]
     for one in told:
         one.version += 1
@@ -353,7 +361,16 @@ def _values(one: Connector) -> tuple[object, ...]:
         live.observed_at,
         live.received_at,
         live.status_received_at,
+        live.idle_since,
     )
+
+
+def _idle_since(live: Live) -> datetime | None:
+    charges = live.connector_status is ConnectorStatus.CHARGING and live.session_id is not None
+    is_offered = live.allocated_a is None or live.allocated_a > 0
+    if not charges or not is_offered or live.currents is None or max(live.currents) > IDLE_BELOW_A:
+        return None
+    return live.idle_since or live.received_at
 
 
 def _event(one: Connector, warnings: tuple[StatusWarning, ...]) -> ChargerStatusChanged:

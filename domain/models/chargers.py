@@ -35,6 +35,8 @@ class Station(Model):
     connected_at = fields.DatetimeField(null=True)
     disconnected_at = fields.DatetimeField(null=True)
     booted_at = fields.DatetimeField(null=True)
+    restarts = fields.IntField(null=True)
+    restarts_since = fields.DatetimeField(null=True)
     last_seen_at = fields.DatetimeField(null=True)
     last_transaction_id = fields.IntField(default=0)
     profiles_ours_since = fields.DatetimeField(null=True)
@@ -151,6 +153,7 @@ class ChargerStatus(Model):
     allocated_phases = fields.CharField(max_length=8, default="")
     observed_at = fields.DatetimeField(null=True)
     received_at = fields.DatetimeField(null=True)
+    idle_since = fields.DatetimeField(null=True)
 
     class Meta:
         table = "charger_statuses"

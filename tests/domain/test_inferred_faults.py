@@ -1,0 +1,112 @@
+"""What chargers do, other than what they say."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.database import Database
+from domain import inferred_faults
+from domain.events import ChargerStatusChanged
+from domain.models import Alert, ChargerStatus
+from domain.observations import ConnectorStatus
+from domain.roles import AlertKind, AlertState, CommandAction, Severity
+from tests.domain.rig import Rig, a_rig, at, reading
+from tests.domain.test_metering import a_command
+
+NOTHING = (0.0, 0.1, 0.0)
+
+
+@pytest.fixture
+async def rig(database: Database) -> Rig:
+    """A charger that charges since noon."""
+    made = await a_rig()
+    await made.start(at(0))
+    await made.status(ConnectorStatus.CHARGING, at(0))
+    return made
+
+
+async def look(minute: float) -> list[AlertKind]:
+    """What is open after it was looked at in that minute."""
+    await inferred_faults.check(now=at(minute))
+    return [one.kind for one in await Alert.filter(resolved_at=None)]
+
+
+async def read(rig: Rig, minute: float, currents: tuple[float, float, float]) -> None:
+    """The meter says so."""
+    session = await rig.session()
+    await rig.meter(session.transaction_id, reading(1000, at(minute), currents=currents))
+
+
+async def test_ten_minutes_without_a_current_are_an_alert_that_a_current_ends(rig: Rig) -> None:
+    """By the charger's readings: a warning at ten minutes and not before, over with the first ampere."""
+    await read(rig, 1, NOTHING)
+    await read(rig, 10, NOTHING)
+    assert await look(10) == []
+    await read(rig, 11, NOTHING)
+    assert await look(11) == [AlertKind.NO_CURRENT]
+    alert = await Alert.get()
+    assert (alert.severity, alert.charger_id) == (Severity.WARNING, rig.charger_id)
+    await read(rig, 12, (6.0, 0.0, 0.0))
+    assert await look(12) == []
+    assert (await Alert.get()).state is AlertState.RESOLVED
+
+
+async def test_the_warning_shows_and_goes(rig: Rig) -> None:
+    """The live status has it as long as it is open."""
+    for minute in (1, 11):
+        await read(rig, minute, NOTHING)
+    shown = [one for one in await inferred_faults.check(now=at(11)) if isinstance(one, ChargerStatusChanged)]
+    assert [[warning.kind for warning in one.warnings] for one in shown] == [[AlertKind.NO_CURRENT]]
+    await read(rig, 12, (6.0, 6.0, 6.0))
+    gone = [one for one in await inferred_faults.check(now=at(12)) if isinstance(one, ChargerStatusChanged)]
+    assert [one.warnings for one in gone] == [()]
+
+
+async def test_who_may_draw_nothing_or_wants_nothing_is_no_fault(rig: Rig) -> None:
+    """A car that is full, and one that waits for its share, draw nothing for good reasons."""
+    await rig.status(ConnectorStatus.SUSPENDED_EV, at(0.5))
+    for minute in (1, 20):
+        await read(rig, minute, NOTHING)
+    assert await look(20) == []
+    await rig.status(ConnectorStatus.CHARGING, at(21))
+    await ChargerStatus.filter(charger_id=rig.charger_id).update(allocated_a=0.0)
+    for minute in (22, 40):
+        await read(rig, minute, NOTHING)
+    assert await look(40) == []
+
+
+async def test_what_is_not_measured_is_not_inferred(rig: Rig) -> None:
+    """A charger that stopped saying anything, or never says currents, has no such alert."""
+    await read(rig, 1, NOTHING)
+    assert await look(60) == []
+    session = await rig.session()
+    for minute in (61, 80):
+        await rig.meter(session.transaction_id, reading(1000, at(minute), power_w=0.0))
+    assert await look(80) == []
+
+
+async def test_a_charger_that_starts_again_and_again_has_an_alert_until_it_stays(rig: Rig) -> None:
+    """The fourth start within an hour opens it, its NoError leaves it open, an hour without a start resolves it."""
+    for minute in (1, 10, 20):
+        await rig.boot(at(minute))
+        await rig.status(ConnectorStatus.AVAILABLE, at(minute + 1))
+    assert await look(21) == []
+    await rig.boot(at(30))
+    await rig.status(ConnectorStatus.AVAILABLE, at(31))
+    assert await look(32) == [AlertKind.INTERNAL]
+    assert "started 4 times within an hour" in (await Alert.get()).message
+    assert await look(89) == [AlertKind.INTERNAL]
+    assert await look(90) == []
+
+
+async def test_starts_that_were_asked_for_or_are_rare_are_none(rig: Rig) -> None:
+    """Neither the start after a restart command counts, nor four in two hours."""
+    for minute in (1, 30):
+        await rig.boot(at(minute))
+    for minute in (31, 32):
+        await a_command(rig, CommandAction.RESTART)
+        await rig.boot(at(minute))
+    for minute in (62, 90):
+        await rig.boot(at(minute))
+    assert await look(91) == []
+    assert timedelta(hours=1) == inferred_faults.RESTARTS_WITHIN
