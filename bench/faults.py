@@ -2,7 +2,8 @@
 
 Chargers of both versions of OCPP tell the same day twice, over real sockets, each time to an empty database: once well, and once with
 every message of a transaction one to three times under new ids, reordered within five, and with one answer in twenty lost. Afterwards
-both databases say the same.
+both databases say the same. Then chargers whose clocks are wrong, each in its way, have their day: every session says of its dates what
+is true of them.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from app.embedded import EmbeddedValkey
 from app.logs import configure_logs
 from app.redis_bus import RedisBus
 from app.settings import LogFormat
+from bench.clocks import Chaos, Judged, chaos, judged
 from bench.report import Options, Report, options
 from bench.scripts import HandClock, Script, scripts
 from bench.telling import BAD, GOOD, Faults, Teller, Told, tell_all
@@ -38,10 +40,12 @@ class Size:
 
     chargers: int
     visits: int
+    every_life: int = 1
+    """Of the lives with wrong clocks only each so many-th."""
 
 
-QUICK: Final = Size(24, 4)
-FULL: Final = Size(120, 80)
+QUICK: Final = Size(24, 3, every_life=3)
+FULL: Final = Size(120, 60)
 
 Row = tuple[object, ...]
 
@@ -111,7 +115,7 @@ async def tell(
     heard, clock = Told(), HandClock()
     async with a_server(bus, clock=clock, options=DeviceOptions(check_every_s=3600)) as server:
         tellers = [
-            Teller(script, server, charger, faults, heard, Random(f"{seed}:{script.number}"))
+            Teller(script, server, charger, faults, heard, Random(f"{seed}:{script.number}"), clock)
             for script, charger in zip(day, chargers, strict=True)
         ]
         await tell_all(tellers, clock)
@@ -128,18 +132,35 @@ async def _to_an_empty_database(
         return heard, await stored()
 
 
+async def _with_wrong_clocks(file: Path, bus: EventBus, lives: Sequence[Chaos]) -> Judged:
+    database = Database(sqlite_file=file)
+    await migrate(database)
+    async with opened(database):
+        return await judged(bus, await a_garage(), lives)
+
+
 async def measured(given: Options, size: Size) -> Report:
     """Both days, and what differs."""
+    lives = chaos(CARDS[0])[:: size.every_life]
     day = scripts(size.chargers, visits=size.visits, cards=CARDS, seed=given.seed)
     with tempfile.TemporaryDirectory(prefix="lade-bench-") as name:
         folder = Path(name)
         async with EmbeddedValkey(folder) as valkey, RedisBus(valkey.url) as bus:
             good, well = await _to_an_empty_database(folder / "well.sqlite3", bus, day, GOOD, given.seed)
             bad, badly = await _to_an_empty_database(folder / "badly.sqlite3", bus, day, BAD, given.seed)
-    lines = different(well, badly) + good.errors + bad.errors
-    for line in lines[:20]:
+            clocks = await _with_wrong_clocks(folder / "clocks.sqlite3", bus, lives)
+    lines = different(well, badly)
+    errors = good.errors + bad.errors + clocks.errors
+    for line in (lines + errors + clocks.flags + clocks.dates)[:20]:
         print(line[:1000])
-    sizes = {"chargers": size.chargers, "visits": size.visits, "copies": "1 to 3", "within": 5, "answers lost": "5 %"}
+    sizes = {
+        "clocks": len(lives),
+        "chargers": size.chargers,
+        "visits": size.visits,
+        "copies": "1 to 3",
+        "within": 5,
+        "answers lost": "5 %",
+    }
     report = Report("faults", given, sizes, ("told", "messages", "again", "out of order", "answers lost", *TABLES))
     for name, one, rows in (("well", good, well), ("badly", bad, badly)):
         found = (len(rows[table]) for table in TABLES)
@@ -150,8 +171,11 @@ async def measured(given: Options, size: Size) -> Report:
         duplicates=bad.duplicates,
         reordered=bad.reordered,
         lost_answers=bad.lost_answers,
-        call_errors=len(good.errors) + len(bad.errors),
+        call_errors=len(errors),
         differences=len(lines),
+        clock_sessions=clocks.sessions,
+        wrong_flags=len(clocks.flags),
+        wrong_dates=len(clocks.dates),
     )
     return report
 

@@ -4,7 +4,7 @@ that is moved by hand. The same script can be told well and badly.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -66,6 +66,8 @@ class Delivery:
     """The connection is lost."""
     returns: bool = False
     """A new connection is made first."""
+    is_asked: bool = False
+    """Afterwards it will be asked for its status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Script:
     deliveries: tuple[Delivery, ...]
     visits: int
     guess: int | None = None
+    status_at: Callable[[datetime], Json] | None = None
+    """The status that it sends when it is asked for one; None: it cannot be asked."""
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,9 +55,11 @@ class Teller:
     faults: Faults
     told: Told
     random: Random
+    clock: HandClock
     _connection: AsyncExitStack = field(default_factory=AsyncExitStack)
     _raw: RawCharger | None = None
     _ids: dict[int, int] = field(default_factory=dict)
+    _asked: asyncio.Event = field(default_factory=asyncio.Event)
     _late: list[Said] = field(default_factory=list)
     _heard: set[int] = field(default_factory=set)
     _newest: datetime | None = None
@@ -69,6 +72,9 @@ class Teller:
         if delivery.returns or self._raw is None:
             await self._come()
         await self._say_all([*self._late, *delivery.said])
+        if delivery.is_asked:
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                await self._asked.wait()
 
     async def finish(self) -> None:
         """What is still to be told again is told, unless something was refused."""
@@ -87,6 +93,23 @@ class Teller:
         self._raw = await self._connection.enter_async_context(
             a_raw_charger(self.server, self.charger, subprotocols=subprotocols)
         )
+        self._asked.clear()
+        answering = asyncio.create_task(self._answer_questions(self._raw))
+        self._connection.callback(answering.cancel)
+
+    async def _answer_questions(self, raw: RawCharger) -> None:
+        """What it is asked for a status it says; what it does not know it says so."""
+        status_at = self.script.status_at
+        if status_at is None:
+            raw.answers["TriggerMessage"] = {"status": "NotImplemented"}
+        while True:
+            message_id, action, payload = await raw.calls.get()
+            if action not in raw.answers:
+                await raw.socket.send(json.dumps([4, message_id, "NotSupported", "", {}]))
+            elif payload.get("requestedMessage") == "StatusNotification":
+                if status_at is not None:
+                    await raw.begin("StatusNotification", status_at(self.clock.now()))
+                self._asked.set()
 
     async def _say_all(self, said: Sequence[Said]) -> None:
         self._late = []

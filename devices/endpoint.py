@@ -307,6 +307,7 @@ class Endpoint:
             capabilities=self.kinds.of(made.kind),
             profiles_are_ours=made.profiles_are_ours,
             configured_as=made.configured_as,
+            clock_offset=made.clock_offset,
         )
         try:
             await websocket.accept(subprotocol=_told(websocket, protocol))

@@ -37,11 +37,12 @@ _CANNOT = ("NotImplemented", "NotSupported")
 
 async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
     """After a boot the charger is configured (it tells its statuses on its own, OCPP 1.6 §4.2); after a mere reconnect it is asked, and
-    configured where what is in force is not known to be what is wanted.
+    configured where what is in force is not known to be what is wanted. So it is asked where its clock is in doubt.
     """
     if link.profiles_cleared is not None:
         link.spawn(_remember_clearing(link, link.profiles_cleared, kinds.clock))
     wanted = _wanted(link.adapter.subprotocol, settings)
+    is_asked = False
     try:
         async with asyncio.timeout(BOOT_EXPECTED_S):
             await link.booted.wait()
@@ -51,13 +52,21 @@ async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
         if link.configured_as != _digest(wanted):
             await _configure(link, wanted, most_unanswered=UNANSWERED_AFTER_RECONNECT)
         await _get_to_know(link, kinds)
-        await link.booted.wait()
+        is_asked = True
     while True:
-        link.booted.clear()
-        await _treat_as_known(link, kinds)
-        await _configure(link, wanted, most_unanswered=UNANSWERED_AFTER_BOOT)
-        await _get_to_know(link, kinds)
-        await link.booted.wait()
+        await link.stirred.wait()
+        link.stirred.clear()
+        has_booted = link.booted.is_set()
+        if has_booted:
+            link.booted.clear()
+            is_asked = False
+            await _treat_as_known(link, kinds)
+            await _configure(link, wanted, most_unanswered=UNANSWERED_AFTER_BOOT)
+        if link.offset.is_doubtful and not is_asked:
+            is_asked = True
+            await _ask_for_statuses(link, kinds)
+        if has_booted:
+            await _get_to_know(link, kinds)
 
 
 @lru_cache
@@ -162,6 +171,7 @@ async def _ask_for_statuses(link: Link, kinds: Kinds) -> None:
         for outgoing in link.adapter.questions(evse=evse):
             if not link.capabilities.takes_triggers:
                 return
+            link.expect_status(evse)
             answer = await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
             if _says_it_cannot(answer):
                 await _learn(link, kinds, {"takes_triggers": False})

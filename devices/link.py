@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from devices.clock_offset import ClockOffset
+from devices.clock_offset import TOLERATED, ClockOffset
 from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
@@ -30,6 +30,7 @@ from devices.ocpp.protocol import (
     UnencodableError,
 )
 from devices.signal import Signal
+from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
 from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
 from domain.charging.batch import Outcome, Report
@@ -38,7 +39,7 @@ from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.metering import STALE
-from domain.observations import Booted, ConnectorStatus, Metered, StatusReported
+from domain.observations import AnyObservation, Booted, ConnectorStatus, StatusReported
 from domain.ocpp_messages import Message
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
 
@@ -137,6 +138,7 @@ class Link:
         "_answer",
         "_answer_id",
         "_answers_pings",
+        "_asked_evses",
         "_calling",
         "_calls",
         "_fences",
@@ -146,6 +148,7 @@ class Link:
         "_room",
         "_shared",
         "_socket",
+        "_stored_offset",
         "_tasks",
         "_timeouts",
         "_working",
@@ -167,6 +170,7 @@ class Link:
         "profiles_cleared",
         "report_parts",
         "station_id",
+        "stirred",
     )
 
     def __init__(
@@ -183,6 +187,7 @@ class Link:
         capabilities: Capabilities = DEFAULT,
         profiles_are_ours: bool = True,
         configured_as: str | None = None,
+        clock_offset: timedelta | None = None,
     ) -> None:
         self.kind = kind
         self.identity = identity
@@ -193,9 +198,13 @@ class Link:
         self.adapter = adapter
         self.connected_at: datetime = shared.clock.now()
         self.heard_at: datetime = self.connected_at
-        self.offset = ClockOffset()
-        self._hearing = Hearing(self.connected_at)
+        self.offset = ClockOffset(self.connected_at, clock_offset)
+        self._stored_offset = clock_offset or timedelta()
+        self._hearing = Hearing(self.connected_at, self.offset.value, before=clock_offset)
+        self._asked_evses: tuple[int, ...] = ()
         self.booted = Signal()
+        self.stirred = Signal()
+        """It has booted, or its clock is in doubt."""
         self.list_outdated = Signal()
         self.availability_outdated = Signal()
         self.in_service: dict[int, bool] = {}
@@ -397,7 +406,9 @@ class Link:
             self._says_how_it_is(received)
         if received.answer_kind is AnswerKind.BOOT:
             self._says_who_it_is(received)
+            self.offset.booted()
             self.booted.set()
+            self.stirred.set()
 
     def _message(self, action: str, payload: msgspec.Raw | bytes, *, is_from_charger: bool) -> Message:
         at = self._shared.clock.now()
@@ -436,20 +447,45 @@ class Link:
         else:
             await self._send_error(message_id, ErrorCode.INTERNAL_ERROR, refusal)
 
+    def expect_status(self, evse: int) -> None:
+        """The charger is being asked for that connector's status: what comes next of it tells its clock."""
+        self._asked_evses = (*self._asked_evses, evse)
+
     def _reports(self, received: Received, message: Message | None) -> list[Report]:
         """What is handed in; the first one takes the message along."""
         for observation in received.observations:
             if observation.charger_time is not None:
                 self.offset.learn(
-                    observation.charger_time, observation.received_at, is_periodic=isinstance(observation, Metered)
+                    observation.charger_time,
+                    observation.received_at,
+                    is_status=isinstance(observation, StatusReported),
+                    is_live=self._is_answer(observation),
                 )
         offset = self.offset.value
         if (offset, self.offset.is_clock_set) != (self._hearing.offset, self._hearing.is_clock_set):
-            self._hearing = Hearing(self.connected_at, offset, is_clock_set=self.offset.is_clock_set)
+            self._hearing = Hearing(
+                self.connected_at, offset, is_clock_set=self.offset.is_clock_set, before=self.offset.before
+            )
+            self._keep_clock(offset or timedelta())
+        if self.offset.is_doubtful:
+            self.stirred.set()
         return [
             Report(self.station_id, self.epoch, self._hearing, one, message if number == 0 else None)
             for number, one in enumerate(received.observations)
         ]
+
+    def _is_answer(self, observation: AnyObservation) -> bool:
+        """Whether it is the status that the charger was asked for."""
+        if not isinstance(observation, StatusReported) or observation.evse not in self._asked_evses:
+            return False
+        self._asked_evses = tuple(one for one in self._asked_evses if one != observation.evse)
+        return True
+
+    def _keep_clock(self, offset: timedelta) -> None:
+        """The next connection knows how the clock was."""
+        if abs(offset - self._stored_offset) > TOLERATED:
+            self._stored_offset = offset
+            self.spawn(_store_clock(self.station_id, self.epoch, offset))
 
     def _answer_to(self, received: Received, outcome: Outcome) -> msgspec.Struct:
         if received.answer_kind in _ACKNOWLEDGED:
@@ -580,6 +616,11 @@ class Link:
 def _settle(answer: "asyncio.Future[DeviceAnswer]", value: DeviceAnswer) -> None:
     if not answer.done():
         answer.set_result(value)
+
+
+async def _store_clock(station_id: UUID, epoch: int, offset: timedelta) -> None:
+    with contextlib.suppress(*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
+        await lifecycle.clock_learnt(station_id, epoch=epoch, offset=offset)
 
 
 async def _quiet(work: Coroutine[object, object, None]) -> None:

@@ -12,6 +12,10 @@ class Signal:
         self._is_set = False
         self._waiting: list[asyncio.Future[None]] | None = None
 
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._is_set
+
     def set(self) -> None:
         """It has happened: whoever waits goes on."""
         self._is_set = True

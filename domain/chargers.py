@@ -171,8 +171,16 @@ async def _station(access: Access, new: NewCharger, key: StationKey) -> tuple[St
         return station, None
     station.password_hash, station.next_password_hash = key.password_hash, None
     # Whatever it was meanwhile, what it holds is not known.
-    station.profiles_ours_since = station.configured_as = None
-    await station.save(update_fields=["password_hash", "next_password_hash", "profiles_ours_since", "configured_as"])
+    station.profiles_ours_since = station.configured_as = station.clock_offset_s = None
+    await station.save(
+        update_fields=[
+            "password_hash",
+            "next_password_hash",
+            "profiles_ours_since",
+            "configured_as",
+            "clock_offset_s",
+        ]
+    )
     return station, key.password
 
 

@@ -91,7 +91,8 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Connected:
     """A connection that owns its station: reports and commands of an older epoch are refused. `chargers`: evse → charger; `kind` is
-    what the station last said of itself, `profiles_are_ours` and `configured_as` what it holds.
+    what the station last said of itself, `profiles_are_ours` and `configured_as` what it holds. `clock_offset` (received - its clock) is
+    what was last found wrong with its clock.
     """
 
     station_id: UUID
@@ -101,6 +102,7 @@ class Connected:
     events: tuple[Event, ...]
     profiles_are_ours: bool
     configured_as: str | None
+    clock_offset: timedelta | None = None
 
 
 async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, Connected]:
@@ -134,9 +136,21 @@ def _connected(
         events,
         profiles_are_ours=row["profiles_ours_since"] is not None,
         configured_as=row["configured_as"],
+        clock_offset=None if row["clock_offset_s"] is None else timedelta(seconds=row["clock_offset_s"]),
     )
 
 
+async def clock_learnt(station_id: UUID, *, epoch: int, offset: timedelta) -> None:
+    """The station's next connection begins with this offset of its clock, unless a newer connection is here by now; 0: it is right."""
+    await sql.execute(
+        "UPDATE stations SET clock_offset_s = $3 WHERE id = $1 AND epoch = $2",
+        station_id,
+        epoch,
+        offset.total_seconds() or None,
+    )
+
+
+_HELD = "id, epoch, vendor, model, firmware_version, profiles_ours_since, configured_as, clock_offset_s"
 _OWN = """
 UPDATE stations SET epoch = epoch + 1, process = $1, protocol = $2, is_connected = $3, connected_at = $4, last_seen_at = $4
 WHERE """
@@ -150,7 +164,7 @@ async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> d
         speaking = [one.login.station_id for one in arrivals if one.protocol == protocol]
         condition = sql.any_of("id", live.padded(speaking), arguments)
         for row in await sql.rows(
-            f"{_OWN}{condition} RETURNING id, epoch, vendor, model, firmware_version, profiles_ours_since, configured_as",
+            f"{_OWN}{condition} RETURNING {_HELD}",
             *arguments,
         ):
             rows[sql.uuid_of(row["id"])] = row

@@ -16,6 +16,7 @@ from domain.charging import live, session_store
 from domain.charging.energy_intervals import Part, intervals
 from domain.charging.live import Connector
 from domain.charging.session_rules import (
+    CLOCK_TOLERANCE,
     Hearing,
     Reading,
     charging_time,
@@ -111,6 +112,7 @@ class OpenCommand:
     session_id: UUID | None
 
 
+NO_OFFSET = timedelta()
 _OPEN_COMMAND_STATES = (CommandState.QUEUED, CommandState.SENT, CommandState.ACCEPTED)
 
 
@@ -146,6 +148,7 @@ class Batch:
     _read_on: set[UUID] = field(default_factory=set)
     _finals: set[UUID] = field(default_factory=set)
     _adopting: set[UUID] = field(default_factory=set)
+    _readings: dict[UUID, list[Reading]] = field(default_factory=dict)
     _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
     _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
 
@@ -200,6 +203,17 @@ class Batch:
         """Its energy and intervals are to be worked out from everything that is known."""
         self._dirty.add(session.id)
         self._finals.add(session.id)
+
+    def keep_readings(self, readings: dict[UUID, list[Reading]]) -> None:
+        """These are known of sessions."""
+        self._readings = readings
+
+    def is_put_back(self, session: SessionRecord, register_wh: int | None, at: datetime) -> bool:
+        """Whether the charger's clock was put back: a register that is higher than one that seems to be much younger."""
+        return register_wh is not None and any(
+            one.at > at + CLOCK_TOLERANCE and one.register_wh is not None and one.register_wh < register_wh
+            for one in self._readings.get(session.id, ())
+        )
 
     def adopt(self, session: SessionRecord) -> None:
         """Readings of its time at its charger that belong to no session are its own."""
@@ -417,10 +431,24 @@ async def _load_sessions(batch: Batch, reports: Sequence[Report], station_ids: S
         for session in await session_store.by_keys(name, station_ids, keys):
             if session.id not in batch.sessions:
                 batch.keep(session)
+    await _load_readings(batch, reports)
     starting = sorted({one.station_id for one in reports if _takes_our_id(one.observation)})
     for session in await session_store.without_start(starting, since=batch.now - timedelta(days=62)):
         if session.id not in batch.sessions:
             batch.keep(session)
+
+
+async def _load_readings(batch: Batch, reports: Sequence[Report]) -> None:
+    """What is known of open sessions that are told something old: it came out of order, or a clock was put back."""
+    doubtful = {
+        session.id
+        for one in reports
+        if isinstance(one.observation, Metered) and one.observation.charger_time is not None
+        if (session := batch.by_key(one.station_id, "transaction_id", one.observation.transaction_id)) is not None
+        if session.is_open and session.last_event_at is not None
+        if one.observation.charger_time + (one.hearing.offset or NO_OFFSET) < session.last_event_at - CLOCK_TOLERANCE
+    }
+    batch.keep_readings(await session_store.readings(sorted(doubtful)))
 
 
 def _takes_our_id(observation: AnyObservation) -> bool:

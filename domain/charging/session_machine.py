@@ -11,6 +11,7 @@ from domain.charging.live import NO_CURRENT, Connector
 from domain.charging.modes import line_currents
 from domain.charging.session_rules import (
     CHARGING_ABOVE_A,
+    CLOCK_TOLERANCE,
     END_HOLD,
     LATE_SAMPLES_FOR,
     OFFLINE_TOLERANCE,
@@ -22,6 +23,7 @@ from domain.charging.session_rules import (
     session_that_ends,
     start_key,
     stop_key,
+    was_heard_live,
 )
 from domain.charging.session_store import SampleRow, SessionRecord
 from domain.ids import new_id
@@ -331,6 +333,8 @@ def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
     elif session.inferred_end_due_at is not None and session.is_open:
         session.inferred_end_due_at = None  # It speaks again, so it is not over.
         batch.touch(session)
+    if session is not None:
+        _reconsider(batch, report, session)
     _take_samples(batch, report, connector, session, observation.samples)
     if session is not None and session.is_open and observation.is_own_id and not observation.samples:
         _speaks(batch, report, session, observation)
@@ -371,6 +375,8 @@ def _take_samples(
         moment = _moment(
             report, sample.at or observation.charger_time, observation.received_at, observation.is_marked_offline
         )
+        if session is not None and batch.is_put_back(session, sample.register_wh, moment.at):
+            moment = _by_receipt(report, moment)
         batch.samples.append(
             SampleRow(
                 installation_id=session.installation_id if session else connector.place.installation_id,
@@ -477,6 +483,9 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
         if connector is None:
             return Outcome(refusal=NO_CHARGER)
         session = _without_start(batch, report, connector, observation, moment)
+    _reconsider(batch, report, session)
+    if session.is_open and session.last_event_at is not None and moment.at < session.last_event_at - CLOCK_TOLERANCE:
+        moment = _by_receipt(report, moment)
     if observation.is_own_id:
         session.meter_start_wh = _register_at_start(session, observation.samples)
     found = batch.connector_of(session)
@@ -584,6 +593,25 @@ def infer_end(batch: Batch, session: SessionRecord) -> None:
     if connector := batch.connector_of(session):
         _point(batch, connector)
     batch.tell(session, "ENDED")
+
+
+def _by_receipt(report: Report, moment: Moment) -> Moment:
+    """The moment of what a clock wrote that was put back meanwhile: it is not old, only written so."""
+    observation = report.observation
+    return Moment(
+        observation.received_at, moment.device_at, is_reliable=False, is_offline=observation.is_marked_offline
+    )
+
+
+def _reconsider(batch: Batch, report: Report, session: SessionRecord) -> None:
+    """A session whose start seemed to be older than the connection is not, now that the clock is known to be behind."""
+    if SessionFlag.OFFLINE not in session.flags:
+        return
+    if was_heard_live(session.device_started_at, session.created_at, report.hearing):
+        session.flags = (session.flags & ~SessionFlag.OFFLINE) | SessionFlag.CLOCK_UNRELIABLE
+        session.started_at = min(session.created_at, report.observation.received_at)
+        session.last_event_at = max(session.last_event_at or session.started_at, session.started_at)
+        batch.touch(session)
 
 
 def _moment(report: Report, charger_time: datetime | None, received_at: datetime, is_marked_offline: bool) -> Moment:

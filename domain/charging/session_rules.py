@@ -30,6 +30,9 @@ RATING_SLACK = 1.1
 RATING_SLACK_TIME = timedelta(seconds=90)
 """Start and stop are stamped in whole seconds and after the contactor; short charges must not lose energy to it."""
 
+LONGEST_CHARGE = timedelta(days=62)
+"""Beyond it a duration by the charger's clock is no duration: the clock was set meanwhile."""
+
 MOST_PLAUSIBLE_WH = 2_000_000
 """No car takes 2 MWh in one charge: a register beyond it is broken (4 GWh readings exist)."""
 
@@ -60,12 +63,14 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 class Hearing:
     """How the message reached us: over a connection open since `connected_at`; `offset` is received - charger's clock, None unknown.
 
-    `is_clock_set`: the charger has told a time over it that a clock has which was set at all.
+    `is_clock_set`: the charger has told a time over it that a clock has which was set at all. `before`: the offset that an earlier
+    connection had found, by which it wrote what it kept, None where nothing was wrong.
     """
 
     connected_at: datetime
     offset: timedelta | None = None
     is_clock_set: bool = False
+    before: timedelta | None = None
 
 
 def moment_of(
@@ -84,6 +89,12 @@ def moment_of(
         return Moment(
             received_at, charger_time, is_reliable=False, is_offline=is_marked_offline or hearing.is_clock_set
         )
+    if hearing.before is not None and abs(hearing.before - offset) > CLOCK_TOLERANCE:
+        written = charger_time + hearing.before
+        is_later = corrected >= hearing.connected_at - OFFLINE_TOLERANCE and corrected <= received_at + CLOCK_TOLERANCE
+        if not is_later and EARLIEST_PLAUSIBLE < written < hearing.connected_at - OFFLINE_TOLERANCE:
+            # The clock was set since; what is older than this connection was written by the wrong one.
+            return Moment(written, charger_time, is_reliable=False, is_offline=True)
     if corrected > received_at + FUTURE_TOLERANCE:
         return Moment(received_at, charger_time, is_reliable=False, is_offline=is_marked_offline)
     is_offline = is_marked_offline or corrected < hearing.connected_at - OFFLINE_TOLERANCE
@@ -91,6 +102,13 @@ def moment_of(
     return Moment(
         min(corrected, received_at), charger_time, is_reliable=abs(offset) <= CLOCK_TOLERANCE, is_offline=is_offline
     )
+
+
+def was_heard_live(device_started_at: datetime | None, created_at: datetime, hearing: Hearing) -> bool:
+    """Whether a session that seemed older than the connection over which its start came was not, as the clock is known by now."""
+    if device_started_at is None or hearing.offset is None or created_at < hearing.connected_at:
+        return False
+    return device_started_at + hearing.offset >= hearing.connected_at - OFFLINE_TOLERANCE
 
 
 def start_key(evse: int, id_token: str | None, charger_time: datetime | None, meter_start_wh: int | None) -> str:
@@ -225,10 +243,15 @@ def dates_of(started_at: datetime, device_started_at: datetime | None, start_rel
         if ended.at >= started_at:
             return Dates(started_at, ended.at, is_reliable=True)
         return Dates(started_at, started_at, is_reliable=False)
-    duration = None
+    # Both stamped by the same wrong clock: the difference is right though neither end is. Of a clock that was set between them one end is
+    # right, and the difference says nothing.
     if device_started_at is not None and ended.device_at is not None:
         duration = ended.device_at - device_started_at
-    # Both stamped by the same wrong clock: the difference is right though neither end is. A clock that was set between them gives years.
-    if duration is not None and timedelta() <= duration <= timedelta(days=62) and not start_reliable:
-        return Dates(ended.at - duration, ended.at, is_reliable=False)
+        are_wrong = _is_off(device_started_at, started_at) and _is_off(ended.device_at, ended.at)
+        if are_wrong and timedelta() <= duration <= LONGEST_CHARGE:
+            return Dates(ended.at - duration, ended.at, is_reliable=False)
     return Dates(min(started_at, ended.at), ended.at, is_reliable=False)
+
+
+def _is_off(device_at: datetime, at: datetime) -> bool:
+    return abs(device_at - at) > CLOCK_TOLERANCE

@@ -18,6 +18,7 @@ class Station(Model):
     `epoch` rises with every connection: writes and sends of an older epoch are refused. `profiles_ours_since`: from then on it
     holds no charging profile of another portal, None while it may.
     `configured_as` is the digest of the settings that it has answered, None while nobody knows what is in force.
+    `clock_offset_s` is what was last found wrong with its clock (ours - its own), None where nothing was.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -41,6 +42,7 @@ class Station(Model):
     last_transaction_id = fields.IntField(default=0)
     profiles_ours_since = fields.DatetimeField(null=True)
     configured_as = fields.CharField(max_length=64, null=True)
+    clock_offset_s = fields.FloatField(null=True)
     created_at = fields.DatetimeField()
 
     class Meta:

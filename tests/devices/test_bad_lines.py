@@ -1,7 +1,10 @@
-"""Lines on which messages come several times, in any order and without an answer: the short form of `bench.faults`."""
+"""Lines on which messages come several times, in any order and without an answer, and clocks that are wrong: the short form of
+`bench.faults`.
+"""
 
 from app.database import Database
 from app.redis_bus import RedisBus
+from bench.clocks import judged, some_chaos
 from bench.faults import CARDS, a_garage, different, stored, tell
 from bench.scripts import scripts
 from bench.telling import BAD, GOOD
@@ -34,3 +37,11 @@ async def test_a_day_that_was_told_otherwise_is_found_out(database: Database, bu
     await tell(bus, garage, day, GOOD, seed=4, prefix="other-")
     lines = different(await stored("one-"), await stored("other-"))
     assert {line.partition(",")[0] for line in lines} == {"sessions", "intervals"}
+
+
+async def test_every_session_says_whether_its_dates_are_right(database: Database, bus: RedisBus) -> None:
+    """Offline where something was kept for later, unreliable where the clock was wrong, and neither where neither was so."""
+    lives = some_chaos(CARDS[0])
+    found = await judged(bus, await a_garage(), lives)
+    assert found.sessions > 50
+    assert found.flags + found.dates + found.errors == []

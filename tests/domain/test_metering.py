@@ -231,6 +231,17 @@ async def test_a_known_clock_offset_is_taken_out(rig: Rig) -> None:
     assert session.flag_set == SessionFlag.CLOCK_UNRELIABLE
 
 
+async def test_a_clock_that_is_put_back_in_a_charge_makes_its_dates_unreliable(rig: Rig) -> None:
+    """A higher register that seems to be older: the clock was put back. It is live all the same, and so is the end."""
+    await rig.start(at(0))
+    await rig.meter("1", reading(2000, at(20)))
+    await rig.meter("1", reading(3000, at(-30)), received=at(30))
+    await rig.stop("1", at(-20), meter=4000, received=at(40))
+    session = await rig.session()
+    assert session.flag_set == SessionFlag.CLOCK_UNRELIABLE
+    assert (session.started_at, session.ended_at, session.energy_wh) == (at(0), at(40), 3000)
+
+
 async def test_a_register_that_goes_backwards(rig: Rig) -> None:
     """Energy is never negative: a meter that was reset in a session counts its rises, flagged as estimated."""
     await rig.start(at(0), meter=5000)

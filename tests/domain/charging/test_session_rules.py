@@ -21,6 +21,7 @@ from domain.charging.session_rules import (
     session_energy,
     session_that_ends,
     start_key,
+    was_heard_live,
 )
 from domain.roles import IntervalQuality, SessionFlag
 
@@ -180,6 +181,26 @@ def test_dates(
     """As reported where both are right, else from receipt and duration; never an end before the start."""
     dates = dates_of(started, device_started, start_reliable, ended)
     assert (dates.started_at, dates.ended_at, dates.is_reliable) == expected
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_what_a_clock_wrote_before_it_was_set_is_dated_by_how_it_was(hours: int) -> None:
+    """What is older than the connection was written by the wrong clock, in an outage; what is not, by the right one."""
+    wrong = timedelta(hours=hours)
+    hearing = Hearing(NOON, timedelta(), is_clock_set=True, before=wrong)
+    kept = moment_of(after(-30) - wrong, after(1), hearing)
+    assert (kept.at, kept.is_offline, kept.is_reliable) == (after(-30), True, False)
+    live = moment_of(after(10), after(10), hearing)
+    assert (live.at, live.is_offline, live.is_reliable) == (after(10), False, True)
+
+
+def test_a_start_that_seemed_old_was_live_where_the_clock_is_behind() -> None:
+    """Only where it came over this connection, and what is known of the clock brings it there."""
+    behind = Hearing(NOON, timedelta(hours=1))
+    assert was_heard_live(after(-59), after(1), behind)
+    assert not was_heard_live(after(-70), after(1), behind)
+    assert not was_heard_live(after(-59), after(-1), behind)
+    assert not was_heard_live(after(-59), after(1), Hearing(NOON))
 
 
 @given(
