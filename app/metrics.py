@@ -98,6 +98,20 @@ def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
         for what, count in devices.counts.items():
             oddities.add_metric([what], count)
         yield oddities
+        forgiven = CounterMetricFamily(
+            "lade_ocpp_leniencies",
+            "What had to be forgiven to understand a message.",
+            labels=["vendor", "model", "what"],
+        )
+        for kind_and_what, count in devices.tallies.leniencies.items():
+            forgiven.add_metric(list(kind_and_what), count)
+        yield forgiven
+        faults = CounterMetricFamily(
+            "lade_charger_faults", "What a charger did that it should not.", labels=["charger", "what"]
+        )
+        for charger_and_what, count in devices.tallies.faults.items():
+            faults.add_metric(list(charger_and_what), count)
+        yield faults
 
     registry.register(ReadAtScrape(read))
 

@@ -208,6 +208,7 @@ class Endpoint:
         login = None if key is None else stored.accepts(key, self.secret)
         if login is None:
             self.shared.counts["passwords wrong"] += 1
+            self.shared.tallies.did_wrong(identity, "wrong password")
         return login or WHO_ARE_YOU
 
     async def _meet(self, websocket: WebSocket, socket: AsgiSocket, stranger: Stranger, protocol: str | None) -> None:

@@ -30,6 +30,7 @@ from devices.ocpp.protocol import (
     UnencodableError,
 )
 from devices.signal import Signal
+from devices.tallies import Tallies
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
 from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
@@ -114,6 +115,7 @@ class Surroundings:
     asks: Asks
     """Where a site's external system decides."""
     counts: "Counter[str]" = field(default_factory=Counter)
+    tallies: Tallies = field(default_factory=Tallies)
 
 
 @dataclass(slots=True)
@@ -290,9 +292,13 @@ class Link:
                 case CallResult() | CallError() as answer:
                     self._take_answer(answer)
                 case Malformed() as frame:
-                    self._shared.counts["malformed"] += 1
+                    self._wrong("malformed")
                     if frame.message_id is not None:
                         await self._send_error(frame.message_id, frame.code, frame.description)
+
+    def _wrong(self, what: str) -> None:
+        self._shared.counts[what] += 1
+        self._shared.tallies.did_wrong(self.identity, what)
 
     async def _queue(self, call: Call) -> None:
         """The call is answered if nothing has to be waited for; else a task does it, and later ones wait in the mailbox."""
@@ -368,11 +374,12 @@ class Link:
         """What was said is handed in."""
         received = self.adapter.receive(call.action, call.payload, received_at=self.heard_at)
         if isinstance(received, Refused):
-            self._shared.counts["refused"] += 1
+            self._wrong("refused")
             self._keep(self._message(call.action, call.payload, is_from_charger=True))
             return _Begun(call.message_id, received, ())
         for leniency in received.leniencies:
             self._shared.counts[f"leniency {leniency}"] += 1
+            self._shared.tallies.forgave(self.kind, leniency)
         message = None
         if received.answer_kind is not AnswerKind.HEARTBEAT:
             message = self._message(call.action, call.payload, is_from_charger=True)
@@ -601,7 +608,7 @@ class Link:
     def _take_answer(self, frame: CallResult | CallError) -> None:
         """The answer to the call that is out; one to nothing, or too late, is counted and dropped."""
         if self._answer is None or self._calling is None or frame.message_id != self._answer_id:
-            self._shared.counts["answers to nothing"] += 1
+            self._wrong("answers to nothing")
             return
         action = self._calling.outgoing.action
         if isinstance(frame, CallError):

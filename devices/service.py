@@ -15,6 +15,7 @@ from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
 from devices.registry import CommandRouter, Registry
+from devices.tallies import Tallies
 from devices.waiting_room import WaitingRoom
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Authorizer, AuthorizerPorts
@@ -132,6 +133,11 @@ class DeviceService:
     def counts(self) -> "Counter[str]":
         """Malformed frames, refused upgrades, leniencies and the like, by name, since the process began."""
         return self._shared.counts
+
+    @property
+    def tallies(self) -> Tallies:
+        """What had to be forgiven each kind of charger, and what each charger did wrong."""
+        return self._shared.tallies
 
     @property
     def ingest_counts(self) -> IngestCounts:
