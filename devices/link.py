@@ -103,6 +103,7 @@ class Settings:
 
     heartbeat_interval_s: int = 300
     meter_interval_s: int = 30
+    call_timeout_s: float = CALL_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -589,7 +590,7 @@ class Link:
         try:
             await self._send(frames.encode_call(self._answer_id, outgoing.action, outgoing.payload))
             self._keep(self._message(outgoing.action, msgspec.json.encode(outgoing.payload), is_from_charger=False))
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(self._shared.settings.call_timeout_s):
                 answer = await self._answer
         except TimeoutError:
             return await self._unanswered()
@@ -603,7 +604,7 @@ class Link:
         if self._timeouts >= HANGS_AFTER:
             _log.warning("a charger hangs and is disconnected", identity=self.identity)
             await self.close(GOING_AWAY, "No answer to three calls in a row.")
-        return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {CALL_TIMEOUT_S:g} s")
+        return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {self._shared.settings.call_timeout_s:g} s")
 
     def _take_answer(self, frame: CallResult | CallError) -> None:
         """The answer to the call that is out; one to nothing, or too late, is counted and dropped."""

@@ -33,6 +33,13 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert re.findall(r"/(?:home|root|work|tmp|Users)/\S*", text) == []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_what_is_shown_by_a_test_is(path: Path) -> None:
+    """Each `file.py::test_name` is a test."""
+    named = re.findall(r"`(?:tests/)?([a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`", path.read_text())
+    assert [name for file, name in named if f"def {name}(" not in (ROOT / "tests" / file).read_text()] == []
+
+
 def test_every_setting_has_its_row() -> None:
     """docs/operations.md tells of each variable that app reads, and of no other."""
     read = set[str]()

@@ -355,3 +355,11 @@ def test_connectors_of_one_station_share_no_profile() -> None:
             payload = json.loads(msgspec.json.encode(outgoing.payload))
             ids.add(payload["csChargingProfiles"]["chargingProfileId"])
     assert len(ids) == 6
+
+
+def test_no_charger_is_asked_for_all_its_settings() -> None:
+    """Each question names the keys that it wants: some firmware crashes at one that names none."""
+    asked = (V16.ask_capabilities(), V16.ask_list_limits())
+    named = [one.payload.key for one in asked if isinstance(one.payload, messages.GetConfiguration)]
+    assert len(named) == len(asked)
+    assert all(isinstance(keys, list) and 0 < len(keys) <= 20 for keys in named)

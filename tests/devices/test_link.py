@@ -1,0 +1,142 @@
+"""What bounds a link: how much it reads ahead, how long it waits, and how much waits for a charger that does not read."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from devices.ingest import Ingestor
+from devices.link import GOING_AWAY, HANGS_AFTER, MAILBOX, MOST_CALLS, Link, Settings, Surroundings
+from devices.ocpp.adapter import ADAPTERS
+from domain.charging.batch import Outcome, Report
+from domain.clock import SystemClock
+from domain.ids import new_id
+from domain.ports import DeviceVerdict, Trigger
+from tests.fakes import NobodyAsked, RecordingBus
+
+METER = '[2,"{}","MeterValues",{{"connectorId":1,"transactionId":1,"meterValue":[]}}]'
+
+
+class Slow(Ingestor):
+    """Stores nothing until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(bus=RecordingBus(), clock=SystemClock(), on_away=lambda: None)
+        self.asked: list[asyncio.Future[Outcome]] = []
+
+    def submit(self, report: Report) -> "asyncio.Future[Outcome]":
+        """Durable when `finish` says so."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.asked.append(outcome)
+        return outcome
+
+    async def finish(self, count: int) -> None:
+        """So many reports are durable, each after the one before was answered."""
+        done = 0
+        while done < count:
+            while not self.asked:  # noqa: ASYNC110  turns of the loop, not time
+                await asyncio.sleep(0)
+            self.asked.pop(0).set_result(Outcome())
+            done += 1
+            await asyncio.sleep(0)
+
+
+class Wire:
+    """A socket's end: frames that come, and what went out. With `reads` off nothing that is sent ever leaves."""
+
+    def __init__(self, *frames: str, reads: bool = True) -> None:
+        self.frames = list(frames)
+        self.reads = reads
+        self.read = 0
+        self.sent: list[str] = []
+        self.closed: int | None = None
+        self.gone = asyncio.Event()
+
+    async def receive_frame(self) -> str | None:
+        if self.read < len(self.frames):
+            self.read += 1
+            await asyncio.sleep(0)
+            return self.frames[self.read - 1]
+        await self.gone.wait()
+        return None
+
+    def send_now(self, text: str) -> bool:
+        if self.reads:
+            self.sent.append(text)
+        return self.reads
+
+    async def send_frame(self, text: str) -> None:
+        await self.gone.wait()
+        raise ConnectionError
+
+    def keep_alive(self, ping_every_s: float | None, on_pong: Callable[[], None]) -> None:
+        """It is never pinged."""
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = code
+        self.gone.set()
+
+
+@asynccontextmanager
+async def running(wire: Wire, ingestor: Ingestor, *, call_timeout_s: float = 30.0) -> AsyncIterator[Link]:
+    """Inside: a link over that wire."""
+    shared = Surroundings(ingestor, SystemClock(), Settings(call_timeout_s=call_timeout_s), NobodyAsked())
+    chargers = {1: new_id()}
+    link = Link(
+        wire, shared, identity="CP-1", station_id=new_id(), epoch=1, chargers=chargers, adapter=ADAPTERS["ocpp1.6"]
+    )
+    task = asyncio.create_task(link.run())
+    try:
+        yield link
+    finally:
+        wire.gone.set()
+        async with asyncio.timeout(10):
+            await task
+
+
+async def settled(wire: Wire) -> None:
+    """Nothing more is read."""
+    seen = -1
+    while seen != wire.read:
+        seen = wire.read
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+async def test_a_flood_is_read_no_faster_than_it_is_stored() -> None:
+    """With one message under way and a full mailbox nothing more is read; all are answered in the end, in their order."""
+    flood = 3 * MAILBOX
+    wire, ingestor = Wire(*(METER.format(number) for number in range(flood))), Slow()
+    async with running(wire, ingestor):
+        await settled(wire)
+        assert wire.read == MAILBOX + 2
+        async with asyncio.timeout(30):
+            await ingestor.finish(flood)
+            while len(wire.sent) < flood:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    assert wire.sent == [f'[3,"{number}",{{}}]' for number in range(flood)]
+
+
+async def test_a_charger_that_hangs_is_sent_off() -> None:
+    """Three calls in a row without an answer: a new connection is better for it."""
+    wire = Wire()
+    async with running(wire, Slow(), call_timeout_s=0.01) as link:
+        answers = [await link.command(Trigger("Heartbeat"), evse=1, timeout_s=10) for _ in range(HANGS_AFTER)]
+        async with asyncio.timeout(10):
+            await wire.gone.wait()
+        assert {one.verdict for one in answers} == {DeviceVerdict.TIMEOUT}
+        assert (len(wire.sent), wire.closed) == (HANGS_AFTER, GOING_AWAY)
+        assert (await link.command(Trigger("Heartbeat"), evse=1, timeout_s=10)).verdict is DeviceVerdict.OFFLINE
+
+
+async def test_what_waits_for_a_charger_that_does_not_read_is_bounded() -> None:
+    """So many calls wait and no more; who asked is told, and at the end of the connection all are."""
+    wire = Wire(reads=False)
+    async with running(wire, Slow()) as link:
+        asking = [
+            asyncio.create_task(link.command(Trigger("Heartbeat"), evse=1, timeout_s=30)) for _ in range(MOST_CALLS + 9)
+        ]
+        refused, waiting = await asyncio.wait(asking, timeout=0.1)
+        assert {one.result().detail for one in refused} == {"too many commands wait for this charger"}
+        assert (len(refused), len(waiting)) == (9, MOST_CALLS)
+        await link.close(GOING_AWAY, "")
+        assert {(await one).verdict for one in waiting} == {DeviceVerdict.OFFLINE}
