@@ -3,7 +3,7 @@ from tortoise.migrations import operations as ops
 
 
 class Migration(migrations.Migration):
-    dependencies = [("domain", "0015_unknown_chargers")]
+    dependencies = [("domain", "0016_what_chargers_do")]
 
     initial = False
 
