@@ -14,15 +14,18 @@ from app.correlation import CorrelationMiddleware
 from app.proxies import ProxiesMiddleware, TrustedProxies
 
 
-def create_app(routes: Sequence[BaseRoute], proxies: TrustedProxies | None = None) -> ASGIApp:
-    """The application that answers on these routes, to whoever is behind the trusted proxies (None: those on this host).
+def create_app(
+    routes: Sequence[BaseRoute], proxies: TrustedProxies | None = None, *, certificate_header: str | None = None
+) -> ASGIApp:
+    """The application that answers on these routes, to whoever is behind the trusted proxies (None: those on this host), which pass
+    client certificates on in that header (None: in none).
 
     It has no lifespan of its own: the house is opened before and closed after it (app.serve), so that trouble at the
     start is told to the operator in one line instead of inside a server's traceback.
     """
     # The id goes around all of it: Starlette answers surprises outside of every middleware that it is given.
     starlette = Starlette(routes=routes, exception_handlers={Exception: _masked, 404: _plain, 405: _plain})
-    return CorrelationMiddleware(ProxiesMiddleware(starlette, proxies or TrustedProxies()))
+    return CorrelationMiddleware(ProxiesMiddleware(starlette, proxies or TrustedProxies(), certificate_header))
 
 
 async def _masked(_request: Request, _error: Exception) -> Response:

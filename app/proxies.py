@@ -7,7 +7,9 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.client_certificates import NOBODY, UnreadableCertificateError, names_in
 from app.settings import LOOPBACK, Network
+from devices.endpoint import CLIENT_NAMES
 
 _FOR: Final = b"x-forwarded-for"
 _PROTO: Final = b"x-forwarded-proto"
@@ -59,11 +61,16 @@ class TrustedProxies:
 
 
 class ProxiesMiddleware:
-    """The scope's client is whoever is behind the trusted proxies, its scheme the one that they were asked with."""
+    """The scope's client is whoever is behind the trusted proxies, its scheme the one that they were asked with.
 
-    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
+    `certificate_header` is the one in which they pass on a verified client certificate: whom it names is in the scope of a WebSocket
+    (CLIENT_NAMES), and nobody behind this reads the header itself. None: there is no such header.
+    """
+
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies, certificate_header: str | None = None) -> None:
         self._app = app
         self._proxies = proxies
+        self._certificate = None if certificate_header is None else certificate_header.lower().encode()
         self._has_warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +82,7 @@ class ProxiesMiddleware:
     def _look_behind(self, scope: Scope) -> None:
         host, port = scope.get("client") or ("", 0)
         peer = scope[_PEER] = _address(host)
+        certificates = self._taken_certificates(scope)
         if peer is None:
             return
         forwarded = ",".join(value.decode("latin-1") for value in _headers(scope, _FOR))
@@ -86,6 +94,17 @@ class ProxiesMiddleware:
         scope["client"] = (str(client), port if client == peer else 0)
         for value in _headers(scope, _PROTO):
             scope["scheme"] = _SCHEMES.get((scope["type"], value.strip().lower()), scope["scheme"])
+        if scope["type"] == "websocket":
+            scope[CLIENT_NAMES] = _names_in(certificates, peer)
+
+    def _taken_certificates(self, scope: Scope) -> list[bytes]:
+        """The headers with certificates, which are in the scope no more: whoever sent them."""
+        if self._certificate is None:
+            return []
+        found = list(_headers(scope, self._certificate))
+        if found:
+            scope["headers"] = [one for one in scope["headers"] if one[0] != self._certificate]
+        return found
 
     def _warn(self, peer: Address, forwarded: str) -> None:
         if forwarded and not self._has_warned:
@@ -95,6 +114,21 @@ class ProxiesMiddleware:
                 "all of its clients count as one",
                 peer=str(peer),
             )
+
+
+def _names_in(certificates: list[bytes], peer: Address) -> frozenset[str]:
+    """Nobody where there is more than one: the proxy has left one in place that came with the request."""
+    if len(certificates) > 1:
+        _log.error(
+            "a proxy passes on certificates that it was sent: make it replace the header of LADE_CLIENT_CERT_HEADER",
+            peer=str(peer),
+        )
+        return NOBODY
+    try:
+        return names_in(certificates[0].decode("latin-1")) if certificates else NOBODY
+    except UnreadableCertificateError as error:
+        _log.warning("a client certificate cannot be read", peer=str(peer), reason=str(error))
+        return NOBODY
 
 
 def _headers(scope: Scope, name: bytes) -> Iterator[bytes]:

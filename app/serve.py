@@ -85,7 +85,11 @@ async def serving(settings: Settings, roles: frozenset[ServerRole], listening: s
             composition = compose(house)
             for name, service in composition.services:
                 house.supervisor.run(name, service)
-            app = create_app(composition.routes, TrustedProxies(settings.trusted_proxies))
+            app = create_app(
+                composition.routes,
+                TrustedProxies(settings.trusted_proxies),
+                certificate_header=settings.client_cert_header,
+            )
             server = _Server(http_config(app))
             async with _answering(server, listening) as ended:
                 try:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ DEFAULT_OFFLINE_AFTER_S = 900
 """Of silence, before people are told: long enough for a router that restarts, short enough for the same evening."""
 SECRET_KEY_MIN_LENGTH = 32
 """HS256 wants a key at least as long as its digest (RFC 7518 §3.2)."""
+
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_TAKEN_HEADERS = frozenset(
+    {"authorization", "connection", "cookie", "host", "origin", "upgrade", "x-forwarded-for", "x-forwarded-proto"}
+)
 
 _PRIVATE_DIR = 0o700
 _PRIVATE_FILE = 0o600
@@ -88,6 +94,8 @@ class Settings:
     """Private networks that calls to external authentication systems may go to."""
     trusted_proxies: tuple[Network, ...] = LOOPBACK
     """Reverse proxies that are believed when they say whom they heard from."""
+    client_cert_header: str | None = None
+    """In which header those proxies pass on a client certificate that they have verified; None: in none, and nobody is believed."""
     is_sign_up_open: bool = False
     """Whether everybody may make an account, or whoever is invited only."""
     openid_issuer: str | None = None
@@ -135,6 +143,7 @@ def load_settings(
         unknown_chargers=_unknown_chargers(env),
         call_out_allow=_networks(env, "LADE_CALL_OUT_ALLOW"),
         trusted_proxies=_proxies(env),
+        client_cert_header=_client_cert_header(env),
         is_sign_up_open=_yes(env, "LADE_OPEN_SIGN_UP"),
         openid_issuer=_issuer(env),
         openid_audience=env.get("LADE_OPENID_AUDIENCE") or None,
@@ -234,6 +243,17 @@ def _proxies(env: Mapping[str, str]) -> tuple[Network, ...]:
             f"{name} names every address: then anybody could say where they come from. Name your reverse proxies only."
         )
     return found
+
+
+def _client_cert_header(env: Mapping[str, str]) -> str | None:
+    value = env.get("LADE_CLIENT_CERT_HEADER")
+    if not value:
+        return None
+    if not _HEADER.fullmatch(value) or value.lower() in _TAKEN_HEADERS:
+        raise OperatorError(
+            f"LADE_CLIENT_CERT_HEADER is {value!r}: set it to the name of a header of its own, for example X-Client-Cert."
+        )
+    return value
 
 
 def _yes(env: Mapping[str, str], name: str) -> bool:

@@ -5,7 +5,7 @@ import base64
 import binascii
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from domain.errors import UnavailableError
 from domain.events import Event
 from domain.lifecycle import Arrival, Connected, Login, StationCredentials
 from domain.ports import EventBus
-from domain.stations import IDENTITY_LENGTH, hash_offered_key, is_identity
+from domain.stations import IDENTITY_LENGTH, SecurityProfile, hash_offered_key, is_identity
 from domain.unknown_chargers import Knock
 
 KEEP_ALIVE: Final = "lade.keep_alive"
@@ -37,6 +37,9 @@ KEEP_ALIVE: Final = "lade.keep_alive"
 
 WRITE_NOW: Final = "lade.write_now"
 """Another: `write_now(text)`, whether the text is on its way at once. Where it is missing every text takes the long way."""
+
+CLIENT_NAMES: Final = "lade.client_names"
+"""Of the scope: the names (a set) in the client certificate that a trusted proxy has verified. Where it is missing there was none."""
 
 RETRY_AFTER_S = 30
 
@@ -123,6 +126,65 @@ NO_ROOM = Refusal(
     {"Retry-After": str(RETRY_AFTER_S)},
 )
 
+_PROFILES: Final = {
+    SecurityProfile.NOTHING: "nothing",
+    SecurityProfile.PASSWORD: "a password, without TLS",
+    SecurityProfile.PASSWORD_OVER_TLS: "a password over TLS",
+    SecurityProfile.CERTIFICATE_OVER_TLS: "a client certificate over TLS",
+}
+
+
+def less_secure(profile: SecurityProfile, least: SecurityProfile) -> Refusal:
+    """The refusal of a charger that came more securely before, or that is to come more securely."""
+    return Refusal(
+        403,
+        f"This charger has to prove who it is by {_PROFILES[least]} (security profile {least:d}), and came with {_PROFILES[profile]} "
+        f"(security profile {profile:d}). Set it to security profile {least:d}, over TLS to a wss:// address, or let an installer lower "
+        "minimumSecurityProfile of the charger in the portal first.",
+        {},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a charger has to show for itself. `key` is its password, None where it offers none under its own name."""
+
+    is_anonymous: bool
+    """Whether it names nobody and offers nothing."""
+    key: bytes | None
+    is_encrypted: bool
+    is_certified: bool
+    """Whether it has a certificate of that name."""
+
+    def login(self, stored: StationCredentials, secret: str) -> Login | None:
+        """By what the charger is in, whatever it may not fall below; None where it has proven nothing."""
+        if self.is_certified:
+            return Login(stored.station_id, is_rotation=False, profile=SecurityProfile.CERTIFICATE_OVER_TLS)
+        if self.key is not None:
+            fits = stored.accepts(self.key, secret)
+            tls = SecurityProfile.PASSWORD_OVER_TLS if self.is_encrypted else SecurityProfile.PASSWORD
+            return None if fits is None else replace(fits, profile=tls)
+        if self.is_anonymous and stored.least is SecurityProfile.NOTHING:
+            return Login(stored.station_id, is_rotation=False, profile=SecurityProfile.NOTHING)
+        return None
+
+
+def offer_of(websocket: WebSocket, identity: str) -> Offer:
+    """What the charger that calls itself so has to show."""
+    header = websocket.headers.get("authorization")
+    given = basic_credentials(header)
+    is_own = given is not None and given[0] == identity
+    is_encrypted = websocket.scope.get("scheme") == "wss"
+    return Offer(
+        is_anonymous=header is None,
+        key=given[1] if given is not None and is_own else None,
+        is_encrypted=is_encrypted,
+        # A proxy that says that there was no TLS cannot have seen a certificate.
+        is_certified=is_encrypted
+        and (header is None or is_own)
+        and identity in websocket.scope.get(CLIENT_NAMES, frozenset()),
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
@@ -196,20 +258,30 @@ class Endpoint:
     async def _login(self, websocket: WebSocket, identity: str) -> Login | Stranger | Refusal:
         if not is_identity(identity):
             return WHO_ARE_YOU
-        header = websocket.headers.get("authorization")
-        given = basic_credentials(header)
-        key = given[1] if given is not None and given[0] == identity else None
+        offer = offer_of(websocket, identity)
         try:
             stored = await self._credentials.ask(identity)
         except _AWAY:
             return COME_BACK
         if stored is None:
-            return Stranger(may_wait=header is None or key is not None, key=key)
-        login = None if key is None else stored.accepts(key, self.secret)
+            return Stranger(may_wait=offer.is_anonymous or offer.key is not None, key=offer.key)
+        login = offer.login(stored, self.secret)
         if login is None:
             self.shared.counts["passwords wrong"] += 1
             self.shared.tallies.did_wrong(identity, "wrong password")
-        return login or WHO_ARE_YOU
+            return WHO_ARE_YOU
+        if login.profile < stored.least:
+            self.shared.counts["security profiles too low"] += 1
+            self.shared.tallies.did_wrong(identity, "security profile too low")
+            _log.warning(
+                "a charger came less securely than it has to",
+                identity=identity,
+                address=_address(websocket),
+                profile=int(login.profile),
+                least=int(stored.least),
+            )
+            return less_secure(login.profile, stored.least)
+        return login
 
     async def _meet(self, websocket: WebSocket, socket: AsgiSocket, stranger: Stranger, protocol: str | None) -> None:
         """The charger is remembered, and held where there is room and the operator wants it; else it is refused as by a wrong password."""

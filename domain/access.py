@@ -389,6 +389,12 @@ class Access:
         whole = sql.any_of(f"{alias}.installation_id", self._installations_with(OBSERVERS), arguments)
         return f"({whole} OR {sql.any_of(f'{alias}.id', single, arguments)})"
 
+    def installing_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `chargers`: those that are this caller's to install; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        return sql.any_of(f"{alias}.installation_id", self._installations_with(INSTALLERS), arguments)
+
     def installation_details_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `installations`: those of which more is seen than the name; appends to `arguments`."""
         if self.is_administrator:

@@ -19,7 +19,7 @@ from domain.models import Charger, ChargerStatus, Circuit, Installation, Offer, 
 from domain.phase_rotation import choices, fits, is_three_phase
 from domain.ports import EventBus
 from domain.roles import UNSET, NetworkType, PhaseRotation, Right, SessionState, Unset
-from domain.stations import IDENTITY_LENGTH, hash_charger_key, is_identity, new_charger_key
+from domain.stations import IDENTITY_LENGTH, SecurityProfile, hash_charger_key, is_identity, new_charger_key
 
 MAX_EVSE = 99
 MIN_CURRENT_A = 6.0
@@ -157,6 +157,18 @@ def _taken() -> ConflictError:
     return ConflictError(message, code=ErrorCode.ALREADY_EXISTS, path=("identity",))
 
 
+_OF_NOBODY = (
+    "password_hash",
+    "next_password_hash",
+    "profiles_ours_since",
+    "configured_as",
+    "clock_offset_s",
+    "security_profile",
+    "minimum_security_profile",
+)
+"""What a station begins with anew that was another's."""
+
+
 async def _station(access: Access, new: NewCharger, key: StationKey) -> tuple[Station, str | None]:
     """The station of that identity, and the password to hand out if the key became its own."""
     station = await Station.select_for_update().get_or_none(identity=new.identity)
@@ -172,15 +184,9 @@ async def _station(access: Access, new: NewCharger, key: StationKey) -> tuple[St
     station.password_hash, station.next_password_hash = key.password_hash, None
     # Whatever it was meanwhile, what it holds is not known.
     station.profiles_ours_since = station.configured_as = station.clock_offset_s = None
-    await station.save(
-        update_fields=[
-            "password_hash",
-            "next_password_hash",
-            "profiles_ours_since",
-            "configured_as",
-            "clock_offset_s",
-        ]
-    )
+    station.security_profile = None
+    station.minimum_security_profile = SecurityProfile.PASSWORD
+    await station.save(update_fields=_OF_NOBODY)
     return station, key.password
 
 
@@ -203,6 +209,8 @@ class ChargerChanges:
     can_switch_phases: bool | Unset | None = UNSET
     authentication_required: bool | Unset | None = UNSET
     is_enabled: bool | Unset | None = UNSET
+    minimum_security_profile: int | Unset | None = UNSET
+    """Of the station, so of its other sockets too."""
 
 
 _INSTALLERS_FIELDS = {
@@ -211,6 +219,7 @@ _INSTALLERS_FIELDS = {
     "max_current_a": "maxCurrentA",
     "offline_current_a": "offlineCurrentA",
     "can_switch_phases": "canSwitchPhases",
+    "minimum_security_profile": "minimumSecurityProfile",
 }
 _NEVER_EMPTY = {"name": "name", "is_enabled": "isEnabled", **_INSTALLERS_FIELDS}
 del _NEVER_EMPTY["offline_current_a"]
@@ -220,7 +229,8 @@ del _NEVER_EMPTY["offline_current_a"]
 async def update_charger(access: Access, charger_id: UUID, changes: ChargerChanges, *, bus: EventBus) -> UUID:
     """The charger has these values. What is electrical needs SERVICE or ADMINISTRATOR, the name and whether it is enabled OWNER too.
 
-    Whether authentication is required is for owners of the installation and administrators.
+    Whether authentication is required is for owners of the installation and administrators. A security profile holds from the next
+    connection on; NotAllowedError where the station has a socket at a site that is not the caller's to install.
     """
     async with in_transaction():
         row = await managed_charger(access, charger_id, MANAGERS)
@@ -228,6 +238,7 @@ async def update_charger(access: Access, charger_id: UUID, changes: ChargerChang
         site = await Installation.get(id=row.installation_id)
         before = _state(row)
         problems = Problems()
+        security = await _set_security(access, row, changes.minimum_security_profile, problems)
         for field, word in _NEVER_EMPTY.items():
             if getattr(changes, field) is None:
                 problems.add(word, "This cannot be empty.")
@@ -240,7 +251,7 @@ async def update_charger(access: Access, charger_id: UUID, changes: ChargerChang
         _set_electrical(row, _electrical(row, changes), site.network_type, problems)
         problems.raise_any()
         await row.save()
-        await _audit(access, "charger.update", row, before, _state(row))
+        await _audit(access, "charger.update", row, {**before, **security.before}, {**_state(row), **security.after})
     events: list[Event] = [InstallationChanged(installation_id=row.installation_id)]
     if any(before[one] != _state(row)[one] for one in ("isEnabled", "authenticationRequired")):
         events += _list_of(row.installation_id, row.station_id)
@@ -248,6 +259,42 @@ async def update_charger(access: Access, charger_id: UUID, changes: ChargerChang
         events.append(AvailabilityOutdated(installation_id=row.installation_id, station_id=row.station_id))
     await bus.publish(*events)
     return charger_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """For the audit log."""
+
+    before: audit.State
+    after: audit.State
+
+
+async def _set_security(access: Access, row: Charger, least: int | Unset | None, problems: Problems) -> _Change:
+    """The station may not come by a lower security profile than that, and may come by it though it came by a higher one."""
+    word = "minimumSecurityProfile"
+    if not isinstance(least, int):
+        return _Change({}, {})
+    if least not in set(SecurityProfile):
+        problems.add(word, "A security profile is from 0 to 3.")
+        return _Change({}, {})
+    station = await _managed_station(access, row, path=(word,))
+    before, station.minimum_security_profile = station.minimum_security_profile, least
+    await station.save(update_fields=["minimum_security_profile"])
+    return _Change({word: before}, {word: least})
+
+
+async def _managed_station(access: Access, row: Charger, *, path: Path) -> Station:
+    """The charger's station, locked until the transaction ends.
+
+    ConflictError where it has none, NotAllowedError where another socket of it is not the caller's to install.
+    """
+    station = None if row.station_id is None else await Station.select_for_update().get_or_none(id=row.station_id)
+    if station is None:
+        raise ConflictError("This charger has no connection of its own.", path=path)
+    for sibling in await Charger.filter(station_id=station.id, removed_at=None):
+        if not _installs(access, sibling):
+            raise NotAllowedError("Another installation's charger shares this connection.", path=path)
+    return station
 
 
 def _require_fields(access: Access, row: Charger, changes: ChargerChanges) -> None:
@@ -298,12 +345,7 @@ async def rotate_charger_password(access: Access, charger_id: UUID, *, secret: s
     """The charger's station has a new password beside the old one, which ends at the first sign-in with the new."""
     async with in_transaction():
         row = await managed_charger(access, charger_id, INSTALLERS)
-        station = None if row.station_id is None else await Station.select_for_update().get_or_none(id=row.station_id)
-        if station is None:
-            raise ConflictError("This charger has no connection of its own.", path=("chargerId",))
-        for sibling in await Charger.filter(station_id=station.id, removed_at=None):
-            if not _installs(access, sibling):
-                raise NotAllowedError("Another installation's charger shares this connection.", path=("chargerId",))
+        station = await _managed_station(access, row, path=("chargerId",))
         password = new_charger_key()
         station.next_password_hash = hash_charger_key(password, secret)
         await station.save(update_fields=["next_password_hash"])

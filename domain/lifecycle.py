@@ -17,17 +17,21 @@ from domain.charging import live
 from domain.charging.live import Connector
 from domain.events import AlertChanged, ChargerStatusChanged, CommandChanged, Event, InstallationChanged
 from domain.roles import CommandAction, CommandState
-from domain.stations import hash_charger_key
+from domain.stations import SecurityProfile, hash_charger_key
 
 
 @dataclass(frozen=True, slots=True)
 class StationCredentials:
-    """What a charger has to know to be let in; `next_hash` is its coming key, valid beside the present one until first used."""
+    """What a charger has to know to be let in; `next_hash` is its coming key, valid beside the present one until first used.
+
+    `least` is the security profile that it may not fall below.
+    """
 
     station_id: UUID
     identity: str
     password_hash: str
     next_hash: str | None
+    least: SecurityProfile = SecurityProfile.PASSWORD
 
     def accepts(self, key: bytes, secret: str) -> "Login | None":
         """How the key fits, None where it does not. Raw bytes, their hexadecimal form in either case, and plain text are accepted."""
@@ -42,10 +46,11 @@ class StationCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A password that fits; `is_rotation`: it is the coming one, which becomes the only one by `rotated`."""
+    """A proof that fits; `is_rotation`: it is the coming password, which becomes the only one."""
 
     station_id: UUID
     is_rotation: bool
+    profile: SecurityProfile = SecurityProfile.PASSWORD
 
 
 def _forms(key: bytes) -> list[str]:
@@ -63,13 +68,19 @@ async def station_credentials(identity: str) -> StationCredentials | None:
 
 
 _CREDENTIALS = (
-    "SELECT s.id, s.identity, s.password_hash, s.next_password_hash FROM stations s"
+    "SELECT s.id, s.identity, s.password_hash, s.next_password_hash, s.minimum_security_profile FROM stations s"
     " WHERE EXISTS (SELECT 1 FROM chargers c WHERE c.station_id = s.id) AND "
 )
 
 
 def _credentials(row: sql.Row) -> StationCredentials:
-    return StationCredentials(sql.uuid_of(row["id"]), row["identity"], row["password_hash"], row["next_password_hash"])
+    return StationCredentials(
+        sql.uuid_of(row["id"]),
+        row["identity"],
+        row["password_hash"],
+        row["next_password_hash"],
+        SecurityProfile(row["minimum_security_profile"]),
+    )
 
 
 async def credentials_of(identities: Sequence[str]) -> dict[str, StationCredentials]:
@@ -107,7 +118,8 @@ class Connected:
 
 async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, Connected]:
     """The chargers of these stations, each named once, are online, owned by this process under new epochs; alerts about their silence are
-    resolved. A coming password that was used is the only one. Stations that are gone are left out.
+    resolved. A coming password that was used is the only one, and a security profile that was reached is the least from now on. Stations
+    that are gone, or may not come by so low a profile any more, are left out.
     """
     wanted = [one.login.station_id for one in arrivals]
     async with in_transaction():
@@ -152,17 +164,18 @@ async def clock_learnt(station_id: UUID, *, epoch: int, offset: timedelta) -> No
 
 _HELD = "id, epoch, vendor, model, firmware_version, profiles_ours_since, configured_as, clock_offset_s"
 _OWN = """
-UPDATE stations SET epoch = epoch + 1, process = $1, protocol = $2, is_connected = $3, connected_at = $4, last_seen_at = $4
-WHERE """
+UPDATE stations SET epoch = epoch + 1, process = $1, protocol = $2, is_connected = $3, connected_at = $4, last_seen_at = $4,
+  security_profile = $5, minimum_security_profile = $5
+WHERE minimum_security_profile <= $5 AND """
 
 
 async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, sql.Row]:
     await _lock([one.login.station_id for one in arrivals])
     rows: dict[UUID, sql.Row] = {}
-    for protocol in sorted({one.protocol for one in arrivals}):
-        arguments: list[object] = [process, protocol, True, now]
-        speaking = [one.login.station_id for one in arrivals if one.protocol == protocol]
-        condition = sql.any_of("id", live.padded(speaking), arguments)
+    for protocol, profile in sorted({_manner(one) for one in arrivals}):
+        arguments: list[object] = [process, protocol, True, now, profile]
+        alike = [one.login.station_id for one in arrivals if _manner(one) == (protocol, profile)]
+        condition = sql.any_of("id", live.padded(alike), arguments)
         for row in await sql.rows(
             f"{_OWN}{condition} RETURNING {_HELD}",
             *arguments,
@@ -174,6 +187,10 @@ async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> d
         [(one.login.station_id,) for one in arrivals if one.login.is_rotation],
     )
     return rows
+
+
+def _manner(arrival: Arrival) -> tuple[str, SecurityProfile]:
+    return arrival.protocol, arrival.login.profile
 
 
 async def profiles_cleared(station_id: UUID, *, epoch: int, now: datetime) -> None:

@@ -1,13 +1,26 @@
-"""What a charger's socket signs in with: its identity and a key, which is kept as a keyed hash."""
+"""What a charger's socket signs in with: its identity and a key, which is kept as a keyed hash, or a certificate."""
 
 import hashlib
 import re
 import secrets
+from enum import IntEnum
 
 IDENTITY_LENGTH = 48
 """OCPP 2.0.1 part 4 §3.1.1."""
 _IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]+")
 """OCPP's identifierString without what a URL's path would need to escape."""
+
+
+class SecurityProfile(IntEnum):
+    """How a charger proves who it is (OCPP 1.6 security white paper §2.2, OCPP 2.0.1 A00)."""
+
+    NOTHING = 0
+    """No proof: whoever knows the identity is taken for the charger."""
+    PASSWORD = 1
+    PASSWORD_OVER_TLS = 2
+    CERTIFICATE_OVER_TLS = 3
+
+
 KEY_BYTES = 16
 """OCPP 1.6 security white paper §2.3: an AuthorizationKey of 16 to 20 bytes."""
 _HASH_BYTES = 32

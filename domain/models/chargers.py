@@ -19,6 +19,7 @@ class Station(Model):
     holds no charging profile of another portal, None while it may.
     `configured_as` is the digest of the settings that it has answered, None while nobody knows what is in force.
     `clock_offset_s` is what was last found wrong with its clock (ours - its own), None where nothing was.
+    `security_profile` is that of the last connection, `minimum_security_profile` the least that the next one may have.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -43,6 +44,8 @@ class Station(Model):
     profiles_ours_since = fields.DatetimeField(null=True)
     configured_as = fields.CharField(max_length=64, null=True)
     clock_offset_s = fields.FloatField(null=True)
+    security_profile = fields.IntField(null=True)
+    minimum_security_profile = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
 
     class Meta:

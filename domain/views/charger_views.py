@@ -38,6 +38,9 @@ class ChargerRow:
     """None also where it is as the installation says."""
     created_at: datetime | None = None
     last_seen_at: datetime | None = None
+    security_profile: int | None = None
+    minimum_security_profile: int | None = None
+    """Both for installers only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ _HIDDEN = (
 """NULL for those who may only charge; so are filters and orders by them."""
 
 
+_FOR_INSTALLERS = ("s.security_profile", "s.minimum_security_profile")
+
+
 def _seen(access: Access, arguments: list[object]) -> str:
     """A SELECT of the chargers that exist for this person, with NULL where they may not see, filter or sort by a value."""
     details = access.charger_details_condition("c", arguments)
@@ -74,7 +80,12 @@ def _seen(access: Access, arguments: list[object]) -> str:
     # Circuits are for who sees the site's, not for the owner of one charger.
     circuit = f"CASE WHEN {access.circuits_condition('c', arguments)} THEN c.circuit_id END AS circuit_id"
     may_charge = _may_charge(access, arguments)
-    hidden = ", ".join(f"CASE WHEN c.is_detailed THEN {name} END AS {name.partition('.')[2]}" for name in _HIDDEN)
+    installed = access.installing_condition("c", arguments)
+    hidden = ", ".join(
+        f"CASE WHEN {condition} THEN {name} END AS {name.partition('.')[2]}"
+        for condition, names in (("c.is_detailed", _HIDDEN), (installed, _FOR_INSTALLERS))
+        for name in names
+    )
     return (
         f"SELECT c.id, c.name, {sql.folded('c.name')} AS sort_name, c.installation_id, c.min_current_a, c.max_current_a,"  # noqa: S608
         f" c.is_enabled, t.mode, t.is_online, {circuit}, {hidden}, ({may_charge}) AS viewer_may_charge"
@@ -174,4 +185,6 @@ def _row(access: Access, row: Mapping[str, Any]) -> ChargerRow:
         authentication_required=None if required is None else bool(required),
         created_at=sql.optional_instant_of(row["created_at"]),
         last_seen_at=sql.optional_instant_of(row["last_seen_at"]),
+        security_profile=row["security_profile"],
+        minimum_security_profile=row["minimum_security_profile"],
     )

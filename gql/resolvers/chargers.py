@@ -138,6 +138,7 @@ async def update_charger(
     can_switch_phases: bool | Unset | None,
     authentication_required: bool | Unset | None,
     is_enabled: bool | Unset | None,
+    minimum_security_profile: int | Unset | None,
 ) -> UUID:
     """The changed charger."""
     changes = ChargerChanges(
@@ -149,6 +150,7 @@ async def update_charger(
         can_switch_phases=can_switch_phases,
         authentication_required=authentication_required,
         is_enabled=is_enabled,
+        minimum_security_profile=minimum_security_profile,
     )
     charger = ids.uuid_of(charger_id, "Charger", at="chargerId")
     return await chargers.update_charger(context.access, charger, changes, bus=context.ports.bus)

@@ -90,6 +90,14 @@ class Charger(Node):
     )
     created_at: datetime | None = strawberry.field(description="Null for who only charges there.")
     last_seen_at: datetime | None = strawberry.field(description="When its station was last heard.")
+    security_profile: int | None = strawberry.field(
+        description="By which its station last proved who it is (OCPP): 0 by nothing, 1 by a password, 2 by a password over TLS, 3 by a "
+        "client certificate. For SERVICE and ADMINISTRATOR, null for all others and before the first connection."
+    )
+    minimum_security_profile: int | None = strawberry.field(
+        description="The least that its station may come by: that of its last connection, until an installer sets another. For SERVICE and "
+        "ADMINISTRATOR, null for all others."
+    )
     status: ChargerStatus = related(visible_statuses, lambda row: row.id)
     allocation: AllocationExplanation | None = related(
         explanations,
@@ -295,8 +303,9 @@ class AdoptChargerInput:
 
 
 @strawberry.input(
-    description="An absent field stays. What is electrical: SERVICE and ADMINISTRATOR. authenticationRequired: OWNER of the "
-    "installation and ADMINISTRATOR. A field that is not the viewer's: NotAllowedError with its path, nothing changed."
+    description="An absent field stays. What is electrical, and minimumSecurityProfile: SERVICE and ADMINISTRATOR. "
+    "authenticationRequired: OWNER of the installation and ADMINISTRATOR. "
+    "A field that is not the viewer's: NotAllowedError with its path, nothing changed."
 )
 class UpdateChargerInput:
     """Null clears offlineCurrentA and authenticationRequired only."""
@@ -310,6 +319,12 @@ class UpdateChargerInput:
     can_switch_phases: bool | None = strawberry.UNSET
     authentication_required: bool | None = strawberry.UNSET
     is_enabled: bool | None = strawberry.UNSET
+    minimum_security_profile: int | None = strawberry.field(
+        description="0 to 3, of the whole station, from its next connection on. A station that has come by a higher one is refused below "
+        "it: set it lower before you change the charger back. 0 lets anybody in who knows the identity and offers no password, "
+        "until a password was used.",
+        default=strawberry.UNSET,
+    )
     idempotency_key: str | None = strawberry.UNSET
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,8 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from app.proxies import ProxiesMiddleware, TrustedProxies
+from app.settings import Network
 from app.websockets import DirectWebSocket
 from devices.service import DeviceOptions, DeviceService
 from domain.clock import Clock, SystemClock
@@ -26,6 +28,7 @@ from tests.servers import free_port
 
 SECRET = "a secret of at least thirty-two signs"
 LIMIT_S = 10.0
+CERTIFICATE_HEADER = "X-Client-Cert"
 
 
 @dataclass
@@ -48,9 +51,10 @@ async def a_server(
     options: DeviceOptions | None = None,
     port: int = 0,
     is_orderly: bool = True,
+    proxies: Sequence[Network] = (),
     clock: Clock | None = None,
 ) -> AsyncIterator[Server]:
-    """A server on a free port; afterwards it is gone with all its tasks."""
+    """A server on a free port; afterwards it is gone with all its tasks. `proxies` are believed, also with CERTIFICATE_HEADER."""
     service = DeviceService(
         secret=SECRET,
         bus=bus,
@@ -61,10 +65,11 @@ async def a_server(
         options=options or DeviceOptions(check_every_s=3600),
     )
     config = uvicorn.Config(
-        Starlette(routes=service.routes()),
+        ProxiesMiddleware(Starlette(routes=service.routes()), TrustedProxies(proxies), CERTIFICATE_HEADER),
         host="127.0.0.1",
         port=port or free_port(),
         lifespan="off",
+        proxy_headers=False,
         ws=DirectWebSocket,
         ws_per_message_deflate=False,
         log_config=None,

@@ -383,3 +383,55 @@ async def test_a_station_that_loses_or_changes_its_place_is_told() -> None:
     assert AvailabilityOutdated(installation_id=other.id, station_id=station_id) in bus.published
     await remove_charger(administrator, town.charger_id, bus=bus)
     assert bus.published.count(LocalListOutdated(installation_id=other.id, station_id=station_id)) == 2
+
+
+@pytest.mark.parametrize("person", [*PEOPLE, "not signed in"])
+async def test_security_profiles_are_set_and_seen_by_installers(person: str) -> None:
+    """Nobody else sees them, or changes one; the change is in the log."""
+    town = await a_town()
+    charger = await Charger.get(id=town.charger_id)
+    await Station.filter(id=charger.station_id).update(security_profile=2, minimum_security_profile=2)
+    viewer = await town.access(person)
+    changes = ChargerChanges(minimum_security_profile=1)
+    found = (await chargers_by_ids(viewer, [town.charger_id])).get(town.charger_id)
+    if person in INSTALLERS:
+        assert found is not None
+        assert (found.security_profile, found.minimum_security_profile) == (2, 2)
+        await update_charger(viewer, town.charger_id, changes, bus=RecordingBus())
+        assert (await Station.get(id=charger.station_id)).minimum_security_profile == 1
+        entry = await AuditEntry.get()
+        assert (entry.state_before, entry.state_after) == (
+            '{"minimumSecurityProfile":2}',
+            '{"minimumSecurityProfile":1}',
+        )
+        return
+    assert found is None or (found.security_profile, found.minimum_security_profile) == (None, None)
+    with pytest.raises(_refused(person, seeing=frozenset(PEOPLE) - {"stranger"})):
+        await update_charger(viewer, town.charger_id, changes, bus=RecordingBus())
+    assert (await Station.get(id=charger.station_id)).minimum_security_profile == 2
+
+
+@pytest.mark.parametrize("least", [-1, 4, None])
+async def test_there_are_four_security_profiles(least: int | None) -> None:
+    """From 0 to 3; any other, or none, is refused and nothing is changed."""
+    town = await a_town()
+    changes = ChargerChanges(minimum_security_profile=least, name="Renamed")
+    with pytest.raises(ValidationError) as caught:
+        await update_charger(await town.access("SERVICE"), town.charger_id, changes, bus=RecordingBus())
+    assert caught.value.path == ("minimumSecurityProfile",)
+    charger = await Charger.get(id=town.charger_id)
+    assert charger.name != "Renamed"
+    assert (await Station.get(id=charger.station_id)).minimum_security_profile == 1
+
+
+async def test_a_shared_stations_security_is_of_all_its_installers() -> None:
+    """Who installs one of two sockets only does not open the door of the other."""
+    town = await a_town()
+    charger = await Charger.get(id=town.charger_id)
+    await Charger.filter(id=town.other_charger_id).update(station_id=charger.station_id, evse=2)
+    changes = ChargerChanges(minimum_security_profile=0)
+    with pytest.raises(NotAllowedError) as caught:
+        await update_charger(await town.access("SERVICE"), town.charger_id, changes, bus=RecordingBus())
+    assert caught.value.path == ("minimumSecurityProfile",)
+    await update_charger(await town.access("ADMINISTRATOR"), town.charger_id, changes, bus=RecordingBus())
+    assert (await Station.get(id=charger.station_id)).minimum_security_profile == 0

@@ -6,10 +6,11 @@ from app.database import Database
 from domain import lifecycle
 from domain.events import ChargerStatusChanged, CommandChanged, InstallationChanged
 from domain.ids import new_id
+from domain.lifecycle import Arrival, Login
 from domain.models import Charger, ChargerStatus, ChargeSession, Command, Station
 from domain.observations import ConnectorStatus
 from domain.roles import CommandAction, CommandState, OperatingMode
-from domain.stations import hash_charger_key
+from domain.stations import SecurityProfile, hash_charger_key
 from tests.domain.rig import Rig, a_rig, at, reading
 from tests.factories import a_charger, arrived
 
@@ -179,3 +180,13 @@ async def test_the_same_offer_again_is_no_news(rig: Rig) -> None:
     """A version rises only with what people can see."""
     await lifecycle.show_allocation(rig.charger_id, 16.0, "L1L2L3")
     assert await lifecycle.show_allocation(rig.charger_id, 16.0, "L1L2L3") == []
+
+
+async def test_a_profile_that_rose_meanwhile_is_not_fallen_below(rig: Rig) -> None:
+    """Of two sockets that come at the same moment the less secure one does not come after the other."""
+    for profile, is_in in ((SecurityProfile.PASSWORD_OVER_TLS, True), (SecurityProfile.PASSWORD, False)):
+        arrival = Arrival(Login(rig.station_id, is_rotation=False, profile=profile), "ocpp1.6")
+        made = await lifecycle.connected([arrival], process="p2", now=at(0))
+        assert (rig.station_id in made) is is_in
+    station = await Station.get(id=rig.station_id)
+    assert (station.security_profile, station.minimum_security_profile, station.epoch) == (2, 2, rig.epoch + 1)
