@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from devices import overtaking
 from devices.availability import Availability
 from devices.gathering import Gathering
 from devices.greeting import greet
@@ -340,6 +341,9 @@ class Endpoint:
     async def _all_connected(self, arrivals: Sequence[Arrival]) -> list[Connected | None]:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             found = await lifecycle.connected(arrivals, process=self.process, now=self.shared.clock.now())
+        for made in found.values():
+            if made.left is not None:
+                await overtaking.tell(self.bus, made.left, made.station_id, epoch=made.epoch)
         return [found.get(one.login.station_id) for one in arrivals]
 
     async def _all_disconnected(self, links: Sequence[Link]) -> list[None]:

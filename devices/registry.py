@@ -1,13 +1,14 @@
 """Who is connected here, and how a command finds the process that holds a charger's socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 import structlog
 
+from devices.gathering import Gathering
 from devices.link import GOING_AWAY, TRY_AGAIN_LATER, Link
 from domain import lifecycle, sql
 from domain.errors import UnavailableError
@@ -57,7 +58,6 @@ class Registry:
 
     def __init__(self) -> None:
         self._links: dict[UUID, Link] = {}
-        self._chargers: dict[UUID, tuple[Link, int]] = {}
 
     def __len__(self) -> int:
         return len(self._links)
@@ -73,30 +73,17 @@ class Registry:
             link.close_soon(GOING_AWAY, "A newer connection of this charger took over.")
             return
         if older is not None:
-            self._forget(older)
             older.close_soon(GOING_AWAY, "A newer connection of this charger took over.")
         self._links[link.station_id] = link
-        for evse, charger_id in link.chargers.items():
-            self._chargers[charger_id] = (link, evse)
 
     def remove(self, link: Link) -> None:
         """The link is gone; a newer one of the same station stays."""
         if self._links.get(link.station_id) is link:
-            self._forget(link)
-
-    def _forget(self, link: Link) -> None:
-        del self._links[link.station_id]
-        for charger_id in link.chargers.values():
-            if self._chargers.get(charger_id, (None, 0))[0] is link:
-                del self._chargers[charger_id]
+            del self._links[link.station_id]
 
     def of_station(self, station_id: UUID) -> Link | None:
         """The station's link."""
         return self._links.get(station_id)
-
-    def of_charger(self, charger_id: UUID) -> tuple[Link, int] | None:
-        """The link and connector number of a charger."""
-        return self._chargers.get(charger_id)
 
     def close_all(self, code: int, reason: str) -> None:
         """Every link ends soon."""
@@ -141,28 +128,28 @@ class CommandRouter:
     def __post_init__(self) -> None:
         self._replies: dict[UUID, asyncio.Future[DeviceAnswer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._whereabouts = Gathering("where chargers are", _where, key=_itself)
 
     async def send(self, charger_id: UUID, command: DeviceCommand, *, timeout_s: float) -> DeviceAnswer:
         """The charger's answer, or why there is none; never raises for trouble on the wire, never later than `timeout_s`."""
-        here = self.registry.of_charger(charger_id)
-        if here is not None:
-            link, evse = here
-            return await link.command(command, evse=evse, timeout_s=timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._route(charger_id, command, timeout_s)
         except TimeoutError:
             return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
-        except (UnavailableError, *sql.DATABASE_AWAY) as error:
+        except (UnavailableError, *sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE) as error:
             return DeviceAnswer(DeviceVerdict.ERROR, f"the command could not be sent: {error}")
 
     async def _route(self, charger_id: UUID, command: DeviceCommand, timeout_s: float) -> DeviceAnswer:
-        where = await lifecycle.whereabouts(charger_id)
+        # The rows say who speaks for a charger: a link here may have been overtaken by one elsewhere a moment ago.
+        where = await self._whereabouts.ask(charger_id)
         if where is None:
             return OFFLINE
         if where.process == self.process:
             link = self.registry.of_station(where.station_id)
-            return OFFLINE if link is None else await link.command(command, evse=where.evse, timeout_s=timeout_s)
+            if link is None or link.epoch != where.epoch:
+                return OFFLINE
+            return await link.command(command, evse=where.evse, timeout_s=timeout_s)
         request = self._request(where, command, timeout_s)
         answer: asyncio.Future[DeviceAnswer] = asyncio.get_running_loop().create_future()
         self._replies[request.id] = answer
@@ -237,6 +224,15 @@ class CommandRouter:
             waiting = self._replies.get(reply.id)
             if waiting is not None and not waiting.done():
                 waiting.set_result(DeviceAnswer(reply.verdict, reply.detail))
+
+
+async def _where(charger_ids: Sequence[UUID]) -> list[Whereabouts | None]:
+    found = await lifecycle.whereabouts(charger_ids)
+    return [found.get(one) for one in charger_ids]
+
+
+def _itself(charger_id: UUID) -> UUID:
+    return charger_id
 
 
 def _commands_of(process: str) -> str:

@@ -14,6 +14,7 @@ from devices.kinds import Kinds
 from devices.link import GOING_AWAY, Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
+from devices.overtaking import Overtaking
 from devices.registry import CommandRouter, Registry
 from devices.tallies import Tallies
 from devices.waiting_room import WaitingRoom
@@ -112,6 +113,7 @@ class DeviceService:
         return [
             ("ingest", self._ingestor.run),
             ("charger commands", self._router.run),
+            ("chargers that leave", Overtaking(self.process, self._registry, self._bus).run),
             ("authorizations", self.authorizer.run),
             ("local lists", self._lists.run),
             ("availability", self._availability.run),

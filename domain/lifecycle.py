@@ -5,7 +5,7 @@ Every function that changes something is one transaction and returns what is to 
 
 import hmac
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -114,6 +114,8 @@ class Connected:
     profiles_are_ours: bool
     configured_as: str | None
     clock_offset: timedelta | None = None
+    left: str | None = None
+    """The other process that it was connected to until now."""
 
 
 async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> dict[UUID, Connected]:
@@ -124,13 +126,24 @@ async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime)
     wanted = [one.login.station_id for one in arrivals]
     async with in_transaction():
         connectors = await live.of_stations(wanted)
+        left = await _elsewhere(wanted, process=process)
         rows = await _own(arrivals, process=process, now=now)
         resolved = await faults.heard_again(connectors, now=now)
         for connector in connectors:
             connector.live.is_online = True
             connector.live.received_at = now
         told: list[AlertChanged | ChargerStatusChanged] = [*resolved, *await live.write(connectors)]
-    return {station_id: _connected(station_id, row, connectors, told) for station_id, row in rows.items()}
+    return {
+        station_id: replace(_connected(station_id, row, connectors, told), left=left.get(station_id))
+        for station_id, row in rows.items()
+    }
+
+
+async def _elsewhere(station_ids: Sequence[UUID], *, process: str) -> dict[UUID, str]:
+    arguments: list[object] = [process]
+    condition = sql.any_of("id", live.padded(station_ids), arguments)
+    statement = f"SELECT id, process FROM stations WHERE is_connected AND process <> $1 AND {condition}"  # noqa: S608
+    return {sql.uuid_of(row["id"]): row["process"] for row in await sql.rows(statement, *arguments)}
 
 
 def _connected(
@@ -334,16 +347,21 @@ class Whereabouts:
     epoch: int
 
 
-async def whereabouts(charger_id: UUID) -> Whereabouts | None:
-    """Where the charger's socket is, None while it has none."""
-    row = await sql.row(
-        "SELECT s.id, c.evse, s.process, s.epoch FROM chargers c JOIN stations s ON s.id = c.station_id"
-        " WHERE c.id = $1 AND c.removed_at IS NULL AND s.is_connected AND s.process IS NOT NULL",
-        charger_id,
+async def whereabouts(charger_ids: Sequence[UUID]) -> dict[UUID, Whereabouts]:
+    """Where these chargers' sockets are; those that have none are left out."""
+    arguments: list[object] = []
+    wanted = sql.any_of("c.id", live.padded(charger_ids), arguments)
+    found = await sql.rows(
+        "SELECT c.id, s.id AS station_id, c.evse, s.process, s.epoch FROM chargers c JOIN stations s ON s.id = c.station_id"  # noqa: S608
+        f" WHERE {wanted} AND c.removed_at IS NULL AND s.is_connected AND s.process IS NOT NULL",
+        *arguments,
     )
-    if row is None:
-        return None
-    return Whereabouts(sql.uuid_of(row["id"]), int(row["evse"]), row["process"], int(row["epoch"]))
+    return {
+        sql.uuid_of(row["id"]): Whereabouts(
+            sql.uuid_of(row["station_id"]), int(row["evse"]), row["process"], int(row["epoch"])
+        )
+        for row in found
+    }
 
 
 _NEXT = {

@@ -122,7 +122,7 @@ async def test_i4_one_owner_at_a_time(server: Server, bus: RedisBus, charger: Re
     async with a_server(bus, process="p2") as second, a_raw_charger(server, charger) as old:
         first_epoch = (await Station.get(id=charger.station_id)).epoch
         async with a_raw_charger(second, charger) as new:
-            where = await lifecycle.whereabouts(charger.charger_id)
+            where = (await lifecycle.whereabouts([charger.charger_id]))[charger.charger_id]
             assert where is not None
             assert (where.process, where.epoch) == ("p2", first_epoch + 1)
             assert await lifecycle.disconnected({charger.station_id: first_epoch}, now=SystemClock().now()) == []

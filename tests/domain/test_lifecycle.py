@@ -100,10 +100,10 @@ async def test_a_password_fits_in_any_form(rig: Rig) -> None:
 
 async def test_where_a_charger_is(rig: Rig) -> None:
     """The process and epoch of its socket; nowhere when it has none."""
-    found = await lifecycle.whereabouts(rig.charger_id)
+    found = (await lifecycle.whereabouts([rig.charger_id]))[rig.charger_id]
     assert found == lifecycle.Whereabouts(rig.station_id, 1, "p1", rig.epoch)
     await lifecycle.disconnected({rig.station_id: rig.epoch}, now=at(0))
-    assert await lifecycle.whereabouts(rig.charger_id) is None
+    assert await lifecycle.whereabouts([rig.charger_id]) == {}
 
 
 async def a_command(rig: Rig, state: CommandState, action: CommandAction = CommandAction.START) -> Command:
