@@ -22,6 +22,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     on_pong: Callable[[], None] | None = None
 
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn does; but a request that is too long to be read is answered (414, 431) and closed, where it would hang for ever."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
     async def run_asgi(self) -> None:
         """As uvicorn does, with the extensions in the scope, and without a complaint about a refused upgrade."""
         extensions: dict[str, Any] | None = self.scope["extensions"]

@@ -10,8 +10,9 @@ from typing import Final
 from uuid import UUID
 
 import structlog
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -32,6 +33,9 @@ from domain.lifecycle import Arrival, Connected, Login, StationCredentials
 from domain.ports import EventBus
 from domain.stations import IDENTITY_LENGTH, SecurityProfile, hash_offered_key, is_identity
 from domain.unknown_chargers import Knock
+
+PATH: Final = "/ocpp"
+"""Where chargers connect, each with its identity behind it."""
 
 KEEP_ALIVE: Final = "lade.keep_alive"
 """The server's extension of a WebSocket's scope: `keep_alive(ping_every_s, on_pong)`. Where it is missing the server pings as it likes."""
@@ -105,6 +109,15 @@ class Refusal:
     headers: dict[str, str]
 
 
+NO_IDENTITY = Refusal(
+    404,
+    "This address has no charger's identity at its end. Set it to wss://, the name of the portal, /ocpp/ and the identity that the charger "
+    f"has there: 1 to {IDENTITY_LENGTH} letters, digits and signs of * - _ = : + | @ .",
+    {},
+)
+FOR_CHARGERS = (
+    "Chargers connect here, over a WebSocket with a sub-protocol of OCPP. There is nothing to see for a browser.\n"
+)
 WHO_ARE_YOU = Refusal(
     401,
     "This charger is not known here, or its password is wrong. Add the charger in the portal, then set the identity (the last part "
@@ -173,16 +186,15 @@ class Offer:
 def offer_of(websocket: WebSocket, identity: str) -> Offer:
     """What the charger that calls itself so has to show."""
     header = websocket.headers.get("authorization")
-    given = basic_credentials(header)
-    is_own = given is not None and given[0] == identity
+    key = own_key(header, identity)
     is_encrypted = websocket.scope.get("scheme") == "wss"
     return Offer(
         is_anonymous=header is None,
-        key=given[1] if given is not None and is_own else None,
+        key=key,
         is_encrypted=is_encrypted,
         # A proxy that says that there was no TLS cannot have seen a certificate.
         is_certified=is_encrypted
-        and (header is None or is_own)
+        and (header is None or key is not None)
         and identity in websocket.scope.get(CLIENT_NAMES, frozenset()),
     )
 
@@ -229,16 +241,20 @@ class Endpoint:
 
     def routes(self) -> list[BaseRoute]:
         """Where chargers connect."""
-        return [WebSocketRoute("/ocpp/{identity}", self, name="ocpp")]
+        return [
+            WebSocketRoute(PATH, self),
+            WebSocketRoute(f"{PATH}/{{identity:path}}", self, name="ocpp"),
+            Route(f"{PATH}/{{identity:path}}", _for_chargers),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection from the upgrade to its end."""
         websocket = WebSocket(scope, receive, send)
-        identity: str = websocket.path_params["identity"]
+        identity = self._identity(websocket)
         login = await self._login(websocket, identity)
         protocol = negotiated(websocket.scope.get("subprotocols", []))
         if isinstance(login, Stranger):
-            await self._meet(websocket, AsgiSocket(websocket, receive, send), login, protocol)
+            await self._meet(websocket, AsgiSocket(websocket, receive, send), identity, login, protocol)
             return
         if isinstance(login, Refusal):
             await self._refuse(websocket, identity, login)
@@ -254,11 +270,23 @@ class Endpoint:
         if made is None:
             await self._refuse(websocket, identity, WHO_ARE_YOU)
             return
-        await self._serve(websocket, AsgiSocket(websocket, receive, send), protocol, made)
+        await self._serve(websocket, AsgiSocket(websocket, receive, send), identity, protocol, made)
+
+    def _identity(self, websocket: WebSocket) -> str:
+        """The end of the address, escapes undone. Firmware that puts a slash between an address that ends with one and its identity, or
+        one behind it, is forgiven: no identity has any.
+        """
+        # Not as the route has it, whose pattern leaves out a line feed at the end.
+        path: str = websocket.scope["path"]
+        written = path.removeprefix(websocket.scope.get("root_path", "")).removeprefix(PATH).removeprefix("/")
+        identity = written.strip("/")
+        if identity != written:
+            self.shared.counts["leniency slashes around an identity"] += 1
+        return identity
 
     async def _login(self, websocket: WebSocket, identity: str) -> Login | Stranger | Refusal:
         if not is_identity(identity):
-            return WHO_ARE_YOU
+            return NO_IDENTITY
         offer = offer_of(websocket, identity)
         try:
             stored = await self._credentials.ask(identity)
@@ -284,9 +312,10 @@ class Endpoint:
             return less_secure(login.profile, stored.least)
         return login
 
-    async def _meet(self, websocket: WebSocket, socket: AsgiSocket, stranger: Stranger, protocol: str | None) -> None:
+    async def _meet(
+        self, websocket: WebSocket, socket: AsgiSocket, identity: str, stranger: Stranger, protocol: str | None
+    ) -> None:
         """The charger is remembered, and held where there is room and the operator wants it; else it is refused as by a wrong password."""
-        identity: str = websocket.path_params["identity"]
         room, counts, address = self.room, self.shared.counts, _address(websocket)
         waits = room is not None and room.is_open and stranger.may_wait
         if room is not None:
@@ -370,8 +399,9 @@ class Endpoint:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             await websocket.send_denial_response(response)
 
-    async def _serve(self, websocket: WebSocket, socket: AsgiSocket, protocol: str, made: Connected) -> None:
-        identity: str = websocket.path_params["identity"]
+    async def _serve(
+        self, websocket: WebSocket, socket: AsgiSocket, identity: str, protocol: str, made: Connected
+    ) -> None:
         link = Link(
             socket,
             self.shared,
@@ -411,6 +441,10 @@ class Endpoint:
             _log.warning("a disconnect could not be stored yet", identity=link.identity)
 
 
+async def _for_chargers(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse(FOR_CHARGERS, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+
+
 def _station_of(arrival: Arrival) -> UUID:
     return arrival.login.station_id
 
@@ -437,14 +471,17 @@ def negotiated(offered: Sequence[str]) -> str | None:
     return plainer if plainer in offered else first
 
 
-def basic_credentials(header: str | None) -> tuple[str, bytes] | None:
-    """User name and password of an HTTP Basic header (RFC 7617); passwords may be any bytes (OCPP security white paper §2.3)."""
+def own_key(header: str | None, identity: str) -> bytes | None:
+    """The password of an HTTP Basic header (RFC 7617) whose user name is that identity, else None.
+
+    Passwords may be any bytes (OCPP 1.6 security white paper §2.3). An identity may have the colon in it that ends a user name elsewhere.
+    """
     scheme, _, encoded = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True)
-        user, separator, password = decoded.partition(b":")
-        return (user.decode(), password) if separator else None
-    except (binascii.Error, UnicodeDecodeError):
+    except (binascii.Error, ValueError):
         return None
+    name = identity.encode() + b":"
+    return decoded.removeprefix(name) if decoded.startswith(name) else None
