@@ -36,6 +36,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         assert extensions is not None  # noqa: S101  for the type checker: uvicorn has set it
         extensions[socket.WRITE_NOW] = extensions[endpoint.WRITE_NOW] = self.write_now
         extensions[endpoint.KEEP_ALIVE] = self.keep_alive
+        extensions[endpoint.ABORT] = self.transport.abort
         application: Any = self.app
 
         async def quiet_when_refused(scope: Scope, receive: Receive, send: Send) -> None:

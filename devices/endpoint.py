@@ -42,6 +42,11 @@ KEEP_ALIVE: Final = "lade.keep_alive"
 
 WRITE_NOW: Final = "lade.write_now"
 """Another: `write_now(text)`, whether the text is on its way at once. Where it is missing every text takes the long way."""
+ABORT: Final = "lade.abort"
+"""And another: `abort()`, after which the connection is gone whatever was still to be sent."""
+
+SEND_TIMEOUT_S: Final = 30.0
+"""A charger that has read nothing for so long is not there."""
 
 CLIENT_NAMES: Final = "lade.client_names"
 """Of the scope: the names (a set) in the client certificate that a trusted proxy has verified. Where it is missing there was none."""
@@ -59,12 +64,13 @@ _log = structlog.get_logger(__name__)
 class AsgiSocket:
     """A link's socket. Frames go past Starlette, whose WebSocket looks at every one of them once more."""
 
-    __slots__ = ("_keep_alive", "_receive", "_send", "_websocket", "_write_now")
+    __slots__ = ("_abort", "_keep_alive", "_receive", "_send", "_websocket", "_write_now")
 
     def __init__(self, websocket: WebSocket, receive: Receive, send: Send) -> None:
         extensions = websocket.scope.get("extensions") or {}
         self._keep_alive: Callable[[float | None, Callable[[], None]], None] | None = extensions.get(KEEP_ALIVE)
         self._write_now: Callable[[str], bool] | None = extensions.get(WRITE_NOW)
+        self._abort: Callable[[], None] = extensions.get(ABORT, _nothing)
         self._websocket = websocket
         self._receive = receive
         self._send = send
@@ -84,7 +90,11 @@ class AsgiSocket:
     async def send_frame(self, text: str) -> None:
         """The frame is on its way. ConnectionError when the charger is gone."""
         try:
-            await self._send({"type": "websocket.send", "text": text})
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._send({"type": "websocket.send", "text": text})
+        except TimeoutError as error:
+            self._abort()
+            raise ConnectionError("the charger does not read") from error
         except (OSError, RuntimeError) as error:
             raise ConnectionError("the charger is gone") from error
 
@@ -96,8 +106,13 @@ class AsgiSocket:
     async def close(self, code: int, reason: str) -> None:
         """The connection is being closed; once."""
         if self._websocket.application_state is WebSocketState.CONNECTED:
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await self._websocket.close(code, reason)
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await self._websocket.close(code, reason)
+            except TimeoutError:
+                self._abort()
+            except (OSError, RuntimeError, WebSocketDisconnect):
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +252,7 @@ class Endpoint:
         self._credentials = Gathering("credentials of chargers", self._all_credentials, key=str)
         self._arrivals = Gathering("chargers arrive", self._all_connected, key=_station_of)
         self._departures = Gathering("chargers leave", self._all_disconnected, key=_departing)
+        self._telling: asyncio.Task[None] | None = None
         self._news = Gathering("news of chargers", self._all_published, key=id)
 
     def routes(self) -> list[BaseRoute]:
@@ -370,10 +386,19 @@ class Endpoint:
     async def _all_connected(self, arrivals: Sequence[Arrival]) -> list[Connected | None]:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             found = await lifecycle.connected(arrivals, process=self.process, now=self.shared.clock.now())
-        for made in found.values():
-            if made.left is not None:
-                await overtaking.tell(self.bus, made.left, made.station_id, epoch=made.epoch)
+        if any(made.left is not None for made in found.values()):
+            # Whoever just came does not wait for the bus.
+            self._telling = asyncio.create_task(self._tell_of(list(found.values())), name="chargers left others")
         return [found.get(one.login.station_id) for one in arrivals]
+
+    async def _tell_of(self, arrived: Sequence[Connected]) -> None:
+        await asyncio.gather(
+            *(
+                overtaking.tell(self.bus, made.left, made.station_id, epoch=made.epoch)
+                for made in arrived
+                if made.left is not None
+            )
+        )
 
     async def _all_disconnected(self, links: Sequence[Link]) -> list[None]:
         epochs = {one.station_id: one.epoch for one in links}
@@ -420,7 +445,7 @@ class Endpoint:
             await websocket.accept(subprotocol=_told(websocket, protocol))
             self.registry.add(link)
             if made.events:
-                await self._news.ask(made.events)
+                link.spawn(self._announce(made.events))
             link.spawn(greet(link, self.shared.settings, self.kinds))
             if self.lists is not None:
                 link.spawn(self.lists.keep(link))
@@ -433,6 +458,10 @@ class Endpoint:
             self.registry.remove(link)
             await self._disconnected(link)
 
+    async def _announce(self, events: Sequence[Event]) -> None:
+        with contextlib.suppress(UnavailableError):
+            await self._news.ask(events)
+
     async def _disconnected(self, link: Link) -> None:
         try:
             await self._departures.ask(link)
@@ -443,6 +472,10 @@ class Endpoint:
 
 async def _for_chargers(_request: Request) -> PlainTextResponse:
     return PlainTextResponse(FOR_CHARGERS, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+
+
+def _nothing() -> None:
+    pass
 
 
 def _station_of(arrival: Arrival) -> UUID:

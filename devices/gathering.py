@@ -43,14 +43,18 @@ class Gathering(Generic[T, R]):
         while lot := self._next_lot():
             try:
                 answers = await self._work([item for item, _ in lot])
-            except Exception as error:  # each of those who asked is told, whatever it is
-                for _, answer in lot:
-                    if not answer.done():
-                        answer.set_exception(error)
-            else:
                 for (_, answer), found in zip(lot, answers, strict=True):
                     if not answer.done():
                         answer.set_result(found)
+            except Exception as error:  # each of those who asked is told, whatever it is
+                self._fail(lot, error)
+            finally:
+                self._fail(lot, UnavailableError(f"this was given up: {self._name}"))
+
+    def _fail(self, lot: Sequence[_Asking[T, R]], error: Exception) -> None:
+        for _, answer in lot:
+            if not answer.done():
+                answer.set_exception(error)
 
     def _next_lot(self) -> list[_Asking[T, R]]:
         lot: dict[Hashable, _Asking[T, R]] = {}

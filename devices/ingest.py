@@ -89,7 +89,7 @@ class Ingestor:
         self._messages.append(message)
 
     def submit(self, report: Report) -> "asyncio.Future[Outcome]":
-        """The outcome, when it is durable. UnavailableError: nothing was stored. Links bound how many wait, by waiting for it."""
+        """The outcome, when it is durable. UnavailableError: nothing was stored. Links bound how many of theirs wait."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         lane = self._lanes[report.station_id.int % len(self._lanes)]
         lane.waiting.append(_Waiting(report, outcome))

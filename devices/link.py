@@ -50,6 +50,9 @@ MAILBOX = 256
 CALL_TIMEOUT_S = 30.0
 """How long a charger may take to answer a call of ours before the next one goes out."""
 
+MOST_AHEAD = 64
+"""Messages of one charger that are answered and not stored yet; then each waits until it is."""
+
 MOST_CALLS = 64
 MISSED_PINGS = 3
 """So many pings without any sign of life: the connection is gone, whatever TCP believes."""
@@ -123,6 +126,9 @@ class Surroundings:
 class _Calling:
     outgoing: Outgoing
     answer: "asyncio.Future[DeviceAnswer]"
+    prepares: "_Calling | None" = None
+    """What has to follow it: it goes out only where that is still wanted, and then that goes out whoever has given up."""
+    is_owed: bool = False
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -138,6 +144,7 @@ class Link:
     """A connection. `run` reads until it ends; everything else happens in tasks that end with it."""
 
     __slots__ = (
+        "_ahead",
         "_answer",
         "_answer_id",
         "_answers_pings",
@@ -229,6 +236,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._working = False
         self._timeouts = 0
+        self._ahead = 0
         self._is_closed = False
         self._answers_pings = False
         self._fences: dict[tuple[int, str], int] = {}
@@ -388,7 +396,15 @@ class Link:
         if message is not None and not reports:
             self._keep(message)
         outcomes = [self._shared.ingestor.submit(report) for report in reports]
-        return _Begun(call.message_id, received, () if received.answer_kind in _ANSWERED_FIRST else outcomes)
+        if received.answer_kind in _ANSWERED_FIRST and self._ahead < MOST_AHEAD:
+            self._ahead += len(outcomes)
+            for outcome in outcomes:
+                outcome.add_done_callback(self._caught_up)
+            return _Begun(call.message_id, received, ())
+        return _Begun(call.message_id, received, outcomes)
+
+    def _caught_up(self, _: "asyncio.Future[Outcome]") -> None:
+        self._ahead -= 1
 
     async def _finish(self, begun: "_Begun") -> None:
         """The call is answered, where it matters as soon as what was said is durable."""
@@ -525,43 +541,42 @@ class Link:
             if command.fence < self._fences.get((evse, command.lease), 0):
                 return OUTDATED
             self._fences[evse, command.lease] = command.fence
-            if not self.profiles_are_ours:
-                self._clear_profiles()
         try:
             # A schedule is read by the charger's own clock, right or wrong.
             by_its_clock = self._shared.clock.now() - (self.offset.value or timedelta())
             outgoing = self.adapter.encode(command, evse=evse, now=by_its_clock, capabilities=self.capabilities)
         except UnencodableError as error:
             return DeviceAnswer(DeviceVerdict.ERROR, str(error))
-        return await self.call(outgoing, timeout_s=timeout_s)
+        clears = (
+            () if self.profiles_are_ours or not isinstance(command, OfferCurrent) else self.adapter.clear_profiles()
+        )
+        return await self._call(outgoing, clears, timeout_s=timeout_s)
 
     async def call(self, outgoing: Outgoing, *, timeout_s: float) -> DeviceAnswer:
         """As `command`. A call whose asker has given up before it went out is not sent; one that went out is sent once."""
+        return await self._call(outgoing, (), timeout_s=timeout_s)
+
+    async def _call(self, outgoing: Outgoing, clears: Sequence[Outgoing], *, timeout_s: float) -> DeviceAnswer:
+        """What another portal has set goes right before the first offer of ours, never without one: it may be all that limits it."""
         if self._is_closed:
             return ENDED
-        if len(self._calls) >= MOST_CALLS:
+        if len(self._calls) + len(clears) >= MOST_CALLS:
             return DeviceAnswer(DeviceVerdict.ERROR, "too many commands wait for this charger")
-        answer = self._call_soon(outgoing)
+        loop = asyncio.get_running_loop()
+        calling = _Calling(outgoing, loop.create_future())
+        clearing = [_Calling(one, loop.create_future(), prepares=calling) for one in clears]
+        self._calls += [*clearing, calling]
+        if clearing:
+            self.profiles_are_ours = True
+            self.spawn(self._hear_of_clearing([one.answer for one in clearing]))
+        if self._calling is None:
+            self._calling = self._calls[0]
+            self.spawn(self._call_all())
         try:
             async with asyncio.timeout(timeout_s):
-                return await answer
+                return await calling.answer
         except TimeoutError:
             return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
-
-    def _call_soon(self, outgoing: Outgoing) -> "asyncio.Future[DeviceAnswer]":
-        """The call waits for its turn, behind all before it."""
-        calling = _Calling(outgoing, asyncio.get_running_loop().create_future())
-        self._calls.append(calling)
-        if self._calling is None:
-            self._calling = calling
-            self.spawn(self._call_all())
-        return calling.answer
-
-    def _clear_profiles(self) -> None:
-        """What another portal has set goes right before the first offer of ours, never without one: it may be all that limits it."""
-        self.profiles_are_ours = True
-        answers = [self._call_soon(one) for one in self.adapter.clear_profiles()]
-        self.spawn(self._hear_of_clearing(answers))
 
     async def _hear_of_clearing(self, answers: "Sequence[asyncio.Future[DeviceAnswer]]") -> None:
         """A refusal, an error and silence are answers, too: the charger will not have another one the next time."""
@@ -574,17 +589,32 @@ class Link:
         try:
             while self._calls and not self._is_closed:
                 calling = self._calls.pop(0)
-                if not calling.answer.done():
+                if self._is_wanted(calling):
                     self._calling = calling
-                    _settle(calling.answer, await self._exchange(calling.outgoing))
+                    _settle(calling.answer, await self._exchange(calling.outgoing, counts=calling.prepares is None))
         except ConnectionError:
             await self.close(GOING_AWAY, "")
         finally:
             if self._calling is not None:
                 _settle(self._calling.answer, ENDED)
             self._calling = None
+            for calling in self._calls if self._is_closed else ():
+                _settle(calling.answer, ENDED)
 
-    async def _exchange(self, outgoing: Outgoing) -> DeviceAnswer:
+    def _is_wanted(self, calling: _Calling) -> bool:
+        """Whether it goes out, and with it what it prepares."""
+        follower = calling.prepares
+        if follower is None:
+            return calling.is_owed or not calling.answer.done()
+        if follower.answer.done() and not follower.is_owed:
+            self.profiles_are_ours = False
+            _settle(calling.answer, ENDED)
+            return False
+        follower.is_owed = True
+        return True
+
+    async def _exchange(self, outgoing: Outgoing, *, counts: bool) -> DeviceAnswer:
+        """The answer. `counts`: that there is none in time says that the charger hangs."""
         self._answer = asyncio.get_running_loop().create_future()
         self._answer_id = str(new_id())
         try:
@@ -593,14 +623,14 @@ class Link:
             async with asyncio.timeout(self._shared.settings.call_timeout_s):
                 answer = await self._answer
         except TimeoutError:
-            return await self._unanswered()
+            return await self._unanswered(1 if counts else 0)
         finally:
             self._answer = None
         self._timeouts = 0
         return answer
 
-    async def _unanswered(self) -> DeviceAnswer:
-        self._timeouts += 1
+    async def _unanswered(self, count: int) -> DeviceAnswer:
+        self._timeouts += count
         if self._timeouts >= HANGS_AFTER:
             _log.warning("a charger hangs and is disconnected", identity=self.identity)
             await self.close(GOING_AWAY, "No answer to three calls in a row.")

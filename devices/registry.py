@@ -33,6 +33,8 @@ from domain.ports import (
 MOST_ROUTED = 4096
 """Commands of other processes that may wait here unread; the oldest is dropped and times out at its sender."""
 
+DATABASE_TIMEOUT_S = 10.0
+
 OFFLINE = DeviceAnswer(DeviceVerdict.OFFLINE, "the charger is not connected")
 
 _COMMANDS: dict[str, type[DeviceCommand]] = {
@@ -227,7 +229,8 @@ class CommandRouter:
 
 
 async def _where(charger_ids: Sequence[UUID]) -> list[Whereabouts | None]:
-    found = await lifecycle.whereabouts(charger_ids)
+    async with asyncio.timeout(DATABASE_TIMEOUT_S):
+        found = await lifecycle.whereabouts(charger_ids)
     return [found.get(one) for one in charger_ids]
 
 

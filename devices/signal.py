@@ -16,6 +16,11 @@ class Signal:
         """Whether it has happened."""
         return self._is_set
 
+    @property
+    def waiting_count(self) -> int:
+        """How many tasks wait."""
+        return len(self._waiting or ())
+
     def set(self) -> None:
         """It has happened: whoever waits goes on."""
         self._is_set = True
@@ -33,4 +38,7 @@ class Signal:
         if not self._is_set:
             one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting = [*(self._waiting or ()), one]
-            await one
+            try:
+                await one
+            finally:
+                self._waiting = [other for other in self._waiting or () if other is not one] or None

@@ -443,7 +443,7 @@ async def managed_charger(
     if seen is None:
         raise NotFoundError(path=path)
     access.manage_charger(seen.id, seen.installation_id, allowed, path=path)
-    await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_update()}", seen.installation_id)  # noqa: S608
+    await sql.rows(f"SELECT id FROM installations WHERE id = $1{sql.for_change()}", seen.installation_id)  # noqa: S608
     row = await Charger.get_or_none(id=charger_id, installation_id=seen.installation_id, removed_at=None)
     if row is None:
         raise NotFoundError(path=path)

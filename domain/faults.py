@@ -221,7 +221,7 @@ async def open_alert(
         fault.kind,
         severity,
         AlertState.OPEN,
-        f"{fault.kind.value}:{place.charger_id}",
+        _open_key(place.charger_id, fault),
         (f"{message} ({fault.info})" if fault.info else message)[:500],
         fault.vendor_code[:50] if fault.vendor_code else None,
         now,
@@ -234,6 +234,12 @@ async def open_alert(
     if severity is not Severity.INFO and occurrences < DAMPED_FROM:
         await _write_mails(connector, alert_id, fault.kind, now=now, since=since or now)
     return [AlertChanged(alert_id=alert_id, installation_id=place.installation_id, charger_id=place.charger_id)]
+
+
+def _open_key(charger_id: UUID, fault: Fault) -> str:
+    """One that is inferred stands beside one of that kind that the charger tells of."""
+    inferred = f":{RESTARTED}" if fault.vendor_code == RESTARTED else ""
+    return f"{fault.kind.value}:{charger_id}{inferred}"
 
 
 async def resolve(connector: Connector, alert: OpenAlert, *, now: datetime) -> AlertChanged:

@@ -181,7 +181,7 @@ async def managed(
     """The site's row, locked until the transaction ends. NotFoundError when hidden, NotAllowedError without an allowed role."""
     access.signed_in()
     access.manage_installation(installation_id, allowed, path=path)
-    row = await Installation.select_for_update().get_or_none(id=installation_id)
+    row = await Installation.select_for_update(no_key=True).get_or_none(id=installation_id)
     if row is None:
         raise NotFoundError(path=path)
     return row

@@ -62,11 +62,6 @@ def _forms(key: bytes) -> list[str]:
     return list(dict.fromkeys((text, text.lower(), *forms)))
 
 
-async def station_credentials(identity: str) -> StationCredentials | None:
-    """The credentials of the station with that identity; None where there is none, or its last charger was removed."""
-    return (await credentials_of([identity])).get(identity)
-
-
 _CREDENTIALS = (
     "SELECT s.id, s.identity, s.password_hash, s.next_password_hash, s.minimum_security_profile FROM stations s"
     " WHERE EXISTS (SELECT 1 FROM chargers c WHERE c.station_id = s.id) AND "
@@ -84,7 +79,7 @@ def _credentials(row: sql.Row) -> StationCredentials:
 
 
 async def credentials_of(identities: Sequence[str]) -> dict[str, StationCredentials]:
-    """As `station_credentials`, by identity, of those that are known."""
+    """The credentials of the stations with these identities, by identity, of those that are known."""
     arguments: list[object] = []
     wanted = sql.any_of("s.identity", list(dict.fromkeys(identities)), arguments)
     found = await sql.rows(f"{_CREDENTIALS}{wanted}", *arguments)
@@ -128,6 +123,7 @@ async def connected(arrivals: Sequence[Arrival], *, process: str, now: datetime)
         connectors = await live.of_stations(wanted)
         left = await _elsewhere(wanted, process=process)
         rows = await _own(arrivals, process=process, now=now)
+        connectors = [one for one in connectors if one.place.station_id in rows]
         resolved = await faults.heard_again(connectors, now=now)
         for connector in connectors:
             connector.live.is_online = True
@@ -197,7 +193,7 @@ async def _own(arrivals: Sequence[Arrival], *, process: str, now: datetime) -> d
     await sql.execute_many(
         "UPDATE stations SET password_hash = next_password_hash, next_password_hash = NULL"
         " WHERE id = $1 AND next_password_hash IS NOT NULL",
-        [(one.login.station_id,) for one in arrivals if one.login.is_rotation],
+        [(one.login.station_id,) for one in arrivals if one.login.is_rotation and one.login.station_id in rows],
     )
     return rows
 

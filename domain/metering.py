@@ -1,5 +1,7 @@
 """The door for what chargers say: a batch of reports is one transaction, and only what is durable is answered. Machines only."""
 
+import asyncio
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +61,8 @@ _WITH_CAR = frozenset(
 DEFECTS = (*sql.DATABASE_TROUBLE, ArithmeticError, LookupError, TypeError, ValueError)
 """What one bad report may raise; it must not take the others of its batch along."""
 SETTLED_AT_ONCE = 100
+DEADLOCKS = 5
+"""So often others may stand in a batch's way before its chargers are sent off, who keep what they have to tell."""
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +81,7 @@ async def apply_batch(reports: Sequence[Report], *, now: datetime) -> BatchResul
     Reports of one station are worked on in the given order. UnavailableError: the database is away and nothing was stored.
     """
     try:
-        return await _applied(reports, now)
+        return await _once_more(reports, now)
     except sql.DATABASE_AWAY as error:
         raise UnavailableError("The database is away.") from error
     except DEFECTS:
@@ -93,6 +97,17 @@ async def apply_batch(reports: Sequence[Report], *, now: datetime) -> BatchResul
         tuple(outcome for single in singles for outcome in single.outcomes),
         tuple(event for single in singles for event in single.events),
     )
+
+
+async def _once_more(reports: Sequence[Report], now: datetime) -> BatchResult:
+    """As `_applied`, again where others stood in its way: that is no fault of what was said."""
+    for number in range(DEADLOCKS):
+        try:
+            return await _applied(reports, now)
+        except sql.MET_ANOTHER as error:
+            _log.warning("reports met another transaction", reports=len(reports), tries=number + 1, reason=str(error))
+            await asyncio.sleep(random.uniform(0.0, 0.2))
+    raise UnavailableError("Others are changing the same at this moment.")
 
 
 async def _applied(reports: Sequence[Report], now: datetime) -> BatchResult:

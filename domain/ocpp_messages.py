@@ -49,7 +49,7 @@ async def insert(messages: Sequence[Message], *, places: Mapping[UUID, UUID] | N
             places.get(one.station_id),
             one.at,
             one.is_from_charger,
-            one.action[:50],
+            one.action[:50].replace("\x00", ""),
             one.payload.replace("\x00", ""),
         )
         for one in messages

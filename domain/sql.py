@@ -46,6 +46,9 @@ DATABASE_AWAY = (
 DATABASE_TROUBLE = (BaseORMException, asyncpg.PostgresError)
 """What is raised when the database refuses a statement."""
 
+MET_ANOTHER = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""What is raised where two transactions stood in each other's way and this one was ended: the same may be tried again."""
+
 _TRIES = 5
 """How often the same is tried where others write it at that moment."""
 _APART_S = 0.2

@@ -1,16 +1,17 @@
 """What bounds a link: how much it reads ahead, how long it waits, and how much waits for a charger that does not read."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from devices.ingest import Ingestor
-from devices.link import GOING_AWAY, HANGS_AFTER, MAILBOX, MOST_CALLS, Link, Settings, Surroundings
+from devices.link import GOING_AWAY, HANGS_AFTER, MAILBOX, MOST_AHEAD, MOST_CALLS, Link, Settings, Surroundings
 from devices.ocpp.adapter import ADAPTERS
 from domain.charging.batch import Outcome, Report
 from domain.clock import SystemClock
 from domain.ids import new_id
-from domain.ports import DeviceVerdict, Trigger
+from domain.ports import DeviceVerdict, OfferCurrent, OfferStep, Trigger
 from tests.fakes import NobodyAsked, RecordingBus
 
 METER = '[2,"{}","MeterValues",{{"connectorId":1,"transactionId":1,"meterValue":[]}}]'
@@ -50,14 +51,27 @@ class Wire:
         self.sent: list[str] = []
         self.closed: int | None = None
         self.gone = asyncio.Event()
+        self.more = asyncio.Event()
+
+    def answer(self, number: int) -> None:
+        """The call that went out as that one is accepted."""
+        self.frames.append(json.dumps([3, json.loads(self.sent[number])[1], {"status": "Accepted"}]))
+        self.more.set()
+
+    @property
+    def actions(self) -> list[str]:
+        """The calls that went out."""
+        return [json.loads(one)[2] for one in self.sent]
 
     async def receive_frame(self) -> str | None:
-        if self.read < len(self.frames):
-            self.read += 1
-            await asyncio.sleep(0)
-            return self.frames[self.read - 1]
-        await self.gone.wait()
-        return None
+        while self.read == len(self.frames):
+            if self.gone.is_set():
+                return None
+            self.more.clear()
+            await self.more.wait()
+        self.read += 1
+        await asyncio.sleep(0)
+        return self.frames[self.read - 1]
 
     def send_now(self, text: str) -> bool:
         if self.reads:
@@ -74,21 +88,32 @@ class Wire:
     async def close(self, code: int, reason: str) -> None:
         self.closed = code
         self.gone.set()
+        self.more.set()
 
 
 @asynccontextmanager
-async def running(wire: Wire, ingestor: Ingestor, *, call_timeout_s: float = 30.0) -> AsyncIterator[Link]:
+async def running(
+    wire: Wire, ingestor: Ingestor, *, call_timeout_s: float = 30.0, is_new: bool = False
+) -> AsyncIterator[Link]:
     """Inside: a link over that wire."""
     shared = Surroundings(ingestor, SystemClock(), Settings(call_timeout_s=call_timeout_s), NobodyAsked())
     chargers = {1: new_id()}
     link = Link(
-        wire, shared, identity="CP-1", station_id=new_id(), epoch=1, chargers=chargers, adapter=ADAPTERS["ocpp1.6"]
+        wire,
+        shared,
+        identity="CP-1",
+        station_id=new_id(),
+        epoch=1,
+        chargers=chargers,
+        adapter=ADAPTERS["ocpp1.6"],
+        profiles_are_ours=not is_new,
     )
     task = asyncio.create_task(link.run())
     try:
         yield link
     finally:
         wire.gone.set()
+        wire.more.set()
         async with asyncio.timeout(10):
             await task
 
@@ -140,3 +165,37 @@ async def test_what_waits_for_a_charger_that_does_not_read_is_bounded() -> None:
         assert (len(refused), len(waiting)) == (9, MOST_CALLS)
         await link.close(GOING_AWAY, "")
         assert {(await one).verdict for one in waiting} == {DeviceVerdict.OFFLINE}
+
+
+async def test_what_is_answered_at_once_is_bounded_too() -> None:
+    """So many statuses are answered before they are stored; then each waits, and the mailbox fills behind them."""
+    status = '[2,"{}","StatusNotification",{{"connectorId":1,"errorCode":"NoError","status":"Available"}}]'
+    flood = MOST_AHEAD + 2 * MAILBOX
+    wire, ingestor = Wire(*(status.format(number) for number in range(flood))), Slow()
+    async with running(wire, ingestor):
+        await settled(wire)
+        assert (len(wire.sent), wire.read) == (MOST_AHEAD, MOST_AHEAD + MAILBOX + 2)
+        async with asyncio.timeout(30):
+            await ingestor.finish(flood)
+            while len(wire.sent) < flood:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    assert ingestor.asked == []
+
+
+async def test_limits_of_another_portal_go_only_with_an_offer_behind() -> None:
+    """An offer that nobody waits for any more clears nothing; the next one does, and follows though its asker gives up meanwhile."""
+    offer = OfferCurrent((OfferStep(0, 10.0),), None)
+    wire = Wire()
+    async with running(wire, Slow(), is_new=True) as link:
+        busy = asyncio.create_task(link.command(Trigger("Heartbeat"), evse=1, timeout_s=10))
+        await settled(wire)
+        assert (await link.command(offer, evse=1, timeout_s=0.01)).verdict is DeviceVerdict.TIMEOUT
+        wire.answer(0)
+        await busy
+        await settled(wire)
+        assert wire.actions == ["TriggerMessage"]
+        assert (await link.command(offer, evse=1, timeout_s=0.05)).verdict is DeviceVerdict.TIMEOUT
+        assert wire.actions == ["TriggerMessage", "ClearChargingProfile"]
+        wire.answer(1)
+        await settled(wire)
+        assert wire.actions == ["TriggerMessage", "ClearChargingProfile", "SetChargingProfile"]

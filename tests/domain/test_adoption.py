@@ -9,7 +9,7 @@ from domain.adoption import OfferedPassword, adopt_charger, find_unknown_charger
 from domain.chargers import NewCharger, NewPassword, add_charger, remove_charger
 from domain.errors import DomainError, ErrorCode, NotAllowedError, NotFoundError, ValidationError
 from domain.events import InstallationChanged, LocalListOutdated
-from domain.lifecycle import station_credentials
+from domain.lifecycle import credentials_of
 from domain.models import AuditEntry, Charger, Station, UnknownCharger
 from domain.pages import PageRequest
 from domain.roles import Role
@@ -62,7 +62,7 @@ async def _adopt(
 
 
 async def _lets_in(identity: str, password: str | bytes) -> bool:
-    stored = await station_credentials(identity)
+    stored = (await credentials_of([identity])).get(identity)
     assert stored is not None
     return stored.accepts(password if isinstance(password, bytes) else password.encode(), SECRET) is not None
 

@@ -110,3 +110,13 @@ async def test_starts_that_were_asked_for_or_are_rare_are_none(rig: Rig) -> None
         await rig.boot(at(minute))
     assert await look(91) == []
     assert timedelta(hours=1) == inferred_faults.RESTARTS_WITHIN
+
+
+async def test_a_restart_alert_hides_no_fault_that_is_told(rig: Rig) -> None:
+    """An internal error that the charger tells of has an alert of its own, and keeps it when the restarts are over."""
+    for minute in (1, 10, 20, 30):
+        await rig.boot(at(minute))
+    await rig.status(ConnectorStatus.FAULTED, at(31), error="InternalError")
+    assert await look(32) == [AlertKind.INTERNAL, AlertKind.INTERNAL]
+    assert await look(91) == [AlertKind.INTERNAL]
+    assert (await Alert.get(resolved_at=None)).vendor_code == "InternalError"

@@ -88,14 +88,14 @@ async def test_a_password_fits_in_any_form(rig: Rig) -> None:
         password_hash=hash_charger_key(key, SECRET), next_password_hash=hash_charger_key(coming, SECRET)
     )
     station = await Station.get(id=rig.station_id)
-    stored = await lifecycle.station_credentials(station.identity)
+    stored = (await lifecycle.credentials_of([station.identity])).get(station.identity)
     assert stored is not None
     for given in (key.encode(), key.upper().encode(), bytes.fromhex(key)):
         assert stored.accepts(given, SECRET) == lifecycle.Login(rig.station_id, is_rotation=False)
     assert stored.accepts(coming.encode(), SECRET) == lifecycle.Login(rig.station_id, is_rotation=True)
     assert stored.accepts(b"other", SECRET) is None
     assert stored.accepts(key.encode(), "another secret") is None
-    assert await lifecycle.station_credentials("nobody") is None
+    assert await lifecycle.credentials_of(["nobody"]) == {}
 
 
 async def test_where_a_charger_is(rig: Rig) -> None:
