@@ -83,7 +83,7 @@ async def test_a_list_follows_who_may_charge(server: Server, site: Site, bus: Re
         await bus.publish(LocalListOutdated(installation_id=site.id))
         await until(lambda: station.local_list == {})
         assert station.local_list_version == 4
-    await stored(charger, version=4)
+        await stored(charger, version=4)
 
 
 async def test_a_permission_that_ends_or_begins_changes_the_list_by_itself(server: Server, site: Site) -> None:
