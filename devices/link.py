@@ -155,6 +155,7 @@ class Link:
         "_hearing",
         "_is_closed",
         "_mailbox",
+        "_name",
         "_room",
         "_shared",
         "_socket",
@@ -201,6 +202,7 @@ class Link:
     ) -> None:
         self.kind = kind
         self.identity = identity
+        self._name = f"link {identity}"
         self.capabilities = capabilities
         self.station_id = station_id
         self.epoch = epoch
@@ -286,11 +288,16 @@ class Link:
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
         """The work runs in a task that ends with the link."""
-        task = asyncio.create_task(_quiet(work), name=f"link {self.identity}")
+        task = asyncio.create_task(work, name=self._name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # A link may end before the work began; then nobody else would close it.
-        task.add_done_callback(lambda _: work.close())
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Without noise where only the socket is gone."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            _log.error("a task of a link failed", identity=self.identity, exc_info=error)
 
     async def _read(self) -> None:
         while (text := await self._socket.receive_frame()) is not None:
@@ -659,9 +666,3 @@ def _settle(answer: "asyncio.Future[DeviceAnswer]", value: DeviceAnswer) -> None
 async def _store_clock(station_id: UUID, epoch: int, offset: timedelta) -> None:
     with contextlib.suppress(*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
         await lifecycle.clock_learnt(station_id, epoch=epoch, offset=offset)
-
-
-async def _quiet(work: Coroutine[object, object, None]) -> None:
-    """The work, ended without noise where the socket is gone."""
-    with contextlib.suppress(ConnectionError):
-        await work
