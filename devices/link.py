@@ -129,6 +129,8 @@ class _Calling:
     prepares: "_Calling | None" = None
     """What has to follow it: it goes out only where that is still wanted, and then that goes out whoever has given up."""
     is_owed: bool = False
+    is_limit: bool = False
+    """Goes before everything that is no limit: a fuse does not wait for settings and lists."""
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -554,25 +556,27 @@ class Link:
             outgoing = self.adapter.encode(command, evse=evse, now=by_its_clock, capabilities=self.capabilities)
         except UnencodableError as error:
             return DeviceAnswer(DeviceVerdict.ERROR, str(error))
-        clears = (
-            () if self.profiles_are_ours or not isinstance(command, OfferCurrent) else self.adapter.clear_profiles()
-        )
-        return await self._call(outgoing, clears, timeout_s=timeout_s)
+        is_limit = isinstance(command, OfferCurrent)
+        clears = self.adapter.clear_profiles() if is_limit and not self.profiles_are_ours else ()
+        return await self._call(outgoing, clears, timeout_s=timeout_s, is_limit=is_limit)
 
     async def call(self, outgoing: Outgoing, *, timeout_s: float) -> DeviceAnswer:
         """As `command`. A call whose asker has given up before it went out is not sent; one that went out is sent once."""
         return await self._call(outgoing, (), timeout_s=timeout_s)
 
-    async def _call(self, outgoing: Outgoing, clears: Sequence[Outgoing], *, timeout_s: float) -> DeviceAnswer:
+    async def _call(
+        self, outgoing: Outgoing, clears: Sequence[Outgoing], *, timeout_s: float, is_limit: bool = False
+    ) -> DeviceAnswer:
         """What another portal has set goes right before the first offer of ours, never without one: it may be all that limits it."""
         if self._is_closed:
             return ENDED
         if len(self._calls) + len(clears) >= MOST_CALLS:
             return DeviceAnswer(DeviceVerdict.ERROR, "too many commands wait for this charger")
         loop = asyncio.get_running_loop()
-        calling = _Calling(outgoing, loop.create_future())
-        clearing = [_Calling(one, loop.create_future(), prepares=calling) for one in clears]
-        self._calls += [*clearing, calling]
+        calling = _Calling(outgoing, loop.create_future(), is_limit=is_limit)
+        clearing = [_Calling(one, loop.create_future(), prepares=calling, is_limit=True) for one in clears]
+        place = sum(one.is_limit for one in self._calls) if is_limit else len(self._calls)
+        self._calls[place:place] = [*clearing, calling]
         if clearing:
             self.profiles_are_ours = True
             self.spawn(self._hear_of_clearing([one.answer for one in clearing]))

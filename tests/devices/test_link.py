@@ -199,3 +199,21 @@ async def test_limits_of_another_portal_go_only_with_an_offer_behind() -> None:
         wire.answer(1)
         await settled(wire)
         assert wire.actions == ["TriggerMessage", "ClearChargingProfile", "SetChargingProfile"]
+
+
+async def test_a_limit_goes_before_everything_else_that_waits() -> None:
+    """A fuse does not wait for what is asked of a charger, only for the call that is out; limits keep their order."""
+    offers = [OfferCurrent((OfferStep(0, current_a),), None) for current_a in (10.0, 6.0)]
+    wire = Wire()
+    async with running(wire, Slow()) as link:
+        asked = [asyncio.create_task(link.command(Trigger("Heartbeat"), evse=1, timeout_s=10)) for _ in range(3)]
+        await settled(wire)
+        asked += [asyncio.create_task(link.command(offer, evse=1, timeout_s=10)) for offer in offers]
+        for number in range(5):
+            await settled(wire)
+            wire.answer(number)
+        await asyncio.gather(*asked)
+    limit, other = "SetChargingProfile", "TriggerMessage"
+    assert wire.actions == [other, limit, limit, other, other]
+    schedules = [json.loads(one)[3]["csChargingProfiles"]["chargingSchedule"] for one in wire.sent[1:3]]
+    assert [one["chargingSchedulePeriod"][0]["limit"] for one in schedules] == [10.0, 6.0]
