@@ -46,7 +46,7 @@ class Size:
 
 
 QUICK: Final = Size(10, 20)
-FULL: Final = Size(10, 100)
+FULL: Final = Size(10, 101)
 
 
 @dataclass
