@@ -12,7 +12,7 @@ import structlog
 from devices.link import Link
 from devices.registry import Registry
 from devices.signal import Signal
-from domain import events, lifecycle
+from domain import events, lifecycle, sql
 from domain.clock import Clock
 from domain.events import AvailabilityOutdated, LocalListOutdated
 from domain.ports import EventBus
@@ -62,7 +62,7 @@ class Following:
             found, self._stations = self._stations, set()
             try:
                 found |= await lifecycle.stations_at(places)
-            except Exception as error:
+            except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE) as error:
                 _log.warning("chargers hear of a change later", channel=self.channel, reason=repr(error))
                 self._places |= places
                 self._stations |= found

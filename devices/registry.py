@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 from uuid import UUID
 
 import msgspec
@@ -14,21 +15,7 @@ from domain import lifecycle, sql
 from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.lifecycle import Whereabouts
-from domain.ports import (
-    DeviceAnswer,
-    DeviceCommand,
-    DeviceVerdict,
-    EventBus,
-    OfferCurrent,
-    Restart,
-    SendDiagnostics,
-    SetAvailability,
-    StartCharging,
-    StopCharging,
-    Trigger,
-    Unlock,
-    UpdateFirmware,
-)
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus
 
 MOST_ROUTED = 4096
 """Commands of other processes that may wait here unread; the oldest is dropped and times out at its sender."""
@@ -37,20 +24,7 @@ DATABASE_TIMEOUT_S = 10.0
 
 OFFLINE = DeviceAnswer(DeviceVerdict.OFFLINE, "the charger is not connected")
 
-_COMMANDS: dict[str, type[DeviceCommand]] = {
-    one.__name__: one
-    for one in (
-        OfferCurrent,
-        Restart,
-        SendDiagnostics,
-        SetAvailability,
-        StartCharging,
-        StopCharging,
-        Trigger,
-        Unlock,
-        UpdateFirmware,
-    )
-}
+_COMMANDS: dict[str, type[DeviceCommand]] = {one.__name__: one for one in get_args(DeviceCommand)}
 
 _log = structlog.get_logger(__name__)
 
