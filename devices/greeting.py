@@ -171,7 +171,6 @@ async def _ask_for_statuses(link: Link, kinds: Kinds) -> None:
         for outgoing in link.adapter.questions(evse=evse):
             if not link.capabilities.takes_triggers:
                 return
-            link.expect_status(evse)
             answer = await link.call(outgoing, timeout_s=ANSWER_TIMEOUT_S)
             if _says_it_cannot(answer):
                 await _learn(link, kinds, {"takes_triggers": False})

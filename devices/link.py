@@ -66,6 +66,8 @@ GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
 ENDED = DeviceAnswer(DeviceVerdict.OFFLINE, "the connection ended")
 OUTDATED = DeviceAnswer(DeviceVerdict.ERROR, "another process balances this site by now")
 
+STATUS = "StatusNotification"
+
 _NOTHING_REPORTED = Outcome()
 _ACKNOWLEDGED = {AnswerKind.METER, AnswerKind.STATUS, AnswerKind.STOP, AnswerKind.OTHER}
 _is_done = operator.methodcaller("done")
@@ -150,10 +152,11 @@ class Link:
         "_answer",
         "_answer_id",
         "_answers_pings",
-        "_asked_evses",
+        "_asked_statuses",
         "_calling",
         "_calls",
         "_fences",
+        "_heard",
         "_hearing",
         "_is_closed",
         "_mailbox",
@@ -215,7 +218,9 @@ class Link:
         self.offset = ClockOffset(self.connected_at, clock_offset)
         self._stored_offset = clock_offset or timedelta()
         self._hearing = Hearing(self.connected_at, self.offset.value, before=clock_offset)
-        self._asked_evses: tuple[int, ...] = ()
+        self._heard = 0
+        self._asked_statuses: dict[int, int] = {}
+        """EVSE → how many calls had come when the charger agreed to say how it is there."""
         self.booted = Signal()
         self.stirred = Signal()
         """It has booted, or its clock is in doubt."""
@@ -323,6 +328,7 @@ class Link:
         if self._working and len(self._mailbox) >= MAILBOX:
             self._room = Signal()
             await self._room.wait()
+        self._heard += 1
         if self._working:
             self._mailbox.append(call)
         elif not self._is_closed:
@@ -480,10 +486,6 @@ class Link:
         else:
             await self._send_error(message_id, ErrorCode.INTERNAL_ERROR, refusal)
 
-    def expect_status(self, evse: int) -> None:
-        """The charger is being asked for that connector's status: what comes next of it tells its clock."""
-        self._asked_evses = (*self._asked_evses, evse)
-
     def _reports(self, received: Received, message: Message | None) -> list[Report]:
         """What is handed in; the first one takes the message along."""
         for observation in received.observations:
@@ -492,7 +494,7 @@ class Link:
                     observation.charger_time,
                     observation.received_at,
                     is_status=isinstance(observation, StatusReported),
-                    is_live=self._is_answer(observation),
+                    is_live=self._is_asked_for(received.action, observation),
                 )
         offset = self.offset.value
         if (offset, self.offset.is_clock_set) != (self._hearing.offset, self._hearing.is_clock_set):
@@ -507,11 +509,14 @@ class Link:
             for number, one in enumerate(received.observations)
         ]
 
-    def _is_answer(self, observation: AnyObservation) -> bool:
-        """Whether it is the status that the charger was asked for."""
-        if not isinstance(observation, StatusReported) or observation.evse not in self._asked_evses:
+    def _is_asked_for(self, action: str, observation: AnyObservation) -> bool:
+        """Whether it is the status that the charger was asked for: the first to come after it agreed (OCPP 1.6 §5.17, OCPP 2.0.1 F06)."""
+        if action != STATUS or not isinstance(observation, StatusReported):
             return False
-        self._asked_evses = tuple(one for one in self._asked_evses if one != observation.evse)
+        number = self._heard - len(self._mailbox)
+        if number <= self._asked_statuses.get(observation.evse, number):
+            return False
+        del self._asked_statuses[observation.evse]
         return True
 
     def _keep_clock(self, offset: timedelta) -> None:
@@ -659,7 +664,11 @@ class Link:
             _settle(self._answer, self.adapter.error_verdict(frame))
         else:
             self._keep(self._message(action, frame.payload, is_from_charger=True))
-            _settle(self._answer, self.adapter.verdict(action, frame.payload))
+            verdict = self.adapter.verdict(action, frame.payload)
+            evse = self._calling.outgoing.asks_status_of
+            if evse is not None and verdict.verdict is DeviceVerdict.ACCEPTED:
+                self._asked_statuses[evse] = self._heard
+            _settle(self._answer, verdict)
 
 
 def _settle(answer: "asyncio.Future[DeviceAnswer]", value: DeviceAnswer) -> None:

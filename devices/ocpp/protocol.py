@@ -80,6 +80,8 @@ class Outgoing:
 
     action: str
     payload: msgspec.Struct
+    asks_status_of: int | None = None
+    """The connector whose status the charger says next, once it has accepted this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,8 +14,11 @@ from app.redis_bus import RedisBus
 from devices import greeting
 from devices.ocpp.v16 import messages
 from devices.service import DeviceOptions
+from domain.clock import SystemClock
+from domain.models import ChargeSession
 from domain.models import Station as StationRow
 from domain.ports import DeviceVerdict, OfferCurrent, OfferStep
+from domain.roles import SessionFlag
 from tests.devices.server import LIMIT_S, RawCharger, Registered, Server, a_raw_charger, a_registered_charger, a_server
 from tests.devices.simulated import PROTOCOLS, simulated, stored, until
 from tests.factories import a_site
@@ -113,6 +117,20 @@ async def test_a_refused_setting_is_not_sent_again_and_an_unanswered_one_is(
     async with a_raw_charger(server, charger) as raw:
         raw.answers["GetConfiguration"] = {}
         assert await settings_of(raw) == SETTINGS
+
+
+async def test_a_queue_that_crosses_the_question_says_nothing_of_the_clock(server: Server, charger: Registered) -> None:
+    """A charger whose clock is right delivers what it has kept before it answers: the charge of an hour ago has right dates."""
+    now = SystemClock().now()
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+    start = {"connectorId": 1, "idTag": "04A1B2C3", "meterStart": 0}
+    async with a_raw_charger(server, charger) as raw:
+        del raw.answers["TriggerMessage"]
+        await raw.next_call("TriggerMessage")
+        await raw.call("StatusNotification", status | {"timestamp": (now - timedelta(hours=2)).isoformat()})
+        await raw.call("StartTransaction", start | {"timestamp": (now - timedelta(hours=1)).isoformat()})
+    session = await ChargeSession.get()
+    assert (session.flags, session.started_at) == (SessionFlag.OFFLINE, now - timedelta(hours=1))
 
 
 def foreign(station: Any) -> list[int]:

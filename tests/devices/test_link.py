@@ -4,6 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import pytest
 
 from devices.ingest import Ingestor
 from devices.link import GOING_AWAY, HANGS_AFTER, MAILBOX, MOST_AHEAD, MOST_CALLS, Link, Settings, Surroundings
@@ -13,6 +16,8 @@ from domain.clock import SystemClock
 from domain.ids import new_id
 from domain.ports import DeviceVerdict, OfferCurrent, OfferStep, Trigger
 from tests.fakes import NobodyAsked, RecordingBus
+
+clock = SystemClock()
 
 METER = '[2,"{}","MeterValues",{{"connectorId":1,"transactionId":1,"meterValue":[]}}]'
 
@@ -53,9 +58,13 @@ class Wire:
         self.gone = asyncio.Event()
         self.more = asyncio.Event()
 
-    def answer(self, number: int) -> None:
-        """The call that went out as that one is accepted."""
-        self.frames.append(json.dumps([3, json.loads(self.sent[number])[1], {"status": "Accepted"}]))
+    def answer(self, number: int, word: str = "Accepted") -> None:
+        """The call that went out as that one is accepted, or has another word for an answer."""
+        self.come(json.dumps([3, json.loads(self.sent[number])[1], {"status": word}]))
+
+    def come(self, *frames: str) -> None:
+        """These come next."""
+        self.frames += frames
         self.more.set()
 
     @property
@@ -217,3 +226,40 @@ async def test_a_limit_goes_before_everything_else_that_waits() -> None:
     assert wire.actions == [other, limit, limit, other, other]
     schedules = [json.loads(one)[3]["csChargingProfiles"]["chargingSchedule"] for one in wire.sent[1:3]]
     assert [one["chargingSchedulePeriod"][0]["limit"] for one in schedules] == [10.0, 6.0]
+
+
+def status_of(age: timedelta, *, connector: int = 1) -> str:
+    """A status that is so old by the charger's clock."""
+    said = {"connectorId": connector, "errorCode": "NoError", "status": "Available"}
+    return json.dumps([2, str(new_id()), "StatusNotification", said | {"timestamp": stamp(clock.now() - age)}])
+
+
+def stamp(instant: datetime) -> str:
+    """As chargers write it."""
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("word", ["Accepted", "Rejected"])
+async def test_only_a_status_that_follows_the_chargers_consent_tells_its_clock(word: str) -> None:
+    """A replayed one that crosses the question says nothing of it, nor one that was read before and waited, nor any after a refusal."""
+    replayed, current = status_of(timedelta(hours=2)), status_of(timedelta(hours=1))
+    wire, ingestor = Wire(), Slow()
+    async with running(wire, ingestor) as link:
+        (question,) = link.adapter.questions(evse=1)
+        asked = asyncio.create_task(link.call(question, timeout_s=10))
+        await settled(wire)
+        wire.come(replayed, METER.format("busy"), replayed)
+        await settled(wire)
+        wire.answer(0, word)
+        await asked
+        await ingestor.finish(3)
+        crossed = link.offset.value
+        assert crossed is None
+        wire.come(status_of(timedelta(hours=1), connector=2), current)
+        await settled(wire)
+        offset = link.offset.value
+    if word == "Accepted":
+        assert offset is not None
+        assert round(offset / timedelta(hours=1), 3) == 1.0
+    else:
+        assert offset is None

@@ -176,7 +176,7 @@ def trigger(message: str, evse: int) -> Outgoing:
         requested_message=msgspec.convert(message, messages.RequestedMessage),
         connector_id=evse if message in TRIGGERS_BY_CONNECTOR else msgspec.UNSET,
     )
-    return Outgoing("TriggerMessage", payload)
+    return Outgoing("TriggerMessage", payload, asks_status_of=evse if message == "StatusNotification" else None)
 
 
 def _offer(command: OfferCurrent, evse: int, now: datetime, capabilities: Capabilities) -> Outgoing:

@@ -159,7 +159,7 @@ def trigger(message: str, evse: int) -> Outgoing:
     payload = messages.TriggerMessage(
         requested_message=cast("messages.MessageTriggerEnumType", message), evse=where(evse)
     )
-    return Outgoing("TriggerMessage", payload)
+    return Outgoing("TriggerMessage", payload, asks_status_of=evse if message == "StatusNotification" else None)
 
 
 def _at_evse(evse: int) -> messages.EVSEType | msgspec.UnsetType:
