@@ -21,6 +21,7 @@ from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import (
     ChargerStatusChanged,
+    CircuitMetered,
     InstallationChanged,
     SessionChanged,
     decode,
@@ -261,7 +262,7 @@ class SiteLoop:
                         if modes.get(status.charger_id) != mode:
                             modes[status.charger_id] = mode
                             self._wake.set()
-                    case SessionChanged(change="STARTED" | "ENDED") | InstallationChanged():
+                    case SessionChanged(change="STARTED" | "ENDED") | InstallationChanged() | CircuitMetered():
                         self._wake.set()
 
 

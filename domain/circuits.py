@@ -22,6 +22,7 @@ MAX_CIRCUITS = 1000
 NONE = PhaseAmps.even(0.0)
 _COLUMNS = ["parent_id", "name"] + [f"{kind}_l{line}" for kind in ("breaker", "safe", "assumed") for line in (1, 2, 3)]
 """Not the meter's columns: those are written by machines, which do not wait for the lock."""
+_METER = ["meter_l1", "meter_l2", "meter_l3", "metered_at"]
 
 
 async def create_circuit(
@@ -65,6 +66,8 @@ class CircuitChanges:
     breaker: PhaseAmps | Unset | None = UNSET
     safe_current: PhaseAmps | Unset | None = UNSET
     assumed_other_load: PhaseAmps | Unset | None = UNSET
+    has_meter: bool | Unset | None = UNSET
+    """False: the meter was taken away, and what it read is forgotten. It comes with its first reading (domain.meters)."""
 
 
 async def update_circuit(access: Access, circuit_id: UUID, changes: CircuitChanges, *, bus: EventBus) -> UUID:
@@ -88,11 +91,26 @@ async def update_circuit(access: Access, circuit_id: UUID, changes: CircuitChang
             if isinstance(changes.assumed_other_load, Unset)
             else changes.assumed_other_load or NONE,
         )
+        has_lost_meter = _loses_meter(row, changes.has_meter, problems)
         problems.raise_any()
-        await row.save(update_fields=_COLUMNS)
+        await row.save(update_fields=[*_COLUMNS, *_METER] if has_lost_meter else _COLUMNS)
         await _audit(access, "circuit.update", row, before, _state(row))
     await bus.publish(InstallationChanged(installation_id=row.installation_id))
     return circuit_id
+
+
+def _loses_meter(row: Circuit, has_meter: bool | Unset | None, problems: Problems) -> bool:
+    """Whether the row had a meter and has none from now on."""
+    if isinstance(has_meter, Unset) or has_meter == (row.metered_at is not None):
+        return False
+    if has_meter is None:
+        problems.add("hasMeter", "This cannot be empty.")
+    elif has_meter:
+        problems.add("hasMeter", "A circuit gets its meter by its first reading: report one.")
+    else:
+        row.meter_l1 = row.meter_l2 = row.meter_l3 = row.metered_at = None
+        return True
+    return False
 
 
 async def remove_circuit(access: Access, circuit_id: UUID, *, path: Path = ("id",), bus: EventBus) -> None:
@@ -185,4 +203,5 @@ def _state(row: Circuit) -> audit.State:
         "breakerA": row.breaker,
         "safeCurrentA": row.safe_current,
         "assumedOtherLoadA": row.assumed_other_load,
+        "hasMeter": row.metered_at is not None,
     }

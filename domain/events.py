@@ -134,6 +134,13 @@ class InstallationChanged(msgspec.Struct, frozen=True, tag=True):
     installation_id: UUID
 
 
+class CircuitMetered(msgspec.Struct, frozen=True, tag=True):
+    """A meter of the building was read: the balancer decides anew."""
+
+    installation_id: UUID
+    circuit_id: UUID
+
+
 class AlertChanged(msgspec.Struct, frozen=True, tag=True):
     """An alert opened, was acknowledged or resolved."""
 
@@ -156,6 +163,7 @@ Event = (
     | LocalListOutdated
     | AvailabilityOutdated
     | InstallationChanged
+    | CircuitMetered
     | AlertChanged
 )
 

@@ -1,9 +1,10 @@
 """Circuits: what hangs below them, and the changes that installers make."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from domain import circuits
+from domain import circuits, meters
 from domain.circuits import CircuitChanges
 from domain.filters import ANYTHING, Comparison, Condition, Term
 from domain.pages import Page, PageRequest
@@ -66,6 +67,7 @@ async def update_circuit(
     breaker_a: PhaseAmps | Unset | None,
     safe_current_a: PhaseAmps | Unset | None,
     assumed_other_load_a: PhaseAmps | Unset | None,
+    has_meter: bool | Unset | None,
 ) -> UUID:
     """The changed circuit."""
     changes = CircuitChanges(
@@ -76,9 +78,23 @@ async def update_circuit(
         breaker=breaker_a,
         safe_current=safe_current_a,
         assumed_other_load=assumed_other_load_a,
+        has_meter=has_meter,
     )
     circuit = ids.uuid_of(circuit_id, "Circuit", at="circuitId")
     return await circuits.update_circuit(context.access, circuit, changes, bus=context.ports.bus)
+
+
+async def report_meter(
+    context: Context, *, circuit_id: str, current_a: PhaseAmps, measured_at: datetime | Unset | None
+) -> UUID:
+    """The circuit with its new reading."""
+    return await meters.report_meter(
+        context.access,
+        ids.uuid_of(circuit_id, "Circuit", at="circuitId"),
+        current_a,
+        measured_at=None if isinstance(measured_at, Unset) else measured_at,
+        bus=context.ports.bus,
+    )
 
 
 async def remove_circuit(context: Context, *, id: str) -> None:

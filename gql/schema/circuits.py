@@ -102,6 +102,27 @@ class UpdateCircuitInput:
     breaker_a: PhaseAmpsInput | None = strawberry.UNSET
     safe_current_a: PhaseAmpsInput | None = strawberry.UNSET
     assumed_other_load_a: PhaseAmpsInput | None = strawberry.UNSET
+    has_meter: bool | None = strawberry.field(
+        description="False = the meter was taken away: its readings are forgotten, and assumedOtherLoadA counts again. "
+        "A circuit gets one by its first reading (reportMeter), not by true.",
+        default=strawberry.UNSET,
+    )
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="What flows through the fuse of a circuit, cars and all else, on each line; export is negative. From its first reading "
+    "on a circuit is metered: while none comes, its chargers share its safeCurrentA. A meter that is taken away for good is removed by "
+    "updateCircuit with hasMeter: false."
+)
+class ReportMeterInput:
+    """One reading."""
+
+    circuit_id: strawberry.ID
+    current_a: PhaseAmpsInput
+    measured_at: datetime | None = strawberry.field(
+        description="When it was measured, by the portal's time; null = now.", default=strawberry.UNSET
+    )
     idempotency_key: str | None = strawberry.UNSET
 
 
@@ -136,6 +157,15 @@ class CircuitMutations:
         CircuitResult,
         _CIRCUIT,
         description="Changes a circuit or hangs it elsewhere in its tree. For SERVICE and ADMINISTRATOR.",
+    )
+    report_meter = mutation(
+        resolvers.report_meter,
+        ReportMeterInput,
+        CircuitResult,
+        _CIRCUIT,
+        description="A reading of the building's meter at a circuit; an older one than the last is ignored. Report every 5 to 10 seconds: "
+        "a reading that is older than 15 seconds (or three of the meter's periods) is stale. For OWNER, SERVICE, ADMINISTRATOR and the "
+        "scope SET_AVAILABLE_CURRENT.",
     )
     remove_circuit = mutation(
         resolvers.remove_circuit,

@@ -146,6 +146,10 @@ async def _update_circuit(town: Town) -> Mapping[str, Any]:
     return {"circuitId": circuit_id(town.site.root_id), "name": "Renamed"}
 
 
+async def _report_meter(town: Town) -> Mapping[str, Any]:
+    return {"circuitId": circuit_id(town.site.root_id), "currentA": _EVEN}
+
+
 async def _remove_circuit(town: Town) -> Mapping[str, Any]:
     return {"id": circuit_id(await a_circuit(town.site.id, parent_id=town.site.root_id))}
 
@@ -454,6 +458,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "clearAvailableCurrent": MutationRow(_clear_available_current, CURRENT_SETTERS),
     "createCircuit": MutationRow(_create_circuit, INSTALLERS),
     "updateCircuit": MutationRow(_update_circuit, INSTALLERS, seen=SEE_CIRCUITS),
+    "reportMeter": MutationRow(_report_meter, CURRENT_SETTERS, seen=SEE_CIRCUITS),
     "removeCircuit": MutationRow(_remove_circuit, INSTALLERS, seen=SEE_CIRCUITS),
     "addCharger": MutationRow(_add_charger, INSTALLERS, seen=SEE_CIRCUITS),
     "adoptCharger": MutationRow(_adopt_charger, INSTALLERS, seen=SEE_CIRCUITS),

@@ -42,6 +42,7 @@ MUTATIONS: dict[str, Any] = {
     "clearAvailableCurrent": lambda ids: {"installationId": ids["site"]},
     "createCircuit": lambda ids: {"installationId": ids["site"], "name": "x", "breakerA": _EVEN},
     "updateCircuit": lambda ids: {"circuitId": ids["circuit"], "name": "x"},
+    "reportMeter": lambda ids: {"circuitId": ids["circuit"], "currentA": _EVEN},
     "removeCircuit": lambda ids: {"id": ids["circuit"]},
     "addCharger": lambda ids: {"circuitId": ids["circuit"], "name": "x", "identity": "x"},
     "adoptCharger": lambda ids: {"circuitId": ids["circuit"], "name": "x", "identity": "x"},
