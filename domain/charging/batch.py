@@ -304,7 +304,7 @@ class Batch:
     async def write(self) -> list[Event]:
         """Everything is stored; what is to be published after the commit."""
         await session_store.insert_samples(self.samples)
-        await session_store.adopt_samples(self.sessions[one] for one in sorted(self._adopting))
+        await self._adopt()
         parts = self._finalised(await session_store.readings([*self._finals]))
         # First those that are known: one may have given up its transaction id to a new one.
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
@@ -316,6 +316,12 @@ class Batch:
         await session_events.record(self.events, now=self.now)
         await self._write_stations()
         return [*self.events, *await live.write(self.all_connectors())]
+
+    async def _adopt(self) -> None:
+        for session in sorted((self.sessions[one] for one in self._adopting), key=lambda one: one.started_at):
+            starts = [one.started_at for one in self._sessions_at[session.charger_id].values()]
+            until = min((one for one in starts if one > session.started_at), default=None)
+            await session_store.adopt_samples(session, until=until)
 
     async def write_attempts(self) -> None:
         """Attempts to charge and questions about them are stored."""

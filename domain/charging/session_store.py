@@ -289,16 +289,28 @@ async def insert_samples(samples: Iterable[SampleRow]) -> None:
     )
 
 
+# A reading that was received before the session was heard of whose it is was given to that session by this very statement, not by the
+# charger. What an ended session has is taken back only where its energy does not follow from its readings.
 _ADOPT = """
 UPDATE samples SET session_id = $1
-WHERE charger_id = $2 AND session_id IS NULL AND at >= $3 AND at <= COALESCE($4, at)
+WHERE charger_id = $2 AND at >= $3 AND COALESCE(at <= $4, TRUE) AND COALESCE(at < $5, TRUE)
+AND NOT EXISTS (
+  SELECT 1 FROM charge_sessions n
+  WHERE n.charger_id = $2 AND n.id <> $1 AND n.started_at > $3 AND n.started_at <= samples.at AND n.replaced_by_id IS NULL)
+AND (session_id IS NULL OR EXISTS (
+  SELECT 1 FROM charge_sessions o
+  WHERE o.id = samples.session_id AND o.id <> $1 AND o.started_at < $3 AND samples.received_at <= o.created_at
+  AND (o.flags & $6) = 0 AND (o.ended_at IS NULL OR (o.ended_at <= $3 AND (o.flags & $7) = 0))))
 """
 
 
-async def adopt_samples(records: Iterable[SessionRecord]) -> None:
-    """The readings of each session's time at its charger that had no session are the session's."""
-    for one in records:
-        await sql.execute(_ADOPT, one.id, one.charger_id, one.started_at, one.ended_at)
+async def adopt_samples(session: SessionRecord, *, until: datetime | None) -> None:
+    """The session has the readings that came before anybody knew whose they are: those of its time at its charger, which goes to its end,
+    to the next start that is stored, or to `until`, a start that is not. Also those that an earlier session took for want of this one.
+    """
+    wrong, estimated = SessionFlag.CLOCK_UNRELIABLE, SessionFlag.ENERGY_ESTIMATED
+    where = (session.id, session.charger_id, session.started_at, session.ended_at, until)
+    await sql.execute(_ADOPT, *where, int(wrong), int(estimated))
 
 
 async def readings(session_ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:

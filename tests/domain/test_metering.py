@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -155,6 +156,54 @@ async def test_readings_that_overtake_their_start_are_its_own(rig: Rig, is_ended
     assert [(row["register_wh"], row["session_id"] is not None) for row in stored] == [(900, False), (1200, True)]
     assert (session.energy_wh, session.charging_s) == (500, 20 * 60)
     assert [part.energy_wh for part in await rig.intervals()] == [400, 100]
+
+
+async def sessions_of_readings() -> list[tuple[int, str | None]]:
+    """Each stored reading and the transaction whose it is, in order of time."""
+    found = await sql.rows(
+        "SELECT s.register_wh, c.transaction_id FROM samples s LEFT JOIN charge_sessions c ON c.id = s.session_id ORDER BY s.at"
+    )
+    return [(row["register_wh"], row["transaction_id"]) for row in found]
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+@pytest.mark.parametrize("is_first_told_last", [False, True])
+async def test_of_two_starts_that_readings_overtook_each_has_its_own(
+    rig: Rig, is_first_told_last: bool, is_ended: bool
+) -> None:
+    """Whichever is told first, and whether the first has ended by then: the later one has what was read from its own start on."""
+    for minute, register in ((5, 1200), (35, 2200)):
+        await rig.meter("0", reading(register, at(minute)), received=at(60))
+    first = partial(rig.start, at(0), meter=1000, received=at(60))
+    second = partial(rig.start, at(30), meter=2000, received=at(60))
+    if is_first_told_last:
+        ids = [(await second()).transaction_id, (await first()).transaction_id][::-1]
+    else:
+        ids = [(await first()).transaction_id]
+        if is_ended:
+            await rig.stop("1", at(20), meter=1500, received=at(60))
+        ids.append((await second()).transaction_id)
+    assert await sessions_of_readings() == [(1200, ids[0]), (2200, ids[1])]
+
+
+async def test_two_starts_of_one_batch_share_what_overtook_them(rig: Rig) -> None:
+    """The first has nothing of the second's, which is stored at the same moment."""
+    for minute, register in ((5, 1200), (30, 2000), (35, 2200)):
+        await rig.meter("0", reading(register, at(minute)), received=at(60))
+    starts = [
+        SessionStarted(charger_time=at(minute), received_at=at(60), evse=1, id_token=CARD, meter_start_wh=meter)
+        for minute, meter in ((0, 1000), (30, 2000))
+    ]
+    await rig.say(*starts)
+    assert await sessions_of_readings() == [(1200, "1"), (2000, "2"), (2200, "2")]
+
+
+async def test_a_late_start_takes_nothing_that_was_told_of_another(rig: Rig) -> None:
+    """Readings with the transaction id of the session before stay its own, whatever their time."""
+    await rig.start(at(0), meter=1000, received=at(60))
+    await rig.meter("1", reading(1500, at(40)), received=at(61))
+    await rig.start(at(30), meter=2000, received=at(62))
+    assert await sessions_of_readings() == [(1500, "1")]
 
 
 async def test_samples_out_of_order_give_the_same_session(rig: Rig) -> None:
