@@ -18,6 +18,7 @@ from domain.charging.live import Connector
 from domain.charging.session_rules import (
     CLOCK_TOLERANCE,
     Hearing,
+    Moment,
     Reading,
     charging_time,
     moment_of,
@@ -148,7 +149,7 @@ class Batch:
     _read_on: set[UUID] = field(default_factory=set)
     _finals: set[UUID] = field(default_factory=set)
     _adopting: set[UUID] = field(default_factory=set)
-    _readings: dict[UUID, list[Reading]] = field(default_factory=dict)
+    _lowest_later: dict[tuple[UUID, datetime], int | None] = field(default_factory=dict)
     _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
     _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
 
@@ -204,16 +205,14 @@ class Batch:
         self._dirty.add(session.id)
         self._finals.add(session.id)
 
-    def keep_readings(self, readings: dict[UUID, list[Reading]]) -> None:
-        """These are known of sessions."""
-        self._readings = readings
+    def keep_lowest_later(self, found: dict[tuple[UUID, datetime], int | None]) -> None:
+        """(Session, instant) → the lowest register that is stored of a time that is surely later."""
+        self._lowest_later = found
 
     def is_put_back(self, session: SessionRecord, register_wh: int | None, at: datetime) -> bool:
         """Whether the charger's clock was put back: a register that is higher than one that seems to be much younger."""
-        return register_wh is not None and any(
-            one.at > at + CLOCK_TOLERANCE and one.register_wh is not None and one.register_wh < register_wh
-            for one in self._readings.get(session.id, ())
-        )
+        lowest = self._lowest_later.get((session.id, at))
+        return register_wh is not None and lowest is not None and lowest < register_wh
 
     def adopt(self, session: SessionRecord) -> None:
         """Readings of its time at its charger that belong to no session are its own."""
@@ -437,24 +436,38 @@ async def _load_sessions(batch: Batch, reports: Sequence[Report], station_ids: S
         for session in await session_store.by_keys(name, station_ids, keys):
             if session.id not in batch.sessions:
                 batch.keep(session)
-    await _load_readings(batch, reports)
+    await _load_later_readings(batch, reports)
     starting = sorted({one.station_id for one in reports if _takes_our_id(one.observation)})
     for session in await session_store.without_start(starting, since=batch.now - timedelta(days=62)):
         if session.id not in batch.sessions:
             batch.keep(session)
 
 
-async def _load_readings(batch: Batch, reports: Sequence[Report]) -> None:
+async def _load_later_readings(batch: Batch, reports: Sequence[Report]) -> None:
     """What is known of open sessions that are told something old: it came out of order, or a clock was put back."""
-    doubtful = {
-        session.id
+    told = [
+        (one, one.observation, session)
         for one in reports
-        if isinstance(one.observation, Metered) and one.observation.charger_time is not None
+        if isinstance(one.observation, Metered)
         if (session := batch.by_key(one.station_id, "transaction_id", one.observation.transaction_id)) is not None
-        if session.is_open and session.last_event_at is not None
-        if one.observation.charger_time + (one.hearing.offset or NO_OFFSET) < session.last_event_at - CLOCK_TOLERANCE
-    }
-    batch.keep_readings(await session_store.readings(sorted(doubtful)))
+        if session.is_open
+    ]
+    doubtful = {session.id for one, said, session in told if _is_old(one, said, session)}
+    asked = [
+        (session, _moment(one, said, sample.at or said.charger_time).at)
+        for one, said, session in told
+        if session.id in doubtful
+        for sample in said.samples
+        if sample.register_wh is not None
+    ]
+    batch.keep_lowest_later(await session_store.lowest_after(asked, by=CLOCK_TOLERANCE))
+
+
+def _is_old(report: Report, said: Metered, session: SessionRecord) -> bool:
+    """Whether they are older than what is known of the session, by what the charger's clock says."""
+    if said.charger_time is None or session.last_event_at is None:
+        return False
+    return said.charger_time + (report.hearing.offset or NO_OFFSET) < session.last_event_at - CLOCK_TOLERANCE
 
 
 def _takes_our_id(observation: AnyObservation) -> bool:
@@ -529,9 +542,11 @@ def _shown_now(reports: Sequence[Report]) -> Iterable[card_enrollments.Shown]:
 
 
 def _is_replayed(report: Report, said: SessionStarted | SessionClaimed) -> bool:
-    return moment_of(
-        said.charger_time, said.received_at, report.hearing, is_marked_offline=said.is_marked_offline
-    ).is_offline
+    return _moment(report, said, said.charger_time).is_offline
+
+
+def _moment(report: Report, said: SessionStarted | SessionClaimed | Metered, at: datetime | None) -> Moment:
+    return moment_of(at, said.received_at, report.hearing, is_marked_offline=said.is_marked_offline)
 
 
 def _chargers(batch: Batch, station_ids: Sequence[UUID]) -> list[UUID]:

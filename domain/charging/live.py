@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,8 @@ from domain.charging.modes import Lines, ModeFacts, operating_mode
 from domain.events import ChargerStatusChanged, StatusWarning
 from domain.observations import ConnectorStatus
 from domain.roles import AlertKind, AlertState, ExternalMode, OperatingMode, PhaseRotation, Severity
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 5.0
 """Within which an external system answers (domain.md §4)."""
@@ -182,9 +184,9 @@ async def _loaded(condition: str, arguments: list[object], *, is_locked: bool = 
     return [_connector(row) for row in found]
 
 
-def padded(ids: Sequence[UUID]) -> list[object]:
+def padded(ids: Sequence[T]) -> list[T]:
     """The ids, the last one repeated up to a power of two: statements of few lengths stay prepared."""
-    distinct: list[object] = list(dict.fromkeys(ids))
+    distinct = list(dict.fromkeys(ids))
     if not distinct:
         return distinct
     size = 1 << (len(distinct) - 1).bit_length()

@@ -1,7 +1,7 @@
 """Charge sessions as the machine doors work on them: rows in, records in memory, rows out, a few statements for many."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -330,6 +330,26 @@ async def readings(session_ids: Sequence[UUID]) -> dict[UUID, list[Reading]]:
         reading = Reading(sql.instant_of(row["at"]), row["register_wh"], max(currents, default=None))
         by_session.setdefault(sql.uuid_of(row["session_id"]), []).append(reading)
     return by_session
+
+
+_LOWEST_AFTER = "(SELECT MIN(register_wh) FROM samples WHERE charger_id = ${} AND session_id = ${} AND at > ${})"
+
+
+async def lowest_after(
+    asked: Iterable[tuple[SessionRecord, datetime]], *, by: timedelta
+) -> dict[tuple[UUID, datetime], int | None]:
+    """(Session, instant) → the lowest register that the session has of a time more than `by` later; None where it has none."""
+    found: dict[tuple[UUID, datetime], int | None] = {}
+    distinct = {(one.id, at): one for one, at in asked}
+    for some in sql.in_chunks(list(distinct)):
+        arguments: list[object] = []
+        for session_id, at in padded(some):
+            arguments += [distinct[session_id, at].charger_id, session_id, at + by]
+        marks = range(1, len(arguments), 3)
+        looked_up = ", ".join(_LOWEST_AFTER.format(mark, mark + 1, mark + 2) for mark in marks)
+        (row,) = await sql.records(f"SELECT {looked_up}", *arguments)
+        found |= dict(zip(some, row, strict=False))
+    return found
 
 
 _PARTS = sql.Columns(

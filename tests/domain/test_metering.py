@@ -1,5 +1,6 @@
 """Sessions as the machine doors make them: each rule of charge sessions by its name."""
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,6 +11,7 @@ import pytest
 
 from app.database import Database
 from domain import sql
+from domain.charging import session_store
 from domain.charging.session_rules import END_HOLD, Hearing
 from domain.events import ChargerStatusChanged, CommandChanged, SessionChanged
 from domain.ids import new_id
@@ -289,6 +291,24 @@ async def test_a_clock_that_is_put_back_in_a_charge_makes_its_dates_unreliable(r
     session = await rig.session()
     assert session.flag_set == SessionFlag.CLOCK_UNRELIABLE
     assert (session.started_at, session.ended_at, session.energy_wh) == (at(0), at(40), 3000)
+
+
+async def test_an_old_reading_looks_up_one_figure_of_its_session(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """However long the charge has been going on: the lowest register later than it, of each of its readings."""
+    await rig.start(at(0))
+    await rig.meter("1", *(reading(1000 + 10 * minute, at(minute)) for minute in range(60) if minute != 30))
+    session = (await session_store.by_ids([(await rig.session()).id]))[0]
+    asked = [(session, at(minute)) for minute in range(-1, 61)]
+    found = await session_store.lowest_after(asked, by=timedelta(minutes=1))
+    registers = [1000 + 10 * minute for minute in range(60) if minute != 30]
+    assert list(found.values()) == [
+        next((one for one in registers if one > 1000 + 10 * (minute + 1)), None) for minute in range(-1, 61)
+    ]
+    with caplog.at_level(logging.DEBUG, logger="tortoise.db_client"):
+        await rig.meter("1", reading(1300, at(30)), received=at(60))
+    read = [one for one in caplog.messages if "FROM samples" in one]
+    assert (len(read), [one for one in read if "MIN(register_wh)" not in one]) == (1, [])
+    assert (await rig.session()).flag_set == SessionFlag(0)
 
 
 async def test_a_register_that_goes_backwards(rig: Rig) -> None:
