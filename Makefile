@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-BENCHES := ocpp_messages ingest storm crash faults takeover fuzz_frames live_fanout list_query authorization sign_in scoping
+BENCHES := ocpp_messages ingest storm crash faults takeover fuzz_frames closed_loop live_fanout list_query authorization sign_in scoping
 STAMP := $(VENV)/.installed
 # The privilege to install what is missing from Debian's packages.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo no-sudo)

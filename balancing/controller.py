@@ -4,7 +4,7 @@ Facts, answers and the time come in; orders come out. No clock, no I/O: the loop
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -24,10 +24,18 @@ from balancing.circuit import (
     Vector,
     in_grid_order,
 )
-from balancing.failsafe import NO_OFFER, OFFER_ENDS_S, Offer, Schedule, default_schedule, offer_schedule
+from balancing.failsafe import (
+    NO_OFFER,
+    OFFER_ENDS_S,
+    CircuitKnowledge,
+    Offer,
+    Schedule,
+    default_schedule,
+    offer_schedule,
+)
 from balancing.fallbacks import Fallbacks, fallbacks_in_turn
 from balancing.rotation import NO_TURN, turned
-from balancing.site import NETWORKS, OCPP_STEP_A, ChargerMemory, instance_of, state_of, wiring_of
+from balancing.site import NETWORKS, OCPP_STEP_A, ChargerMemory, instance_of, knowledge_of, state_of, wiring_of
 from balancing.staging import (
     ChargerStage,
     CircuitRoom,
@@ -35,6 +43,7 @@ from balancing.staging import (
     Step,
     StepKind,
     acknowledged,
+    held_per_circuit,
     is_silent,
     measured,
     plan,
@@ -131,9 +140,13 @@ class _Known:
 
 
 class SiteController:
-    """The memory of the one who balances a site; made anew, it knows nothing and reserves accordingly."""
+    """The memory of the one who balances a site; made anew, it knows nothing and reserves accordingly.
 
-    def __init__(self) -> None:
+    `circuits` says what is known of each circuit now.
+    """
+
+    def __init__(self, circuits: Callable[[SiteFacts], Sequence[CircuitKnowledge]] = knowledge_of) -> None:
+        self._circuits = circuits
         self._known: dict[UUID, _Known] = {}
         self._fallbacks: Mapping[UUID, float] = {}
 
@@ -142,7 +155,14 @@ class SiteController:
         self._observe(facts, now=now, now_s=now_s)
         held = {charger_id: known.fallbacks.highest for charger_id, known in self._known.items()}
         self._fallbacks = fallbacks_in_turn(facts, held)
-        instance = instance_of(facts, self._memories(), self._held(facts, now_s), now_s=now_s)
+        instance = instance_of(
+            facts,
+            self._memories(),
+            self._held(facts, now_s),
+            now_s=now_s,
+            known=self._circuits(facts),
+            reserved=self._reserved(facts, now_s),
+        )
         allocation = _with_finished(instance, allocate(instance))
         self._take_turns(facts, instance, allocation, now_s)
         for charger in facts.chargers:
@@ -269,6 +289,14 @@ class SiteController:
                 found = reserved(stage, now_s)
                 held[charger.id] = Fallback(found.current + max(found.extra), found.lines or stage.wiring)
         return held
+
+    def _reserved(self, facts: SiteFacts, now_s: float) -> dict[str, Vector]:
+        """Per circuit and line what its chargers hold now."""
+        rooms = tuple(
+            CircuitRoom(str(c.id), None if c.parent_id is None else str(c.parent_id), NO_CURRENT)
+            for c in facts.circuits
+        )
+        return held_per_circuit(SiteState(rooms, tuple(known.stage for known in self._known.values())), now_s)
 
     def _take_turns(self, facts: SiteFacts, instance: Instance, allocation: Allocation, now_s: float) -> None:
         found = allocation.by_charger()

@@ -1,6 +1,6 @@
 """The site's facts as a balancing question: which charger wants current, what each circuit has left, what is held back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -66,6 +66,8 @@ STATES = {
 
 FAULTED_DRAWS_A = 0.5
 
+NOTHING_RESERVED: Mapping[str, Vector] = {}
+
 OCPP_STEP_A = 0.1
 """Charging profiles carry one decimal (OCPP 1.6 §7.13)."""
 
@@ -125,10 +127,15 @@ def instance_of(
     held: Mapping[UUID, Fallback],
     *,
     now_s: float,
+    known: Sequence[CircuitKnowledge] | None = None,
+    reserved: Mapping[str, Vector] = NOTHING_RESERVED,
 ) -> Instance:
-    """The question for the solver; `held` is what each charger that cannot be controlled may draw."""
+    """The question for the solver; `held` is what each charger that cannot be controlled may draw.
+
+    `known` None: what the facts alone say of the circuits. `reserved` is per circuit what its chargers hold now.
+    """
     network = NETWORKS[facts.network_type]
-    capacity = capacities(knowledge_of(facts), {})
+    capacity = capacities(knowledge_of(facts) if known is None else known, reserved)
     circuits = tuple(
         Circuit(str(circuit.id), _parent(circuit.parent_id), found.fuse, found.other_load)
         for circuit in facts.circuits

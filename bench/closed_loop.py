@@ -1,0 +1,74 @@
+"""Whether the balancer keeps its word over time: `python -m bench.closed_loop`.
+
+The real controller decides in virtual time about chargers and cars that ramp, lag, taper and disobey, over lines that lose and delay,
+with meters, chargers and the portal gone for a while. Each written day (`bench/scenarios/*.json`) is judged by the currents that really
+flowed: seconds above a fuse by our own doing are to be 0, after a jump of other load the fuse is kept again within 30 s.
+"""
+
+from time import perf_counter
+
+from bench.closed_loop_bound import offline_bound
+from bench.closed_loop_judge import Verdict, verdict
+from bench.closed_loop_scenario import scenarios
+from bench.closed_loop_site import Site, days
+from bench.report import Options, Report, options
+
+COLUMNS = (
+    "day", "times", "own s", "above s", "113 % s", "wait min", "first min", "starts", "switches", "kWh", "of bound", "ms a look",
+)  # fmt: skip
+
+
+def judged(site: Site) -> Verdict:
+    """The verdict on a day that was lived."""
+    return verdict(site.judge, site.chargers, bound=lambda: offline_bound(site.judge, site.chargers, site.below))
+
+
+def measured(given: Options) -> Report:
+    """Every written day."""
+    written = scenarios()
+    report = Report("closed_loop", given, {"days": len(written)}, COLUMNS)
+    broken: list[str] = []
+    every: list[Verdict] = []
+    for scenario in written:
+        began = perf_counter()
+        sites = days(scenario, seed=given.seed, quick=given.quick)
+        took_s = perf_counter() - began
+        found = [judged(site) for site in sites]
+        every += found
+        broken += [f"{one.name}: {what}" for one in found for what in one.broken]
+        energies = [one.energy for one in found if one.energy is not None]
+        report.row(
+            scenario.name,
+            len(found),
+            sum(one.own_s for one in found),
+            max(one.longest_above_s for one in found),
+            max(one.longest_far_above_s for one in found),
+            max(one.longest_wait_s for one in found) / 60,
+            max(one.first_wait_s for one in found) / 60,
+            max(one.begins for one in found),
+            max(one.switches for one in found),
+            min(one.delivered_kwh for one in found),
+            min(energies, default=float("nan")),
+            1000 * took_s / max(1, sum(site.decisions for site in sites)),
+        )
+    for line in broken:
+        print(line)
+    report.figures.update(
+        days_lived=len(every),
+        own_minutes_above=sum(one.own_s for one in every) / 60,
+        longest_above_s=max(one.longest_above_s for one in every),
+        under_load=sum(one.under_load for one in every),
+        least_of_bound=min(one.energy for one in every if one.energy is not None),
+        broken=len(broken),
+    )
+    return report
+
+
+def main() -> None:
+    """The table, and with --json the figures."""
+    given = options("closed_loop", "whether the balancer keeps its word over time")
+    measured(given).show()
+
+
+if __name__ == "__main__":
+    main()
