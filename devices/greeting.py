@@ -39,8 +39,8 @@ async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
     """After a boot the charger is configured (it tells its statuses on its own, OCPP 1.6 §4.2); after a mere reconnect it is asked, and
     configured where what is in force is not known to be what is wanted. So it is asked where its clock is in doubt.
     """
-    if link.profiles_cleared is not None:
-        link.spawn(_remember_clearing(link, link.profiles_cleared, kinds.clock))
+    if link.calls.profiles_cleared is not None:
+        link.spawn(_remember_clearing(link, link.calls.profiles_cleared, kinds.clock))
     wanted = _wanted(link.adapter.subprotocol, settings)
     is_asked = False
     try:

@@ -1,19 +1,19 @@
-"""One connection of a charger: its frames, its mailbox in order, and one call of ours at a time."""
+"""One connection of a charger: its frames, and its mailbox, answered in order. What it is asked is in `calls`."""
 
 import asyncio
 import contextlib
 import functools
 import operator
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
 import structlog
 
+from devices.calls import Calls
 from devices.clock_offset import TOLERATED, ClockOffset
 from devices.ingest import Ingestor
 from devices.ocpp import frames
@@ -30,6 +30,7 @@ from devices.ocpp.protocol import (
     UnencodableError,
 )
 from devices.signal import Signal
+from devices.sockets import GOING_AWAY, INTERNAL, POLICY, TRY_AGAIN_LATER, Socket
 from devices.tallies import Tallies
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
@@ -38,7 +39,6 @@ from domain.charging.batch import Outcome, Report
 from domain.charging.session_rules import Hearing
 from domain.clock import Clock
 from domain.errors import UnavailableError
-from domain.ids import new_id
 from domain.metering import STALE
 from domain.observations import AnyObservation, Booted, ConnectorStatus, StatusReported
 from domain.ocpp_messages import Message
@@ -53,17 +53,9 @@ CALL_TIMEOUT_S = 30.0
 MOST_AHEAD = 64
 """Messages of one charger that are answered and not stored yet; then each waits until it is."""
 
-MOST_CALLS = 64
 MISSED_PINGS = 3
 """So many pings without any sign of life: the connection is gone, whatever TCP believes."""
 
-HANGS_AFTER = 3
-"""So many unanswered calls in a row: the charger hangs and is better off with a new connection."""
-
-GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
-"""WebSocket close codes (RFC 6455 §7.4.1 and its registry)."""
-
-ENDED = DeviceAnswer(DeviceVerdict.OFFLINE, "the connection ended")
 OUTDATED = DeviceAnswer(DeviceVerdict.ERROR, "another process balances this site by now")
 
 STATUS = "StatusNotification"
@@ -76,30 +68,6 @@ _TELLING = {AnswerKind.BOOT, AnswerKind.AUTHORIZE, AnswerKind.START}
 _ANSWERED_FIRST = {AnswerKind.BOOT, AnswerKind.HEARTBEAT, AnswerKind.STATUS}
 
 _log = structlog.get_logger(__name__)
-
-
-class Socket(Protocol):
-    """What a link needs of a WebSocket."""
-
-    async def receive_frame(self) -> str | bytes | None:
-        """The next frame; None when the other side is gone."""
-        ...
-
-    async def send_frame(self, text: str) -> None:
-        """The frame is on its way. ConnectionError when the other side is gone."""
-        ...
-
-    def send_now(self, text: str) -> bool:
-        """Whether the frame is on its way without a wait. If not, nothing happened: `send_frame` waits, or says that nobody is there."""
-        ...
-
-    def keep_alive(self, ping_every_s: float | None, on_pong: Callable[[], None]) -> None:
-        """From now on the charger is pinged so often (None: never), every pong is told, and silence closes nothing."""
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """The connection is closed or being closed; calling it again does nothing."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +92,6 @@ class Surroundings:
     tallies: Tallies = field(default_factory=Tallies)
 
 
-@dataclass(slots=True)
-class _Calling:
-    outgoing: Outgoing
-    answer: "asyncio.Future[DeviceAnswer]"
-    prepares: "_Calling | None" = None
-    """What has to follow it: it goes out only where that is still wanted, and then that goes out whoever has given up."""
-    is_owed: bool = False
-    is_limit: bool = False
-    """Goes before everything that is no limit: a fuse does not wait for settings and lists."""
-
-
 class _Begun(msgspec.Struct, frozen=True):
     """A call whose reports are handed in and that is still to be answered."""
 
@@ -149,16 +106,11 @@ class Link:
 
     __slots__ = (
         "_ahead",
-        "_answer",
-        "_answer_id",
         "_answers_pings",
         "_asked_statuses",
-        "_calling",
-        "_calls",
         "_fences",
         "_heard",
         "_hearing",
-        "_is_closed",
         "_mailbox",
         "_name",
         "_room",
@@ -166,11 +118,11 @@ class Link:
         "_socket",
         "_stored_offset",
         "_tasks",
-        "_timeouts",
         "_working",
         "adapter",
         "availability_outdated",
         "booted",
+        "calls",
         "capabilities",
         "chargers",
         "configured_as",
@@ -179,11 +131,10 @@ class Link:
         "heard_at",
         "identity",
         "in_service",
+        "is_closed",
         "kind",
         "list_outdated",
         "offset",
-        "profiles_are_ours",
-        "profiles_cleared",
         "report_parts",
         "station_id",
         "stirred",
@@ -229,24 +180,17 @@ class Link:
         self.in_service: dict[int, bool] = {}
         """EVSE → whether it is to be in service, as far as that is known."""
         self.configured_as = configured_as
-        self.profiles_are_ours = profiles_are_ours
-        self.profiles_cleared = None if profiles_are_ours else Signal()
-        """Set when what other portals had set is gone; None where it was gone before."""
+        self.calls = Calls(self, timeout_s=shared.settings.call_timeout_s, profiles_are_ours=profiles_are_ours)
         self.report_parts: asyncio.Queue[ReportPart] | None = None
         """Where parts of a report go while somebody waits for them; what does not fit is dropped."""
         self._socket = socket
         self._shared = shared
         self._mailbox: list[Call] = []
         self._room: Signal | None = None
-        self._calls: list[_Calling] = []
-        self._answer: asyncio.Future[DeviceAnswer] | None = None
-        self._answer_id = ""
-        self._calling: _Calling | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._working = False
-        self._timeouts = 0
         self._ahead = 0
-        self._is_closed = False
+        self.is_closed = False
         self._answers_pings = False
         self._fences: dict[tuple[int, str], int] = {}
 
@@ -275,17 +219,16 @@ class Link:
         try:
             await self._guarded(self._read())
         finally:
-            self._is_closed = True
+            self.is_closed = True
             for task in list(self._tasks):
                 task.cancel()
-            for calling in self._calls:
-                _settle(calling.answer, ENDED)
+            self.calls.end()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=1.0)
 
     async def close(self, code: int, reason: str) -> None:
         """The socket is closed with that reason; `run` returns soon."""
-        self._is_closed = True
+        self.is_closed = True
         with contextlib.suppress(ConnectionError, RuntimeError):
             await self._socket.close(code, reason)
 
@@ -331,7 +274,7 @@ class Link:
         self._heard += 1
         if self._working:
             self._mailbox.append(call)
-        elif not self._is_closed:
+        elif not self.is_closed:
             begun = self._begin(call)
             if all(map(_is_done, begun.outcomes)):
                 await self._finish(begun)
@@ -346,7 +289,7 @@ class Link:
         """What was said is durable, or could not be stored. Most calls are answered right here: a task for each would cost as much as
         all the rest of it.
         """
-        if self._is_closed or not self._answered_at_once(begun, outcome):
+        if self.is_closed or not self._answered_at_once(begun, outcome):
             self.spawn(self._work(begun))
         else:
             self._working = False
@@ -370,7 +313,7 @@ class Link:
         """What was begun is answered, then every message in the mailbox, in order."""
         try:
             await self._finish(begun)
-            while self._mailbox and not self._is_closed:
+            while self._mailbox and not self.is_closed:
                 await self._finish(self._begin(self._mailbox.pop(0)))
                 if self._room is not None and len(self._mailbox) <= MAILBOX // 2:
                     self._room.set()
@@ -399,7 +342,7 @@ class Link:
         received = self.adapter.receive(call.action, call.payload, received_at=self.heard_at)
         if isinstance(received, Refused):
             self._wrong("refused")
-            self._keep(self._message(call.action, call.payload, is_from_charger=True))
+            self.keep(call.action, call.payload, is_from_charger=True)
             return _Begun(call.message_id, received, ())
         for leniency in received.leniencies:
             self._shared.counts[f"leniency {leniency}"] += 1
@@ -409,7 +352,7 @@ class Link:
             message = self._message(call.action, call.payload, is_from_charger=True)
         reports = self._reports(received, message)
         if message is not None and not reports:
-            self._keep(message)
+            self._shared.ingestor.keep(message)
         outcomes = [self._shared.ingestor.submit(report) for report in reports]
         if received.answer_kind in _ANSWERED_FIRST and self._ahead < MOST_AHEAD:
             self._ahead += len(outcomes)
@@ -435,9 +378,9 @@ class Link:
             if number == 0:
                 outcome = await self._with_answer(received, found)
         answer = self._answer_to(received, outcome)
-        await self._send(frames.encode_result(begun.message_id, answer))
+        await self.send(frames.encode_result(begun.message_id, answer))
         if received.answer_kind in _TELLING:
-            self._keep(self._message(received.action, msgspec.json.encode(answer), is_from_charger=False))
+            self.keep(received.action, msgspec.json.encode(answer), is_from_charger=False)
         if received.part is not None and self.report_parts is not None:
             with contextlib.suppress(asyncio.QueueFull):
                 self.report_parts.put_nowait(received.part)
@@ -453,8 +396,9 @@ class Link:
         at = self._shared.clock.now()
         return Message(self.station_id, at, is_from_charger, action, readable(action, payload))
 
-    def _keep(self, message: Message) -> None:
-        self._shared.ingestor.keep(message)
+    def keep(self, action: str, payload: msgspec.Raw | bytes, *, is_from_charger: bool) -> None:
+        """It is stored soon what was said, for people to read."""
+        self._shared.ingestor.keep(self._message(action, payload, is_from_charger=is_from_charger))
 
     def _says_who_it_is(self, received: Received) -> None:
         for booted in received.observations:
@@ -540,14 +484,15 @@ class Link:
                 return self.adapter.heartbeat(now=self._shared.clock.now())
         return self.adapter.acknowledge(received.action)
 
-    async def _send(self, text: str) -> None:
-        if self._is_closed:
+    async def send(self, text: str) -> None:
+        """The frame is on its way. ConnectionError when nobody is there."""
+        if self.is_closed:
             raise ConnectionError("the link is closed")
         if not self._socket.send_now(text):
             await self._socket.send_frame(text)
 
     async def _send_error(self, message_id: str, code: ErrorCode, description: str) -> None:
-        await self._send(frames.encode_error(message_id, self.adapter.spelled(code), description))
+        await self.send(frames.encode_error(message_id, self.adapter.spelled(code), description))
 
     async def command(self, command: DeviceCommand, *, evse: int, timeout_s: float) -> DeviceAnswer:
         """The charger's answer to a command for that connector, or why there is none within `timeout_s`."""
@@ -562,118 +507,21 @@ class Link:
         except UnencodableError as error:
             return DeviceAnswer(DeviceVerdict.ERROR, str(error))
         is_limit = isinstance(command, OfferCurrent)
-        clears = self.adapter.clear_profiles() if is_limit and not self.profiles_are_ours else ()
-        return await self._call(outgoing, clears, timeout_s=timeout_s, is_limit=is_limit)
+        return await self.calls.make(outgoing, timeout_s=timeout_s, is_limit=is_limit)
 
     async def call(self, outgoing: Outgoing, *, timeout_s: float) -> DeviceAnswer:
         """As `command`. A call whose asker has given up before it went out is not sent; one that went out is sent once."""
-        return await self._call(outgoing, (), timeout_s=timeout_s)
-
-    async def _call(
-        self, outgoing: Outgoing, clears: Sequence[Outgoing], *, timeout_s: float, is_limit: bool = False
-    ) -> DeviceAnswer:
-        """What another portal has set goes right before the first offer of ours, never without one: it may be all that limits it."""
-        if self._is_closed:
-            return ENDED
-        if len(self._calls) + len(clears) >= MOST_CALLS:
-            return DeviceAnswer(DeviceVerdict.ERROR, "too many commands wait for this charger")
-        loop = asyncio.get_running_loop()
-        calling = _Calling(outgoing, loop.create_future(), is_limit=is_limit)
-        clearing = [_Calling(one, loop.create_future(), prepares=calling, is_limit=True) for one in clears]
-        place = sum(one.is_limit for one in self._calls) if is_limit else len(self._calls)
-        self._calls[place:place] = [*clearing, calling]
-        if clearing:
-            self.profiles_are_ours = True
-            self.spawn(self._hear_of_clearing([one.answer for one in clearing]))
-        if self._calling is None:
-            self._calling = self._calls[0]
-            self.spawn(self._call_all())
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await calling.answer
-        except TimeoutError:
-            return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
-
-    async def _hear_of_clearing(self, answers: "Sequence[asyncio.Future[DeviceAnswer]]") -> None:
-        """A refusal, an error and silence are answers, too: the charger will not have another one the next time."""
-        found = [await one for one in answers]
-        if self.profiles_cleared is not None and all(one.verdict is not DeviceVerdict.OFFLINE for one in found):
-            self.profiles_cleared.set()
-
-    async def _call_all(self) -> None:
-        """Every waiting call goes out, the next one when the one before was answered or given up (OCPP-J §4.1.1)."""
-        try:
-            while self._calls and not self._is_closed:
-                calling = self._calls.pop(0)
-                if self._is_wanted(calling):
-                    self._calling = calling
-                    _settle(calling.answer, await self._exchange(calling.outgoing, counts=calling.prepares is None))
-        except ConnectionError:
-            await self.close(GOING_AWAY, "")
-        finally:
-            if self._calling is not None:
-                _settle(self._calling.answer, ENDED)
-            self._calling = None
-            for calling in self._calls if self._is_closed else ():
-                _settle(calling.answer, ENDED)
-
-    def _is_wanted(self, calling: _Calling) -> bool:
-        """Whether it goes out, and with it what it prepares."""
-        follower = calling.prepares
-        if follower is None:
-            return calling.is_owed or not calling.answer.done()
-        if follower.answer.done() and not follower.is_owed:
-            self.profiles_are_ours = False
-            _settle(calling.answer, ENDED)
-            return False
-        follower.is_owed = True
-        return True
-
-    async def _exchange(self, outgoing: Outgoing, *, counts: bool) -> DeviceAnswer:
-        """The answer. `counts`: that there is none in time says that the charger hangs."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self._answer_id = str(new_id())
-        try:
-            await self._send(frames.encode_call(self._answer_id, outgoing.action, outgoing.payload))
-            self._keep(self._message(outgoing.action, msgspec.json.encode(outgoing.payload), is_from_charger=False))
-            async with asyncio.timeout(self._shared.settings.call_timeout_s):
-                answer = await self._answer
-        except TimeoutError:
-            return await self._unanswered(1 if counts else 0)
-        finally:
-            self._answer = None
-        self._timeouts = 0
-        return answer
-
-    async def _unanswered(self, count: int) -> DeviceAnswer:
-        self._timeouts += count
-        if self._timeouts >= HANGS_AFTER:
-            _log.warning("a charger hangs and is disconnected", identity=self.identity)
-            await self.close(GOING_AWAY, "No answer to three calls in a row.")
-        return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {self._shared.settings.call_timeout_s:g} s")
+        return await self.calls.make(outgoing, timeout_s=timeout_s)
 
     def _take_answer(self, frame: CallResult | CallError) -> None:
-        """The answer to the call that is out; one to nothing, or too late, is counted and dropped."""
-        if self._answer is None or self._calling is None or frame.message_id != self._answer_id:
+        """One to nothing, or too late, is counted and dropped."""
+        taken = self.calls.take(frame)
+        if taken is None:
             self._wrong("answers to nothing")
             return
-        action = self._calling.outgoing.action
-        if isinstance(frame, CallError):
-            error = {"errorCode": frame.code, "errorDescription": frame.description, "errorDetails": frame.details}
-            self._keep(self._message(action, msgspec.json.encode(error), is_from_charger=True))
-            _settle(self._answer, self.adapter.error_verdict(frame))
-        else:
-            self._keep(self._message(action, frame.payload, is_from_charger=True))
-            verdict = self.adapter.verdict(action, frame.payload)
-            evse = self._calling.outgoing.asks_status_of
-            if evse is not None and verdict.verdict is DeviceVerdict.ACCEPTED:
-                self._asked_statuses[evse] = self._heard
-            _settle(self._answer, verdict)
-
-
-def _settle(answer: "asyncio.Future[DeviceAnswer]", value: DeviceAnswer) -> None:
-    if not answer.done():
-        answer.set_result(value)
+        outgoing, answer = taken
+        if outgoing.asks_status_of is not None and answer.verdict is DeviceVerdict.ACCEPTED:
+            self._asked_statuses[outgoing.asks_status_of] = self._heard
 
 
 async def _store_clock(station_id: UUID, epoch: int, offset: timedelta) -> None:

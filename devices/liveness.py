@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from devices.link import GOING_AWAY
 from devices.registry import Registry
+from devices.sockets import GOING_AWAY
 from domain import faults, inferred_faults, lifecycle, metering
 from domain.clock import Clock
 from domain.events import Event

@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from devices.link import GOING_AWAY
 from devices.registry import Registry
+from devices.sockets import GOING_AWAY
 from domain.errors import UnavailableError
 from domain.ports import EventBus
 

@@ -10,7 +10,8 @@ import msgspec
 import structlog
 
 from devices.gathering import Gathering
-from devices.link import GOING_AWAY, TRY_AGAIN_LATER, Link
+from devices.link import Link
+from devices.sockets import GOING_AWAY, TRY_AGAIN_LATER
 from domain import lifecycle, sql
 from domain.errors import UnavailableError
 from domain.ids import new_id

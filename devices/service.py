@@ -11,11 +11,12 @@ from devices.availability import Availability
 from devices.endpoint import Endpoint
 from devices.ingest import LANES, IngestCounts, Ingestor
 from devices.kinds import Kinds
-from devices.link import GOING_AWAY, Settings, Surroundings
+from devices.link import Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
 from devices.overtaking import Overtaking
 from devices.registry import CommandRouter, Registry
+from devices.sockets import GOING_AWAY
 from devices.tallies import Tallies
 from devices.waiting_room import WaitingRoom
 from domain import lifecycle, sql

@@ -12,10 +12,10 @@ from typing import Final
 import structlog
 
 from devices.knocks import Knocks
-from devices.link import GOING_AWAY, POLICY, TRY_AGAIN_LATER, Socket
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Received, Refused
+from devices.sockets import GOING_AWAY, POLICY, TRY_AGAIN_LATER, Socket
 from domain import sql, unknown_chargers
 from domain.addresses import network_of
 from domain.clock import Clock

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from devices.calls import HANGS_AFTER, MOST_CALLS
 from devices.ingest import Ingestor
-from devices.link import GOING_AWAY, HANGS_AFTER, MAILBOX, MOST_AHEAD, MOST_CALLS, Link, Settings, Surroundings
+from devices.link import MAILBOX, MOST_AHEAD, Link, Settings, Surroundings
 from devices.ocpp.adapter import ADAPTERS
+from devices.sockets import GOING_AWAY
 from domain.charging.batch import Outcome, Report
 from domain.clock import SystemClock
 from domain.ids import new_id
