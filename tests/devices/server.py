@@ -26,6 +26,8 @@ from tests.factories import Site, a_charger
 from tests.fakes import NoCallOuts, OpenSeals
 from tests.servers import free_port
 
+CARD = "04A1B2C3"
+"""A resident's."""
 SECRET = "a secret of at least thirty-two signs"
 LIMIT_S = 10.0
 CERTIFICATE_HEADER = "X-Client-Cert"

@@ -1,13 +1,11 @@
 """Chargers over real sockets are in service where they are enabled, and out of it where they are not."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from app.database import Database
 from app.redis_bus import RedisBus
 from devices import availability as service
 from devices.simulator.car import CarSpec
@@ -17,12 +15,11 @@ from domain.clock import SystemClock
 from domain.events import AvailabilityOutdated
 from domain.models import Charger, ChargerStatus, ChargeSession, Installation
 from domain.observations import ConnectorStatus
-from domain.roles import Role, SessionState
-from tests.devices.server import Registered, Server, a_raw_charger, a_registered_charger, a_server
+from domain.roles import SessionState
+from tests.devices.server import CARD, Registered, Server, a_raw_charger
 from tests.devices.simulated import PROTOCOLS, simulated, stored, until
-from tests.factories import Site, a_card, a_grant, a_person, a_site, access
+from tests.factories import Site, a_person, access
 
-CARD = "04A1B2C3"
 CAR = CarSpec(phases=3, max_current_a=16.0)
 QUIETLY_S = 0.5
 BOOT = {"chargePointVendor": "Volt", "chargePointModel": "Home"}
@@ -35,26 +32,6 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "BOOT_EXPECTED_S", 0.2)
     monkeypatch.setattr(service, "STATUS_EXPECTED_S", 0.2)
     monkeypatch.setattr(service, "GATHER_S", 0.05)
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
-
-
-@pytest.fixture
-async def site(server: Server) -> Site:
-    made = await a_site()
-    person = await a_person()
-    await a_card(person, number=CARD)
-    await a_grant(Role.USER, made, user_id=person)
-    return made
-
-
-@pytest.fixture
-async def charger(site: Site) -> Registered:
-    return await a_registered_charger(site)
 
 
 async def set_enabled(charger: Registered, bus: RedisBus, *, is_enabled: bool) -> None:

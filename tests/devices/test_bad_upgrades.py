@@ -3,14 +3,11 @@
 import asyncio
 import base64
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from app.database import Database
-from app.redis_bus import RedisBus
 from devices.tallies import MOST_CHARGERS
 from domain.models import Station
 from tests.devices.server import (
@@ -20,7 +17,6 @@ from tests.devices.server import (
     a_raw_charger,
     a_raw_socket,
     a_registered_charger,
-    a_server,
     authorization,
 )
 from tests.factories import a_site
@@ -32,12 +28,6 @@ UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     "Sec-WebSocket-Version: 13",
 )
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from domain.ports import (
 )
 from domain.roles import AlertKind, AlertState, CommandAction, CommandState, Role, SessionFlag, SessionState
 from tests.devices.server import (
+    CARD,
     RawCharger,
     Registered,
     Server,
@@ -38,30 +39,8 @@ from tests.devices.server import (
     a_server,
     authorization,
 )
-from tests.factories import Site, a_card, a_grant, a_person, a_site
+from tests.factories import Site, a_grant, a_person, a_site
 from tests.fakes import NoPool
-
-CARD = "04A1B2C3"
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
-
-
-@pytest.fixture
-async def site(server: Server) -> Site:
-    made = await a_site()
-    user_id = await a_person("Kari Nordmann")
-    await a_card(user_id, number=CARD)
-    await a_grant(Role.USER, made, user_id=user_id)
-    return made
-
-
-@pytest.fixture
-async def charger(site: Site) -> Registered:
-    return await a_registered_charger(site)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from tortoise.transactions import in_transaction
 
 from app.database import Database
-from app.redis_bus import RedisBus
 from domain import sql
 from domain.ids import new_id
 from domain.models import Alert, Charger, ChargerStatus, ChargeSession, Command, Station
@@ -24,10 +23,9 @@ from domain.roles import (
     SessionFlag,
     SessionState,
 )
-from tests.devices.server import RawCharger, Registered, Server, a_raw_charger, a_registered_charger, a_server
-from tests.factories import Site, a_card, a_charger, a_grant, a_person, a_site
+from tests.devices.server import CARD, RawCharger, Registered, Server, a_raw_charger, a_registered_charger
+from tests.factories import Site, a_charger, a_grant, a_person
 
-CARD = "04A1B2C3"
 PROTOCOL = ("ocpp2.0.1",)
 SILENT_LIST = {"GetLocalListVersion": {"versionNumber": -1}}
 STATUSES = (
@@ -48,26 +46,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     **SILENT_LIST,
 }
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
-
-
-@pytest.fixture
-async def site(server: Server) -> Site:
-    made = await a_site()
-    user_id = await a_person("Kari Nordmann")
-    await a_card(user_id, number=CARD)
-    await a_grant(Role.USER, made, user_id=user_id)
-    return made
-
-
-@pytest.fixture
-async def charger(site: Site) -> Registered:
-    return await a_registered_charger(site)
 
 
 @pytest.fixture

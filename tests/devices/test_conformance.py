@@ -2,19 +2,16 @@
 
 import json
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from ocpp.messages import CallResult, validate_payload
 
-from app.database import Database
-from app.redis_bus import RedisBus
 from devices.ocpp.v16 import messages as messages16
 from devices.ocpp.v16.reading import READINGS as READINGS16
 from devices.ocpp.v201 import messages as messages201
 from devices.ocpp.v201.reading import READINGS as READINGS201
 from tests.devices.ocpp.strange import message
-from tests.devices.server import Server, a_raw_charger, a_registered_charger, a_server
+from tests.devices.server import Server, a_raw_charger, a_registered_charger
 from tests.factories import a_site
 
 DIALECTS = {"ocpp1.6": ("v16", "1.6"), "ocpp2.0.1": ("v201", "2.0.1"), "ocpp2.1": ("v201", "2.0.1")}
@@ -95,12 +92,6 @@ FROM_PORTALS = {
     },
 }
 """What only a portal sends (OCPP 1.6 §5 and its security extension, OCPP 2.0.1 part 2)."""
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.mark.parametrize("version", ["v16", "v201"])

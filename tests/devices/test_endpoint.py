@@ -1,7 +1,6 @@
 """Who is let in, over which protocol, and what those who are not let in are told."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from websockets.asyncio.client import connect
@@ -23,12 +22,6 @@ from tests.devices.server import (
     authorization,
 )
 from tests.factories import a_site
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """New firmware and logs: asked for, told of by the station, and how far that has come."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.database import Database
 from app.redis_bus import RedisBus
 from domain.clock import SystemClock
 from domain.command_dispatch import CommandDispatcher
@@ -15,18 +13,12 @@ from domain.commands import request_diagnostics, update_firmware
 from domain.errors import ChargerOfflineError, NotAllowedError, ValidationError
 from domain.models import Charger, Command
 from domain.roles import CommandState, Role
-from tests.devices.server import LIMIT_S, RawCharger, Registered, Server, a_raw_charger, a_registered_charger, a_server
+from tests.devices.server import LIMIT_S, RawCharger, Registered, Server, a_raw_charger, a_registered_charger
 from tests.factories import Site, a_charger, a_grant, a_person, a_site, access
 from tests.fakes import NobodyAsked, NothingSent
 
 URL = "https://vendor.example/firmware-2.0.bin"
 PROTOCOLS = ("ocpp1.6", "ocpp2.0.1")
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What chargers are set to over real sockets: after a boot, where it is not known to be in force, and in place of another portal."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.database import Database
 from app.redis_bus import RedisBus
 from devices import greeting
 from devices.ocpp.v16 import messages
@@ -39,12 +37,6 @@ PURPOSES: tuple[messages.ChargingProfilePurpose, ...] = ("ChargePointMaxProfile"
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(greeting, "BOOT_EXPECTED_S", 0.3)
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,18 +19,11 @@ from domain.ids import new_id
 from domain.models import ChargerStatus, ChargeSession, Command, OcppMessage, Station
 from domain.ports import Restart, Trigger
 from domain.roles import CommandAction, CommandState, Role, SessionState
-from tests.devices.server import LIMIT_S, Registered, Server, a_raw_charger, a_registered_charger, a_server
+from tests.devices.server import CARD, LIMIT_S, Registered, Server, a_raw_charger, a_registered_charger, a_server
 from tests.factories import Site, a_card, a_grant, a_person, a_site
 
-CARD = "04A1B2C3"
 FUSE_A = 32.0
 SLACK_A = 1e-9
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.fixture
@@ -40,11 +33,6 @@ async def site(database: Database) -> Site:
     await a_card(person, number=CARD)
     await a_grant(Role.USER, made, user_id=person)
     return made
-
-
-@pytest.fixture
-async def charger(site: Site) -> Registered:
-    return await a_registered_charger(site)
 
 
 def started(meter_wh: int = 1_000, *, card: str = CARD, minutes_ago: int = 30) -> dict[str, Any]:

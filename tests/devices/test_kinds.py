@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from app.database import Database
-from app.redis_bus import RedisBus
 from devices.simulator.plan import Quirks
 from domain.models import ChargerKind, Station
 from domain.ports import DeviceVerdict, OfferCurrent, OfferStep
@@ -19,18 +16,11 @@ from tests.devices.server import (
     Server,
     a_raw_charger,
     a_registered_charger,
-    a_server,
 )
 from tests.devices.simulated import simulated
 from tests.factories import Site, a_site
 
 BOOT = {"chargePointVendor": "Volt", "chargePointModel": "Home", "firmwareVersion": "1.0"}
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Local authorization lists over real sockets: sent, kept in step, and what a charger off the net makes of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.database import Database
 from app.redis_bus import RedisBus
 from devices import local_lists as service
 from devices.simulator.car import CarSpec
@@ -19,11 +17,11 @@ from domain.models import ChargeCard, Charger, ExternalAuthentication, LocalList
 from domain.models import Station as StationRow
 from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import ExternalMode, Role
-from tests.devices.server import Registered, Server, a_raw_charger, a_registered_charger, a_server
+from tests.devices.server import CARD, Registered, Server, a_raw_charger, a_registered_charger
 from tests.devices.simulated import PROTOCOLS, simulated, until
-from tests.factories import Site, a_card, a_grant, a_person, a_program, a_site, access
+from tests.factories import Site, a_card, a_grant, a_person, a_program, access
 
-CARD, OTHER = "04A1B2C3", "04D4E5F6"
+OTHER = "04D4E5F6"
 LIMIT_S = 20.0
 ACCEPTED = {"status": "Accepted"}
 CAR = CarSpec(phases=3, max_current_a=16.0)
@@ -34,21 +32,6 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "BOOT_EXPECTED_S", 0.2)
     monkeypatch.setattr(service, "GATHER_S", 0.02)
     monkeypatch.setattr(service, "RETRY_FIRST_S", 0.05)
-
-
-@pytest.fixture
-async def server(database: Database, bus: RedisBus) -> AsyncIterator[Server]:
-    async with a_server(bus) as running:
-        yield running
-
-
-@pytest.fixture
-async def site(server: Server) -> Site:
-    made = await a_site()
-    person = await a_person()
-    await a_card(person, number=CARD)
-    await a_grant(Role.USER, made, user_id=person)
-    return made
 
 
 async def stored(charger: Registered, **values: object) -> None:
