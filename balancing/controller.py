@@ -4,7 +4,7 @@ Facts, answers and the time come in; orders come out. No clock, no I/O: the loop
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -27,15 +27,26 @@ from balancing.circuit import (
 from balancing.failsafe import (
     NO_OFFER,
     OFFER_ENDS_S,
-    CircuitKnowledge,
+    CircuitCapacity,
+    MeterState,
     Offer,
     Schedule,
     default_schedule,
     offer_schedule,
 )
 from balancing.fallbacks import Fallbacks, fallbacks_in_turn
+from balancing.meters import SiteMeters, reserved_below
 from balancing.rotation import NO_TURN, turned
-from balancing.site import NETWORKS, OCPP_STEP_A, ChargerMemory, instance_of, knowledge_of, state_of, wiring_of
+from balancing.site import (
+    NETWORKS,
+    OCPP_STEP_A,
+    ChargerMemory,
+    capacity_of,
+    instance_of,
+    limits_of,
+    state_of,
+    wiring_of,
+)
 from balancing.staging import (
     ChargerStage,
     CircuitRoom,
@@ -43,7 +54,6 @@ from balancing.staging import (
     Step,
     StepKind,
     acknowledged,
-    held_per_circuit,
     is_silent,
     measured,
     plan,
@@ -140,29 +150,20 @@ class _Known:
 
 
 class SiteController:
-    """The memory of the one who balances a site; made anew, it knows nothing and reserves accordingly.
+    """The memory of the one who balances a site; made anew, it knows nothing and reserves accordingly."""
 
-    `circuits` says what is known of each circuit now.
-    """
-
-    def __init__(self, circuits: Callable[[SiteFacts], Sequence[CircuitKnowledge]] = knowledge_of) -> None:
-        self._circuits = circuits
+    def __init__(self) -> None:
         self._known: dict[UUID, _Known] = {}
         self._fallbacks: Mapping[UUID, float] = {}
+        self._meters = SiteMeters()
 
     def decide(self, facts: SiteFacts, *, now: datetime, now_s: float) -> Decision:
         """The decision for these facts; its orders count as sent from here on, so store them, then send them."""
         self._observe(facts, now=now, now_s=now_s)
         held = {charger_id: known.fallbacks.highest for charger_id, known in self._known.items()}
         self._fallbacks = fallbacks_in_turn(facts, held)
-        instance = instance_of(
-            facts,
-            self._memories(),
-            self._held(facts, now_s),
-            now_s=now_s,
-            known=self._circuits(facts),
-            reserved=self._reserved(facts, now_s),
-        )
+        capacity = self._capacity(facts, now=now, now_s=now_s)
+        instance = instance_of(facts, self._memories(), self._held(facts, now_s), capacity=capacity, now_s=now_s)
         allocation = _with_finished(instance, allocate(instance))
         self._take_turns(facts, instance, allocation, now_s)
         for charger in facts.chargers:
@@ -172,6 +173,22 @@ class SiteController:
         steps = plan(state, allocation, now_s)
         orders = [*self._defaults(facts, now_s), *self._orders(facts, steps, now_s)]
         return Decision(instance, allocation, tuple(orders))
+
+    def _capacity(self, facts: SiteFacts, *, now: datetime, now_s: float) -> dict[str, CircuitCapacity]:
+        """What each circuit leaves to its chargers, as far as it is metered, by what was read there."""
+        held = {charger_id: reserved(known.stage, now_s).vector for charger_id, known in self._known.items()}
+        meters = self._meters.look(facts, held, limits_of(facts), now=now, now_s=now_s)
+        kept = {charger_id: _kept(known.stage, held[charger_id]) for charger_id, known in self._known.items()}
+        return capacity_of(facts, meters, reserved_below(facts, kept))
+
+    def meter_news(self, *, now: datetime, now_s: float) -> dict[UUID, str]:
+        """Circuit → what to store of its meter for the next process, since this was asked."""
+        return self._meters.news(now=now, now_s=now_s)
+
+    @property
+    def meter_states(self) -> dict[str, MeterState]:
+        """Metered circuit → how far its meter can be trusted, as of the last decision."""
+        return self._meters.states
 
     def answered(self, order: Order, *, is_accepted: bool, is_refused: bool, now_s: float) -> None:
         """The charger's word on an order; a word about an earlier connection changes nothing."""
@@ -290,14 +307,6 @@ class SiteController:
                 held[charger.id] = Fallback(found.current + max(found.extra), found.lines or stage.wiring)
         return held
 
-    def _reserved(self, facts: SiteFacts, now_s: float) -> dict[str, Vector]:
-        """Per circuit and line what its chargers hold now."""
-        rooms = tuple(
-            CircuitRoom(str(c.id), None if c.parent_id is None else str(c.parent_id), NO_CURRENT)
-            for c in facts.circuits
-        )
-        return held_per_circuit(SiteState(rooms, tuple(known.stage for known in self._known.values())), now_s)
-
     def _take_turns(self, facts: SiteFacts, instance: Instance, allocation: Allocation, now_s: float) -> None:
         found = allocation.by_charger()
         wants = {charger.id: charger.state.wants_current for charger in instance.chargers}
@@ -360,6 +369,11 @@ class SiteController:
                 is_alert=step.is_alert,
                 reason=step.reason,
             )
+
+
+def _kept(stage: ChargerStage, held: Vector) -> Vector:
+    """What the filter of meters leaves a charger: what it holds; where that is not known, no more than it draws."""
+    return held if stage.confirmed is not None or not stage.is_online else stage.measured or NO_CURRENT
 
 
 def _said(known: _Known, fallback_a: float, *, is_default: bool) -> int:

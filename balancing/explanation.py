@@ -5,6 +5,7 @@ from uuid import UUID
 
 from balancing.circuit import Allocation, Limit, Setpoint
 from balancing.controller import SiteController
+from balancing.failsafe import MeterState
 from balancing.rotation import place
 from balancing.staging import ChargerStage
 from domain.allocation_texts import reason
@@ -25,20 +26,26 @@ LIMITS = {
 }
 
 
+BLIND = frozenset({MeterState.STALE, MeterState.LOST})
+
+
 def records(
     facts: SiteFacts, allocation: Allocation, controller: SiteController, *, now: datetime, now_s: float
 ) -> list[OfferRecord]:
     """Every charger's offer as it stands after the decision, with its explanation."""
     setpoints = allocation.by_charger()
     circuits = {str(circuit.id): circuit.name for circuit in facts.circuits}
-    roots = {str(circuit.id) for circuit in facts.circuits if circuit.parent_id is None}
+    roots = frozenset(str(circuit.id) for circuit in facts.circuits if circuit.parent_id is None)
+    blind = frozenset(name for name, state in controller.meter_states.items() if state in BLIND)
     queue = _queue(facts, setpoints, controller, now_s)
     found = []
     for charger in facts.chargers:
         stage = controller.stage(charger.id)
         setpoint = setpoints.get(str(charger.id))
         if stage is not None:
-            limit = _limit(charger, setpoint, site_is_limited=facts.available is not None, roots=roots)
+            limit = _limit(
+                charger, setpoint, limited_sites=roots if facts.available is not None else frozenset(), blind=blind
+            )
             found.append(
                 _record(charger, stage, setpoint, limit, circuits, controller, queue.get(charger.id), now, now_s)
             )
@@ -81,14 +88,18 @@ def _record(
     )
 
 
-def _limit(charger: ChargerFacts, setpoint: Setpoint | None, *, site_is_limited: bool, roots: set[str]) -> BindingLimit:
+def _limit(
+    charger: ChargerFacts, setpoint: Setpoint | None, *, limited_sites: frozenset[str], blind: frozenset[str]
+) -> BindingLimit:
     if setpoint is None:
         return BindingLimit.PAUSED
     if charger.mode is OperatingMode.FINISHED:
         return BindingLimit.CAR
     limit = LIMITS[setpoint.limit]
-    is_at_site = setpoint.limiting_circuit in roots
-    return BindingLimit.AVAILABLE_CURRENT if limit is BindingLimit.CIRCUIT and is_at_site and site_is_limited else limit
+    if setpoint.limiting_circuit in blind:
+        return BindingLimit.METER_STALE
+    is_at_site = setpoint.limiting_circuit in limited_sites
+    return BindingLimit.AVAILABLE_CURRENT if limit is BindingLimit.CIRCUIT and is_at_site else limit
 
 
 def _queue(

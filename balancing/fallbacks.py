@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from balancing.circuit import Fallback, Lines, Vector, in_grid_order
-from balancing.failsafe import SLACK, capacities, on_lines, per_line
-from balancing.site import NETWORKS, fallbacks_of, knowledge_of, wiring_of
+from balancing.failsafe import SLACK, on_lines, per_line
+from balancing.site import NETWORKS, capacity_of, fallbacks_of, wiring_of
 from domain.offers import SiteFacts
 
 
@@ -54,7 +54,7 @@ def fallbacks_in_turn(facts: SiteFacts, held: Mapping[UUID, float | None]) -> di
     planned = fallbacks_of(facts)
     network = NETWORKS[facts.network_type]
     parents = {str(circuit.id): circuit.parent_id for circuit in facts.circuits}
-    left = {name: found.available for name, found in capacities(knowledge_of(facts), {}).items()}
+    left = {name: found.available for name, found in capacity_of(facts).items()}
     paths = {charger.id: _path(charger.circuit_id, parents) for charger in facts.chargers}
     lines = {charger.id: in_grid_order(wiring_of(charger, network)) for charger in facts.chargers}
     level = {key: value if (value := held.get(key)) is not None else planned[key] for key in paths}

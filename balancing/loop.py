@@ -146,6 +146,9 @@ class SiteLoop:
         if not await self._keep(kept, grip, is_sending=bool(decision.orders)):
             _log.warning("another process balances this site by now", installation=str(self._installation_id))
             return False
+        histories = self._controller.meter_news(now=now, now_s=now_s)
+        if histories and not await offers.keep_meters(self._installation_id, histories, fence=grip.fence):
+            return False
         for order in decision.orders:
             self._send(order, grip)
         await self._record(decision, trigger)

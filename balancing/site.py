@@ -1,11 +1,10 @@
 """The site's facts as a balancing question: which charger wants current, what each circuit has left, what is held back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from balancing.circuit import (
-    NO_CURRENT,
     ChargerInput,
     ChargerState,
     Circuit,
@@ -20,7 +19,7 @@ from balancing.circuit import (
     Vehicle,
     in_grid_order,
 )
-from balancing.failsafe import CircuitKnowledge, capacities, per_line, plan_fallbacks
+from balancing.failsafe import CircuitCapacity, CircuitKnowledge, capacities, per_line, plan_fallbacks
 from balancing.rotation import NO_TURN, Turn, place
 from balancing.vehicles import NOTHING_KNOWN, CarEvidence
 from domain.offers import ChargerFacts, SiteFacts
@@ -66,6 +65,7 @@ STATES = {
 
 FAULTED_DRAWS_A = 0.5
 
+NO_METERS: Mapping[UUID, CircuitKnowledge] = {}
 NOTHING_RESERVED: Mapping[str, Vector] = {}
 
 OCPP_STEP_A = 0.1
@@ -97,28 +97,44 @@ def state_of(charger: ChargerFacts) -> ChargerState:
     return STATES[charger.mode]
 
 
-def knowledge_of(facts: SiteFacts) -> list[CircuitKnowledge]:
-    """The circuits as the failsafe sees them; the site's available current is a second fuse at the root.
-
-    It limits charging alone here, because nothing of the site is metered: what else is assumed to flow is added to it.
-    """
-    assumed = [circuit.assumed_other_load.as_tuple() for circuit in facts.circuits]
-    all_assumed = per_line(lambda *parts: sum(max(0.0, part) for part in parts), NO_CURRENT, *assumed)
-    known = []
+def limits_of(facts: SiteFacts) -> dict[UUID, Vector]:
+    """Circuit → what may flow through it. The site's available current is a second fuse at the root, where a meter sees all that flows."""
+    limits: dict[UUID, Vector] = {}
     for circuit in facts.circuits:
-        fuse: Vector = circuit.breaker.as_tuple()
-        if circuit.parent_id is None and facts.available is not None:
-            room = per_line(lambda limit, other: limit + other, facts.available.as_tuple(), all_assumed)
-            fuse = per_line(min, fuse, room)
-        known.append(
-            CircuitKnowledge(
-                id=str(circuit.id),
-                parent=None if circuit.parent_id is None else str(circuit.parent_id),
-                fuse=fuse,
-                assumed_other_load=circuit.assumed_other_load.as_tuple(),
-            )
+        limit = limits[circuit.id] = circuit.breaker.as_tuple()
+        if circuit.parent_id is None and circuit.meter is not None and facts.available is not None:
+            limits[circuit.id] = per_line(min, limit, facts.available.as_tuple())
+    return limits
+
+
+def knowledge_of(facts: SiteFacts, meters: Mapping[UUID, CircuitKnowledge] = NO_METERS) -> list[CircuitKnowledge]:
+    """The circuits as the failsafe sees them; those of which `meters` knows nothing as if they had none."""
+    limits = limits_of(facts)
+    return [
+        meters.get(circuit.id)
+        or CircuitKnowledge(
+            id=str(circuit.id),
+            parent=_parent(circuit.parent_id),
+            fuse=limits[circuit.id],
+            assumed_other_load=circuit.assumed_other_load.as_tuple(),
         )
-    return known
+        for circuit in facts.circuits
+    ]
+
+
+def capacity_of(
+    facts: SiteFacts,
+    meters: Mapping[UUID, CircuitKnowledge] = NO_METERS,
+    reserved: Mapping[str, Vector] = NOTHING_RESERVED,
+) -> dict[str, CircuitCapacity]:
+    """What each circuit leaves to its chargers. Without a meter at the root the available current limits charging alone."""
+    found = capacities(knowledge_of(facts, meters), reserved)
+    for circuit in facts.circuits:
+        if circuit.parent_id is None and circuit.meter is None and facts.available is not None:
+            root = found[str(circuit.id)]
+            room = per_line(lambda limit, other: limit + max(0.0, other), facts.available.as_tuple(), root.other_load)
+            found[root.id] = replace(root, fuse=per_line(min, root.fuse, room))
+    return found
 
 
 def instance_of(
@@ -126,16 +142,11 @@ def instance_of(
     memories: Mapping[UUID, ChargerMemory],
     held: Mapping[UUID, Fallback],
     *,
+    capacity: Mapping[str, CircuitCapacity],
     now_s: float,
-    known: Sequence[CircuitKnowledge] | None = None,
-    reserved: Mapping[str, Vector] = NOTHING_RESERVED,
 ) -> Instance:
-    """The question for the solver; `held` is what each charger that cannot be controlled may draw.
-
-    `known` None: what the facts alone say of the circuits. `reserved` is per circuit what its chargers hold now.
-    """
+    """The question for the solver; `held` is what each charger that cannot be controlled may draw."""
     network = NETWORKS[facts.network_type]
-    capacity = capacities(knowledge_of(facts) if known is None else known, reserved)
     circuits = tuple(
         Circuit(str(circuit.id), _parent(circuit.parent_id), found.fuse, found.other_load)
         for circuit in facts.circuits
@@ -189,7 +200,7 @@ def fallbacks_of(facts: SiteFacts) -> dict[UUID, float]:
     Planned as if every charger were in reach, because it is for the day when none is.
     """
     network = NETWORKS[facts.network_type]
-    capacity = capacities(knowledge_of(facts), {})
+    capacity = capacity_of(facts)
     site = Instance(
         id=str(facts.installation_id),
         circuits=tuple(

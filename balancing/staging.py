@@ -481,11 +481,6 @@ class _Site:
         return True
 
 
-def held_per_circuit(state: SiteState, now_s: float) -> dict[str, Vector]:
-    """Circuit → ampere per line that its chargers hold now."""
-    return {name: sums.line_currents() for name, sums in _Site(state, now_s).sums.items()}
-
-
 def violations(state: SiteState, now_s: float) -> Iterator[tuple[str, Line, float]]:
     """Circuit, line and ampere by which reservations pass a capacity now."""
     site = _Site(state, now_s)

@@ -16,15 +16,13 @@ from uuid import UUID
 from balancing.circuit import LINES
 from balancing.controller import Order, SiteController
 from balancing.explanation import records
-from balancing.failsafe import CircuitKnowledge
 from bench.closed_loop_cars import Charger
 from bench.closed_loop_judge import Judge, line_currents
-from bench.closed_loop_meters import Meter, Samples
 from bench.closed_loop_scenario import ChargerPlan, Loss, Scenario, Vector
 from domain.capabilities import Capabilities
 from domain.charging.modes import ModeFacts, operating_mode
 from domain.observations import ConnectorStatus
-from domain.offers import ChargerFacts, CircuitFacts, SessionFacts, SiteFacts
+from domain.offers import ChargerFacts, CircuitFacts, MeterFacts, SessionFacts, SiteFacts
 from domain.units import PhaseAmps
 
 TICK_S: Final = 5
@@ -54,7 +52,6 @@ class Known:
     fallback_a: float | None = None
     last_offer_at: datetime | None = None
     allocated_a: float | None = None
-    samples: Samples = field(default_factory=Samples)
 
 
 @dataclass(slots=True)
@@ -87,11 +84,12 @@ class Site:
         self.chargers = [Charger(plan, scenario.network) for plan in scenario.chargers]
         self.known = [Known(UUID(int=1000 + number)) for number in range(len(self.chargers))]
         self.links = [Link() for _ in self.chargers]
-        self.meters = {circuit.name: Meter(circuit) for circuit in scenario.circuits}
+        self.readings: dict[str, tuple[PhaseAmps, datetime]] = {}
+        self.histories: dict[UUID, str] = {}
         self.circuit_ids = {circuit.name: UUID(int=10 + place) for place, circuit in enumerate(scenario.circuits)}
         self.below = {circuit.name: self._below(circuit.name) for circuit in scenario.circuits}
         self.judge = Judge(scenario)
-        self.controller: SiteController | None = SiteController(circuits=self._knowledge)
+        self.controller: SiteController | None = SiteController()
         self.decisions = 0
         self.orders = 0
         self._losses = {id(loss): loss for loss in scenario.losses}
@@ -164,7 +162,7 @@ class Site:
                 line.orders.clear()
                 line.under_way = None
         if not is_portal_lost and self.controller is None and not self.scenario.is_every_order:
-            self.controller = SiteController(circuits=self._knowledge)
+            self.controller = SiteController()
             for known in self.known:
                 known.is_online = False
         for number, (charger, line) in enumerate(zip(self.chargers, self.links, strict=True)):
@@ -222,20 +220,7 @@ class Site:
             ]
             flowing = line_currents(loads, self.scenario.network)
             first, second, third = (a + b for a, b in zip(flowing, household[circuit.name], strict=True))
-            self.meters[circuit.name].read(
-                (first, second, third), [self.known[place].samples for place in mine], self.now_s
-            )
-
-    def _knowledge(self, _facts: SiteFacts) -> list[CircuitKnowledge]:
-        return [
-            self.meters[circuit.name].knowledge(
-                str(self.circuit_ids[circuit.name]),
-                None if circuit.parent is None else str(self.circuit_ids[circuit.parent]),
-                circuit.fuse_a,
-                self.now_s,
-            )
-            for circuit in self.scenario.circuits
-        ]
+            self.readings[circuit.name] = (PhaseAmps(first, second, third), NOON + timedelta(seconds=self.now_s))
 
     def _report(self, number: int) -> None:
         """What the charger says of itself, as far as it is heard."""
@@ -248,14 +233,12 @@ class Site:
         if every_s is not None and charger.car is not None and (self.now_s + number) % every_s == 0:
             first, second, third = (charger.drawn(one) for one in LINES)
             known.measured, known.measured_at_s = (first, second, third), float(self.now_s)
-            known.samples.taken.append((self.now_s, (first, second, third)))
 
     def _say_status(self, number: int) -> None:
         charger, known = self.chargers[number], self.known[number]
         known.status, known.said_at_s = charger.status, float(self.now_s)
         if charger.transaction_id is None:
             known.session = None
-            known.samples.taken.append((self.now_s, (0.0, 0.0, 0.0)))
         elif charger.transaction_id != _told(known):
             known.session = SessionFacts(
                 UUID(int=10_000 * (number + 1) + charger.session_number),
@@ -281,6 +264,8 @@ class Site:
                     circuit.name,
                     PhaseAmps(*circuit.fuse_a),
                     PhaseAmps(*circuit.assumed_a),
+                    PhaseAmps(*circuit.safe_a),
+                    self._meter(circuit.name),
                 )
                 for circuit in self.scenario.circuits
             ),
@@ -288,6 +273,13 @@ class Site:
                 self._charger_facts(plan, known) for plan, known in zip(self.scenario.chargers, self.known, strict=True)
             ),
         )
+
+    def _meter(self, name: str) -> MeterFacts | None:
+        """The last reading there; None before the first."""
+        if name not in self.readings:
+            return None
+        reading, at = self.readings[name]
+        return MeterFacts(reading, at, self.histories.get(self.circuit_ids[name]))
 
     def _charger_facts(self, plan: ChargerPlan, known: Known) -> ChargerFacts:
         mode = operating_mode(
@@ -328,6 +320,7 @@ class Site:
             known = self.known[numbers[record.charger_id]]
             known.fallback_a, known.last_offer_at = record.fallback_a, record.targeted_at
             known.allocated_a = record.target_a
+        self.histories.update(controller.meter_news(now=now, now_s=float(self.now_s)))
         for order in decision.orders:
             self.orders += 1
             self.links[numbers[order.charger_id]].orders.append(order)

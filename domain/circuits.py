@@ -22,7 +22,7 @@ MAX_CIRCUITS = 1000
 NONE = PhaseAmps.even(0.0)
 _COLUMNS = ["parent_id", "name"] + [f"{kind}_l{line}" for kind in ("breaker", "safe", "assumed") for line in (1, 2, 3)]
 """Not the meter's columns: those are written by machines, which do not wait for the lock."""
-_METER = ["meter_l1", "meter_l2", "meter_l3", "metered_at"]
+_METER = ["meter_l1", "meter_l2", "meter_l3", "metered_at", "meter_history"]
 
 
 async def create_circuit(
@@ -108,7 +108,7 @@ def _loses_meter(row: Circuit, has_meter: bool | Unset | None, problems: Problem
     elif has_meter:
         problems.add("hasMeter", "A circuit gets its meter by its first reading: report one.")
     else:
-        row.meter_l1 = row.meter_l2 = row.meter_l3 = row.metered_at = None
+        row.meter_l1 = row.meter_l2 = row.meter_l3 = row.metered_at = row.meter_history = None
         return True
     return False
 

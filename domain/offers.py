@@ -4,7 +4,7 @@ An offer is a reservation: it is stored before it is sent, under the number of t
 number changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,16 +18,29 @@ from domain.observations import ConnectorStatus
 from domain.roles import BindingLimit, NetworkType, OperatingMode, PhaseRotation
 from domain.units import PhaseAmps
 
+NO_AMPS = PhaseAmps.even(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFacts:
+    """The last reading of the meter at a circuit. `history` is what the balancer wrote down of it; None where it never did."""
+
+    reading: PhaseAmps
+    measured_at: datetime
+    history: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class CircuitFacts:
-    """A fuse of the tree."""
+    """A fuse of the tree; `meter` None: it has none."""
 
     id: UUID
     parent_id: UUID | None
     name: str
     breaker: PhaseAmps
     assumed_other_load: PhaseAmps
+    safe_current: PhaseAmps = NO_AMPS
+    meter: MeterFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +186,14 @@ def _circuit(row: sql.Row) -> CircuitFacts:
         name=row["name"],
         breaker=PhaseAmps(row["breaker_l1"], row["breaker_l2"], row["breaker_l3"]),
         assumed_other_load=PhaseAmps(row["assumed_l1"], row["assumed_l2"], row["assumed_l3"]),
+        safe_current=PhaseAmps(row["safe_l1"], row["safe_l2"], row["safe_l3"]),
+        meter=_meter(row),
     )
+
+
+def _meter(row: sql.Row) -> MeterFacts | None:
+    reading, measured_at = _phase_amps(row, "meter"), sql.optional_instant_of(row["metered_at"])
+    return None if reading is None or measured_at is None else MeterFacts(reading, measured_at, row["meter_history"])
 
 
 def _charger(row: sql.Row, models: ChargerModels) -> ChargerFacts:
@@ -271,6 +291,20 @@ async def _keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence:
             for record in records
         ],
     )
+
+
+async def keep_meters(installation_id: UUID, histories: Mapping[UUID, str], *, fence: int) -> bool:
+    """Whether what is known of each circuit's meter is stored for the next process; False as for `keep`.
+
+    A meter that was taken away meanwhile has no history.
+    """
+    async with in_transaction():
+        if not await leases.is_newest(lease_of(installation_id), fence):
+            return False
+        await sql.execute_many(
+            "UPDATE circuits SET meter_history = $2 WHERE id = $1 AND metered_at IS NOT NULL", list(histories.items())
+        )
+    return True
 
 
 async def record_decision(

@@ -68,6 +68,8 @@ class Circuit(Model):
     meter_l2 = fields.FloatField(null=True)
     meter_l3 = fields.FloatField(null=True)
     metered_at = fields.DatetimeField(null=True)
+    meter_history: str | None = fields.TextField(null=True)
+    """What the balancer knows of the meter, for the process that takes over."""
     created_at = fields.DatetimeField()
     removed_at = fields.DatetimeField(null=True)
 

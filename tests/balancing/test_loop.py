@@ -10,15 +10,20 @@ from uuid import UUID
 import pytest
 
 from app.redis_bus import RedisBus
+from balancing.controller import SiteController
 from balancing.loop import LEASE_S, Balancer, BalancerPorts, SiteLoop
 from domain import leases, offers
+from domain.capabilities import ChargerModels
 from domain.charging.session_rules import Hearing
 from domain.errors import UnavailableError
-from domain.models import BalancingDecision, Charger, Offer
+from domain.meters import report_meter
+from domain.models import BalancingDecision, Charger, Circuit, Offer
 from domain.observations import ConnectorStatus
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, Grip, OfferCurrent
+from domain.roles import Scope
+from domain.units import PhaseAmps
 from tests.domain.rig import Rig, reading
-from tests.factories import NOW, Site, a_charger, a_site, arrived
+from tests.factories import NOW, Program, Site, a_charger, a_program, a_site, arrived
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -349,3 +354,72 @@ async def test_a_bus_that_was_away_is_listened_to_again(bus: RedisBus) -> None:
                 await Offer.all().count()
         await begun(rig, bus)
         assert await chargers.next_offer(rig.charger_id) == 32.0
+
+
+@dataclass
+class BuildingMeter:
+    """The meter at the main breaker of a site, by a program of its own."""
+
+    site: Site
+    program: Program
+    bus: EventBus
+
+    async def tells(self, amps: float, at: datetime) -> None:
+        """That much flows on every line."""
+        access = await self.program.access(now=at)
+        await report_meter(access, self.site.root_id, PhaseAmps.even(amps), measured_at=at, bus=self.bus)
+
+
+async def a_meter(site: Site, bus: EventBus) -> BuildingMeter:
+    """One that may report."""
+    return BuildingMeter(site, await a_program(site, scopes=[Scope.SET_AVAILABLE_CURRENT]), bus)
+
+
+async def test_a_reading_wakes_the_balancer(bus: RedisBus) -> None:
+    """It is answered within a second, long before the site would have been looked at again."""
+    site = await a_site(breaker_a=40.0, authentication_required=False)
+    rig = await connected_rig(site, "Space 1")
+    meter, chargers = await a_meter(site, bus), Chargers()
+    await meter.tells(0.0, NOW)
+    async with running(Balancer(ports(chargers, bus, Clock()), holder="a")):
+        await chargers.next_defaults(rig.charger_id)
+        await begun(rig, bus)
+        assert await chargers.next_offer(rig.charger_id) == 32.0
+        await meter.tells(30.0, NOW + timedelta(seconds=1))
+        async with asyncio.timeout(1.0):
+            assert await chargers.next_offer(rig.charger_id) == 10.0
+
+
+async def test_a_reading_at_the_limit_lowers_every_charger_of_the_circuit(bus: RedisBus) -> None:
+    """In one decision, and what was learnt of the meter is stored for whoever takes over, who counts on no less load."""
+    garage = await a_garage(bus, count=2, breaker_a=40.0)
+    meter = await a_meter(garage.site, bus)
+    await meter.tells(0.0, garage.clock.now())
+    await garage.look()
+    charger_ids = [await garage.plug_in(number) for number in range(2)]
+    await garage.look()
+    assert [garage.chargers.offers_to(charger_id) for charger_id in charger_ids] == [[20.0], [20.0]]
+    await meter.tells(28.0, garage.clock.now())
+    await garage.look()
+    assert [garage.chargers.offers_to(charger_id) for charger_id in charger_ids] == [[20.0, 6.0], [20.0, 6.0]]
+    await meter.tells(0.0, garage.clock.now())
+    await garage.look()
+    facts = await offers.site(garage.site.id, now=garage.clock.now(), models=ChargerModels.load())
+    assert facts is not None
+    another = SiteController().decide(facts, now=garage.clock.now(), now_s=7.0)
+    assert another.instance.circuits[0].other_load == (28.0, 28.0, 28.0)
+
+
+async def test_what_was_learnt_of_a_meter_is_stored_by_the_holder_of_the_lease(bus: RedisBus) -> None:
+    """Not by who held it before, nor for a meter that was taken away."""
+    site = await a_site()
+    await Circuit.filter(id=site.root_id).update(meter_l1=1.0, meter_l2=1.0, meter_l3=1.0, metered_at=NOW)
+    for fence, until in ((1, NOW), (2, NOW + timedelta(seconds=1))):
+        grip = await leases.take(offers.lease_of(site.id), f"{fence}", now=NOW, for_s=(until - NOW).total_seconds())
+        assert grip is not None
+    assert await offers.keep_meters(site.id, {site.root_id: "new"}, fence=2)
+    assert not await offers.keep_meters(site.id, {site.root_id: "old"}, fence=1)
+    assert (await Circuit.get(id=site.root_id)).meter_history == "new"
+    await Circuit.filter(id=site.root_id).update(metered_at=None, meter_history=None)
+    assert await offers.keep_meters(site.id, {site.root_id: "new"}, fence=2)
+    assert (await Circuit.get(id=site.root_id)).meter_history is None
