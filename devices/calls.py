@@ -18,6 +18,9 @@ from domain.ports import DeviceAnswer, DeviceVerdict
 
 MOST_CALLS = 64
 
+SURE_FOR_S = 1.0
+"""How long what the rows said of who speaks for a charger is relied on while a call waits for the ones before it."""
+
 HANGS_AFTER = 3
 """So many unanswered calls in a row: the charger hangs and is better off with a new connection."""
 
@@ -60,11 +63,17 @@ class Line(Protocol):
         """The connection ends."""
         ...
 
+    async def still_speaks(self) -> bool:
+        """Whether it is the charger's newest connection, as the rows say. If not, or if they cannot be asked, it is closed."""
+        ...
+
 
 @dataclass(slots=True)
 class _Calling:
     outgoing: Outgoing
     answer: "asyncio.Future[DeviceAnswer]"
+    asked_s: float
+    """By the loop's clock."""
     prepares: "_Calling | None" = None
     """What has to follow it: it goes out only where that is still wanted, and then that goes out whoever has given up."""
     is_owed: bool = False
@@ -80,6 +89,7 @@ class Calls:
         "_answer_id",
         "_calling",
         "_line",
+        "_sure_s",
         "_timeout_s",
         "_timeouts",
         "_waiting",
@@ -94,6 +104,7 @@ class Calls:
         self._line = line
         self._timeout_s = timeout_s
         self._timeouts = 0
+        self._sure_s = 0.0
         self._waiting: list[_Calling] = []
         self._calling: _Calling | None = None
         self._answer: asyncio.Future[DeviceAnswer] | None = None
@@ -110,8 +121,9 @@ class Calls:
         if len(self._waiting) + len(clears) >= MOST_CALLS:
             return DeviceAnswer(DeviceVerdict.ERROR, "too many commands wait for this charger")
         loop = asyncio.get_running_loop()
-        calling = _Calling(outgoing, loop.create_future(), is_limit=is_limit)
-        clearing = [_Calling(one, loop.create_future(), prepares=calling, is_limit=True) for one in clears]
+        now_s = loop.time()
+        calling = _Calling(outgoing, loop.create_future(), now_s, is_limit=is_limit)
+        clearing = [_Calling(one, loop.create_future(), now_s, prepares=calling, is_limit=True) for one in clears]
         place = sum(one.is_limit for one in self._waiting) if is_limit else len(self._waiting)
         self._waiting[place:place] = [*clearing, calling]
         if clearing:
@@ -156,9 +168,10 @@ class Calls:
         """Every waiting call goes out, the next one when the one before was answered or given up (OCPP-J §4.1.1)."""
         try:
             while self._waiting and not self._line.is_closed:
-                calling = self._waiting.pop(0)
+                calling = self._calling = self._waiting.pop(0)
+                if not await self._still_goes_out(calling):
+                    break
                 if self._is_wanted(calling):
-                    self._calling = calling
                     _settle(calling.answer, await self._exchange(calling.outgoing, counts=calling.prepares is None))
         except ConnectionError:
             await self._line.close(GOING_AWAY, "")
@@ -168,6 +181,14 @@ class Calls:
             self._calling = None
             if self._line.is_closed:
                 self.end()
+
+    async def _still_goes_out(self, calling: _Calling) -> bool:
+        """Whether the charger has not come by another connection since, of which no word may have reached this process."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - max(calling.asked_s, self._sure_s) <= SURE_FOR_S:
+            return True
+        self._sure_s = now_s
+        return await self._line.still_speaks()
 
     def _is_wanted(self, calling: _Calling) -> bool:
         """Whether it goes out, and with it what it prepares."""

@@ -30,7 +30,7 @@ from devices.ocpp.protocol import (
     UnencodableError,
 )
 from devices.signal import Signal
-from devices.sockets import GOING_AWAY, INTERNAL, POLICY, TRY_AGAIN_LATER, Socket
+from devices.sockets import AWAY, GOING_AWAY, INTERNAL, OVERTAKEN, POLICY, TRY_AGAIN_LATER, Socket
 from devices.tallies import Tallies
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
@@ -55,6 +55,8 @@ MOST_AHEAD = 64
 
 MISSED_PINGS = 3
 """So many pings without any sign of life: the connection is gone, whatever TCP believes."""
+
+DATABASE_TIMEOUT_S = 10.0
 
 OUTDATED = DeviceAnswer(DeviceVerdict.ERROR, "another process balances this site by now")
 
@@ -232,6 +234,18 @@ class Link:
         with contextlib.suppress(ConnectionError, RuntimeError):
             await self._socket.close(code, reason)
 
+    async def still_speaks(self) -> bool:
+        """Whether no newer connection of the charger stands. If one does, or if the rows cannot be asked, this one is closed."""
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT_S):
+                is_newest = await lifecycle.is_newest(self.station_id, epoch=self.epoch)
+        except (*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE):
+            await self.close(TRY_AGAIN_LATER, AWAY)
+            return False
+        if not is_newest:
+            await self.close(GOING_AWAY, OVERTAKEN)
+        return is_newest
+
     def close_soon(self, code: int, reason: str) -> None:
         """As `close`, by a task of the link's own."""
         self.spawn(self.close(code, reason))
@@ -329,7 +343,7 @@ class Link:
         try:
             await work
         except UnavailableError:
-            await self.close(TRY_AGAIN_LATER, "The database is away; keep your messages and come back.")
+            await self.close(TRY_AGAIN_LATER, AWAY)
         except ConnectionError:
             await self.close(GOING_AWAY, "")
         except Exception:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from devices.registry import Registry
-from devices.sockets import GOING_AWAY
+from devices.sockets import GOING_AWAY, OVERTAKEN
 from domain.errors import UnavailableError
 from domain.ports import EventBus
 
@@ -55,7 +55,7 @@ class Overtaking:
         link = self.registry.of_station(overtaken.station_id)
         if link is not None and link.epoch < overtaken.epoch:
             self.registry.remove(link)
-            link.close_soon(GOING_AWAY, "A newer connection of this charger took over.")
+            link.close_soon(GOING_AWAY, OVERTAKEN)
 
 
 def _channel(process: str) -> str:

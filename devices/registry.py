@@ -11,7 +11,7 @@ import structlog
 
 from devices.gathering import Gathering
 from devices.link import Link
-from devices.sockets import GOING_AWAY, TRY_AGAIN_LATER
+from devices.sockets import AWAY, GOING_AWAY, OVERTAKEN, TRY_AGAIN_LATER
 from domain import lifecycle, sql
 from domain.errors import UnavailableError
 from domain.ids import new_id
@@ -47,10 +47,10 @@ class Registry:
         """The newest socket of a station speaks for it; the other one is closed."""
         older = self._links.get(link.station_id)
         if older is not None and older.epoch > link.epoch:
-            link.close_soon(GOING_AWAY, "A newer connection of this charger took over.")
+            link.close_soon(GOING_AWAY, OVERTAKEN)
             return
         if older is not None:
-            older.close_soon(GOING_AWAY, "A newer connection of this charger took over.")
+            older.close_soon(GOING_AWAY, OVERTAKEN)
         self._links[link.station_id] = link
 
     def remove(self, link: Link) -> None:
@@ -69,7 +69,7 @@ class Registry:
 
     def send_away(self) -> None:
         """The database is away: chargers keep their messages and come back later."""
-        self.close_all(TRY_AGAIN_LATER, "The database is away; keep your messages and come back.")
+        self.close_all(TRY_AGAIN_LATER, AWAY)
 
 
 class _Routed(msgspec.Struct, frozen=True):

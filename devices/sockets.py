@@ -6,6 +6,10 @@ from typing import Protocol
 GOING_AWAY, INTERNAL, TRY_AGAIN_LATER, POLICY = 1001, 1011, 1013, 1008
 """WebSocket close codes (RFC 6455 §7.4.1 and its registry)."""
 
+AWAY = "The database is away; keep your messages and come back."
+OVERTAKEN = "A newer connection of this charger took over."
+"""Reasons that several have, beside the code."""
+
 
 class Socket(Protocol):
     """What a link needs of a WebSocket."""

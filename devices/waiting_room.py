@@ -15,7 +15,7 @@ from devices.knocks import Knocks
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Received, Refused
-from devices.sockets import GOING_AWAY, POLICY, TRY_AGAIN_LATER, Socket
+from devices.sockets import GOING_AWAY, OVERTAKEN, POLICY, TRY_AGAIN_LATER, Socket
 from domain import sql, unknown_chargers
 from domain.addresses import network_of
 from domain.clock import Clock
@@ -164,7 +164,7 @@ class WaitingRoom:
         place = _place_of(link)
         older = self._held.get(place)
         if older is not None:
-            self._close(older, GOING_AWAY, "A newer connection of this charger took over.")
+            self._close(older, GOING_AWAY, OVERTAKEN)
         elif len(self._held) >= MOST_HELD or self._number_of(place[1]) >= MOST_OF_ADDRESS:
             return False
         self._held[place] = link

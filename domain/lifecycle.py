@@ -161,6 +161,11 @@ def _connected(
     )
 
 
+async def is_newest(station_id: UUID, *, epoch: int) -> bool:
+    """Whether no newer connection of the station stands."""
+    return await sql.row("SELECT 1 AS one FROM stations WHERE id = $1 AND epoch = $2", station_id, epoch) is not None
+
+
 async def clock_learnt(station_id: UUID, *, epoch: int, offset: timedelta) -> None:
     """The station's next connection begins with this offset of its clock, unless a newer connection is here by now; 0: it is right."""
     await sql.execute(
