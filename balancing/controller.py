@@ -22,6 +22,7 @@ from balancing.circuit import (
     Previous,
     Setpoint,
     Vector,
+    ancestors,
     in_grid_order,
 )
 from balancing.failsafe import (
@@ -33,9 +34,11 @@ from balancing.failsafe import (
     Schedule,
     default_schedule,
     offer_schedule,
+    per_line,
 )
 from balancing.fallbacks import Fallbacks, fallbacks_in_turn
 from balancing.meters import SiteMeters, reserved_below
+from balancing.phases import loaded_lines
 from balancing.rotation import NO_TURN, turned
 from balancing.site import (
     NETWORKS,
@@ -54,16 +57,18 @@ from balancing.staging import (
     Step,
     StepKind,
     acknowledged,
+    beyond,
     is_silent,
     measured,
     plan,
     reconnected,
     refused,
+    relined,
     reserved,
     sent,
     settled,
 )
-from balancing.vehicles import learnt
+from balancing.vehicles import judged, learnt
 from domain.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, SiteFacts
@@ -77,6 +82,9 @@ DEFAULT_REPEATED_S = 30.0
 
 CLOCK_SLACK_S = 5.0
 """A measurement from further in the future was stamped before the clock was set back: nobody knows how old it is."""
+
+STOPPED_FOR_S = 900.0
+"""A charger that was stopped because it does not follow its offers is given nothing for so long: its contactor wears, too."""
 
 DAY_S = 86_400.0
 
@@ -134,6 +142,7 @@ class _Known:
     """Whether it said on this connection that its contactor is open."""
     refused: Offer | None = None
     refused_until_s: float = float("-inf")
+    stopped_until_s: float = float("-inf")
     serial: int = 0
     raised_s: "deque[float]" = field(default_factory=deque)
     """When its limit was raised in the last 24 hours."""
@@ -164,13 +173,15 @@ class SiteController:
         self._fallbacks = fallbacks_in_turn(facts, held)
         capacity = self._capacity(facts, now=now, now_s=now_s)
         instance = instance_of(facts, self._memories(), self._held(facts, now_s), capacity=capacity, now_s=now_s)
+        rooms = _rooms(instance)
+        instance = self._without_disobedient(facts, instance, now_s)
         allocation = _with_finished(instance, allocate(instance))
         self._take_turns(facts, instance, allocation, now_s)
         for charger in facts.chargers:
             known = self._known[charger.id]
             known.stage = replace(known.stage, may_rise=known.may_rise(charger.capabilities, now_s))
-        state = self._state(instance)
-        steps = plan(state, allocation, now_s)
+        stages = tuple(known.stage for known in self._known.values())
+        steps = plan(SiteState(rooms, stages, instance.uses_vectors), allocation, now_s)
         orders = [*self._defaults(facts, now_s), *self._orders(facts, steps, now_s)]
         return Decision(instance, allocation, tuple(orders))
 
@@ -271,6 +282,7 @@ class SiteController:
         if session_id != known.session_id:
             known.session_id = session_id
             known.memory = ChargerMemory()
+            known.stopped_until_s = float("-inf")
             known.fallbacks.session.clear()
             # A session's profile ends with it (OCPP 1.6 §3.13.1): the default is in force, where it was acknowledged.
             if known.has_default:
@@ -291,10 +303,12 @@ class SiteController:
             known.stage = measured(known.stage, _vector(charger.measured), at_s)
         if charger.session is None and known.is_open:
             known.stage = measured(known.stage, NO_CURRENT, now_s)
-        elif is_dated and charger.session is not None:
-            evidence = learnt(
-                known.memory.evidence, measured=charger.measured, wiring=wiring_of(charger, network), at_s=at_s
-            )
+        elif is_dated and charger.session is not None and at_s > known.memory.evidence.last_s:
+            wiring = wiring_of(charger, network)
+            evidence = learnt(known.memory.evidence, measured=charger.measured, wiring=wiring, at_s=at_s)
+            known.stage = relined(known.stage, loaded_lines(wiring, evidence.phases, network))
+            evidence = judged(evidence, beyond_a=max(beyond(known.stage, now_s)), at_s=at_s)
+            known.stage = relined(known.stage, loaded_lines(wiring, evidence.phases, network))
             known.memory = replace(known.memory, evidence=evidence)
 
     def _held(self, facts: SiteFacts, now_s: float) -> dict[UUID, Fallback]:
@@ -318,12 +332,25 @@ class SiteController:
             previous = None if setpoint is None else Previous(setpoint.current, setpoint.phases)
             known.memory = replace(known.memory, turn=turn, previous=previous if turn != NO_TURN else None)
 
-    def _state(self, instance: Instance) -> SiteState:
-        rooms = tuple(
-            CircuitRoom(circuit.id, circuit.parent, _room(circuit.fuse, circuit.other_load))
-            for circuit in instance.circuits
+    def _without_disobedient(self, facts: SiteFacts, instance: Instance, now_s: float) -> Instance:
+        """The question with what is drawn beyond offers as other load, and without those who were stopped for it a short while ago."""
+        more = {str(charger.id): beyond(self._known[charger.id].stage, now_s) for charger in facts.chargers}
+        stopped = {str(key) for key, known in self._known.items() if now_s < known.stopped_until_s}
+        paths = ancestors(instance.circuits)
+        load = {circuit.id: circuit.other_load for circuit in instance.circuits}
+        for charger in instance.chargers:
+            for name in paths[charger.circuit] if any(more[charger.id]) else ():
+                load[name] = per_line(lambda other, extra: max(0.0, other) + extra, load[name], more[charger.id])
+        return replace(
+            instance,
+            circuits=tuple(replace(circuit, other_load=load[circuit.id]) for circuit in instance.circuits),
+            chargers=tuple(
+                replace(charger, state=ChargerState.IDLE)
+                if charger.id in stopped and charger.state.is_controllable
+                else charger
+                for charger in instance.chargers
+            ),
         )
-        return SiteState(rooms, tuple(known.stage for known in self._known.values()), instance.uses_vectors)
 
     def _defaults(self, facts: SiteFacts, now_s: float) -> Iterator[Order]:
         """The default profile to every charger that has not acknowledged its present one on this connection."""
@@ -354,6 +381,8 @@ class SiteController:
                 continue
             if step.kind is StepKind.INCREASE:
                 known.raised_s.append(now_s)
+            if step.kind is StepKind.STOP:
+                known.stopped_until_s = now_s + STOPPED_FOR_S
             known.stage = sent(known.stage, step.offer, now_s)
             fallback_a = self._fallbacks[charger.id]
             yield Order(
@@ -457,6 +486,11 @@ def _contactor_is_open(charger: ChargerFacts) -> bool:
         and charger.connected_at is not None
         and charger.status_received_at >= charger.connected_at
     )
+
+
+def _rooms(instance: Instance) -> tuple[CircuitRoom, ...]:
+    """What each circuit has for all managed chargers."""
+    return tuple(CircuitRoom(one.id, one.parent, _room(one.fuse, one.other_load)) for one in instance.circuits)
 
 
 def _room(fuse: Vector, other_load: Vector) -> Vector:

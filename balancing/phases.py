@@ -33,13 +33,18 @@ def permitted_lines(charger: ChargerInput, network: Network) -> tuple[Lines, ...
     """
     wiring = charger.wiring
     narrow = 2 if network.is_it else 1
-    phases = charger.vehicle.phases or 3
-    if network.is_it and phases < 3:
-        phases = narrow
-    found = [in_grid_order(wiring[: min(phases, len(wiring))])]
+    found = [loaded_lines(wiring, charger.vehicle.phases, network)]
     if len(wiring) == 3:
         found.extend(_narrow_lines(wiring, charger.switching, narrow))
     return tuple(dict.fromkeys(found))
+
+
+def loaded_lines(wiring: Lines, phases: int | None, network: Network) -> Lines:
+    """The lines that a car of so many phases loads where every wired line is closed."""
+    used = phases or 3
+    if network.is_it and used < 3:
+        used = 2
+    return in_grid_order(wiring[:used])
 
 
 def _narrow_lines(wiring: Lines, switching: Switching, narrow: int) -> list[Lines]:

@@ -18,6 +18,7 @@ from balancing.failsafe import (
     Reservation,
     must_renew,
     offline_reservation,
+    per_line,
     reservation,
 )
 from balancing.phases import round_down
@@ -181,6 +182,18 @@ def settled(stage: ChargerStage, now_s: float) -> ChargerStage:
     return replace(stage, confirmed=newest.offer, confirmed_s=newest.sent_s, targets=kept)
 
 
+def relined(stage: ChargerStage, lines: Lines) -> ChargerStage:
+    """The stage once it is known which of the lines that its charger has closed the car loads: every offer is one on these."""
+
+    def turned(offer: Offer) -> Offer:
+        return Offer(offer.current, lines) if offer.current > 0 else offer
+
+    confirmed = None if stage.confirmed is None else turned(stage.confirmed)
+    return replace(
+        stage, confirmed=confirmed, targets=tuple(replace(one, offer=turned(one.offer)) for one in stage.targets)
+    )
+
+
 def reconnected(stage: ChargerStage, now_s: float) -> ChargerStage:
     """The stage once a charger is back or the portal started anew: what it holds is not known, old targets are dead."""
     return replace(stage, confirmed=None, confirmed_s=now_s, targets=(), is_online=True)
@@ -233,6 +246,20 @@ def reserved(stage: ChargerStage, now_s: float) -> Reservation:
             keeps_schedule=stage.keeps_schedule,
         )
     return reservation(stage.confirmed, offers, _draw(stage, now_s), max_current=stage.max_current, wiring=stage.wiring)
+
+
+def beyond(stage: ChargerStage, now_s: float) -> Vector:
+    """Ampere per line that are drawn beyond every offer that may be in force: the car, or its charger, does not obey.
+
+    A draw that follows within tolerance counts as none, and so does one of a charger that cannot be controlled: all that
+    it may draw is reserved in another way.
+    """
+    draw = _draw(stage, now_s)
+    if draw is None or not stage.is_online or is_silent(stage, now_s):
+        return NO_CURRENT
+    offers = [target.offer for target in stage.targets]
+    booked = reservation(stage.confirmed, offers, None, max_current=stage.max_current, wiring=stage.wiring).vector
+    return per_line(lambda drawn, held: drawn - held if drawn > held + FOLLOWS_WITHIN_A else 0.0, draw, booked)
 
 
 def plan(state: SiteState, wanted: Allocation, now_s: float) -> list[Step]:

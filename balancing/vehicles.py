@@ -3,7 +3,7 @@
 A car that is unknown counts as three-phase, because a current that was not booked is a current that no fuse was asked about.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from balancing.circuit import Lines
 
@@ -12,6 +12,10 @@ UNUSED_BELOW_A = 0.5
 EVIDENCE_S = 30.0
 LONGEST_GAP_S = 90.0
 """Samples further apart prove nothing about the time between them."""
+
+BEYOND_A = 1.0
+BEYOND_FOR_S = 10.0
+"""Draw so far above the offer for so long is no lag and no noise."""
 
 Measured = tuple[float | None, float | None, float | None]
 
@@ -27,6 +31,10 @@ class CarEvidence:
     seems: int | None = None
     since_s: float = 0.0
     last_s: float = 0.0
+    beyond_since_s: float | None = None
+    """Since when every sample has shown more than was offered."""
+    is_disobedient: bool = False
+    """Whether that went on: the car counts as three-phase until it is unplugged."""
 
 
 NOTHING_KNOWN = CarEvidence()
@@ -55,11 +63,21 @@ def learnt(evidence: CarEvidence, *, measured: Measured, wiring: Lines, at_s: fl
     if at_s <= evidence.last_s:
         return evidence
     if evidence.phases is not None and draws_beside(measured, wiring, evidence.phases):
-        return CarEvidence(last_s=at_s)
+        return replace(evidence, phases=None, seems=None, last_s=at_s)
     seen = lines_used(measured, wiring)
-    if seen is None:
-        return CarEvidence(phases=evidence.phases, last_s=at_s)
+    if seen is None or evidence.is_disobedient:
+        return replace(evidence, seems=None, last_s=at_s)
     goes_on = seen == evidence.seems and at_s - evidence.last_s <= LONGEST_GAP_S
     since_s = evidence.since_s if goes_on else at_s
     phases = seen if at_s - since_s >= EVIDENCE_S else evidence.phases
-    return CarEvidence(phases=phases, seems=seen, since_s=since_s, last_s=at_s)
+    return replace(evidence, phases=phases, seems=seen, since_s=since_s, last_s=at_s)
+
+
+def judged(evidence: CarEvidence, *, beyond_a: float, at_s: float) -> CarEvidence:
+    """The evidence after a sample, taken at `at_s`, that shows so much more than was offered on its worst line."""
+    if beyond_a <= BEYOND_A:
+        return replace(evidence, beyond_since_s=None)
+    since_s = at_s if evidence.beyond_since_s is None else evidence.beyond_since_s
+    if at_s - since_s < BEYOND_FOR_S:
+        return replace(evidence, beyond_since_s=since_s)
+    return replace(evidence, beyond_since_s=since_s, phases=None, seems=None, is_disobedient=True)

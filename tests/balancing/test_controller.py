@@ -462,3 +462,39 @@ def test_a_day_has_only_so_many_increases() -> None:
     bench.fuse_a = 16.0
     assert reached(bench, worn, until_s=3600.0) == {10.0}
     assert reached(bench, worn, since_s=86_402.0, until_s=86_500.0) >= {16.0}
+
+
+def test_what_a_car_draws_too_much_is_taken_from_the_others() -> None:
+    """Two cars share 20 A; one draws 14 of its 10: the other is lowered at once, as if a household took the rest."""
+    bench = Bench(charger(1), charger(2), fuse_a=20.0)
+    bench.settle()
+    keys = [UUID(int=101), UUID(int=102)]
+    for number, key in enumerate(keys, start=1):
+        bench.chargers[key] = charging(charger(number), session=number, draw=0.0, at_s=1.0)
+    bench.accept(bench.decide(1.0).orders, 1.1)
+    for number, key in enumerate(keys, start=1):
+        bench.chargers[key] = charging(charger(number), session=number, draw=10.0, at_s=10.0)
+    assert offered(bench.decide(10.0)) == {}
+    bench.chargers[keys[0]] = charging(charger(1), session=1, draw=14.0, at_s=20.0)
+    assert offered(bench.decide(20.0)) == {1: 8.0, 2: 8.0}
+
+
+def test_a_charger_that_was_stopped_rests() -> None:
+    """One that goes on drawing too much is paused, and gets nothing for a quarter of an hour."""
+    bench = Bench(charger(1))
+    bench.settle()
+    key = UUID(int=101)
+    stopped_s, offers = None, []
+    for at_s in range(1, 1000):
+        stage = bench.controller.stage(key)
+        assert stage is not None
+        assert stage.latest is not None
+        too_much = stage.latest.current + 4.0 if stage.latest.current else 0.0
+        bench.chargers[key] = charging(charger(1), session=1, draw=too_much, at_s=float(at_s))
+        decision = bench.decide(float(at_s))
+        bench.accept(decision.orders, at_s + 0.1)
+        if any(order.is_alert for order in decision.orders) and stopped_s is None:
+            stopped_s = at_s
+        offers += [at_s for current in offered(decision).values() if current > 0]
+    assert stopped_s == 64
+    assert min(at_s for at_s in offers if at_s > stopped_s) == 964

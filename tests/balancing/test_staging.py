@@ -29,11 +29,13 @@ from balancing.staging import (
     Step,
     StepKind,
     acknowledged,
+    beyond,
     is_silent,
     measured,
     plan,
     reconnected,
     refused,
+    relined,
     reserved,
     sent,
     settled,
@@ -171,6 +173,26 @@ def test_a_refused_target_is_forgotten() -> None:
     b = refused(a, 0)
     assert reserved(b, 1.0).vector == (10.0, 10.0, 10.0)
     assert sent(b, Offer(12.0, ALL), 2.0).targets[0].number == 1
+
+
+def test_what_is_drawn_beyond_every_offer_is_seen() -> None:
+    """Half an ampere is tolerance; what an earlier offer still covers, or what nobody can control, is no disobedience."""
+    a = stage("a", 10.0)
+    assert beyond(measured(a, (10.5, 0.0, 0.0), 5.0), 5.0) == NO_CURRENT
+    assert beyond(measured(a, (14.0, 10.0, 0.0), 5.0), 5.0) == (4.0, 0.0, 0.0)
+    reduced = acknowledged(sent(a, Offer(6.0, ALL), 5.0), 0, 6.0)
+    assert beyond(measured(reduced, (10.0, 10.0, 10.0), 7.0), 7.0) == NO_CURRENT
+    assert beyond(measured(replace(a, is_online=False), (14.0, 0.0, 0.0), 5.0), 5.0) == NO_CURRENT
+    assert beyond(measured(replace(a, confirmed=None), (33.0, 0.0, 0.0), 5.0), 5.0) == (1.0, 0.0, 0.0)
+
+
+def test_learning_a_cars_lines_changes_no_offer() -> None:
+    """What is reserved for a car that turned out to use one line is reserved there alone, and it goes on charging."""
+    a = relined(acknowledged(sent(stage("a", 10.0), Offer(12.0, ALL), 1.0), 0, 2.0), (L1,))
+    assert reserved(a, 3.0).vector == (12.0, 0.0, 0.0)
+    wanted = Allocation("w", (Setpoint("a", 12.0, (L1,)),))
+    assert planned([a], wanted, 3.0) == []
+    assert relined(a, ALL).latest == Offer(12.0, ALL)
 
 
 def test_phasors_need_less_room() -> None:

@@ -1,7 +1,7 @@
 """Tests of what is learnt about a car from its draw."""
 
 from balancing.circuit import Line
-from balancing.vehicles import NOTHING_KNOWN, CarEvidence, Measured, learnt, lines_used
+from balancing.vehicles import NOTHING_KNOWN, CarEvidence, Measured, judged, learnt, lines_used
 
 RST = (Line.L1, Line.L2, Line.L3)
 STR = (Line.L2, Line.L3, Line.L1)
@@ -47,3 +47,16 @@ def test_a_pause_keeps_the_belief() -> None:
     """A car that draws nothing for a while is still the same car."""
     believed = after([(1.0, (10.0, 0.0, 0.0)), (40.0, (10.0, 0.0, 0.0))])
     assert learnt(believed, measured=(0.0, 0.0, 0.0), wiring=RST, at_s=45.0).phases == 1
+
+
+def test_a_car_that_draws_too_much_for_ten_seconds_counts_as_three_phase() -> None:
+    """More than 1 A above its offer, twice, ten seconds apart: nothing is believed of it until it is unplugged."""
+    believed = after([(1.0, (10.0, 0.0, 0.0)), (40.0, (10.0, 0.0, 0.0))])
+    once = judged(believed, beyond_a=2.0, at_s=50.0)
+    assert once.phases == 1
+    assert judged(judged(once, beyond_a=1.0, at_s=55.0), beyond_a=2.0, at_s=60.0).phases == 1
+    twice = judged(once, beyond_a=2.0, at_s=60.0)
+    assert (twice.phases, twice.is_disobedient) == (None, True)
+    for at_s in (70.0, 110.0):
+        twice = learnt(twice, measured=(10.0, 0.0, 0.0), wiring=RST, at_s=at_s)
+    assert twice.phases is None
