@@ -39,6 +39,7 @@ from balancing.failsafe import (
 from balancing.fallbacks import Fallbacks, fallbacks_in_turn
 from balancing.meters import SiteMeters, reserved_below
 from balancing.phases import loaded_lines
+from balancing.reclaim import STARTS_WITHIN_S, Reclaim, Sample, finished, observed, offered, woken
 from balancing.rotation import NO_TURN, turned
 from balancing.site import (
     NETWORKS,
@@ -73,6 +74,7 @@ from domain.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, SiteFacts
 from domain.ports import OfferCurrent, OfferStep
+from domain.roles import OperatingMode
 
 REFUSED_WAITS_S = 30.0
 """A charger that refused an offer is asked again so much later; its firmware will not have changed its mind sooner."""
@@ -174,7 +176,7 @@ class SiteController:
         capacity = self._capacity(facts, now=now, now_s=now_s)
         instance = instance_of(facts, self._memories(), self._held(facts, now_s), capacity=capacity, now_s=now_s)
         rooms = _rooms(instance)
-        instance = self._without_disobedient(facts, instance, now_s)
+        instance = self._as_observed(facts, instance, now_s)
         allocation = _with_finished(instance, allocate(instance))
         self._take_turns(facts, instance, allocation, now_s)
         for charger in facts.chargers:
@@ -277,6 +279,7 @@ class SiteController:
             is_online=charger.is_online,
         )
         known.is_open = _contactor_is_open(charger)
+        known.memory = replace(known.memory, reclaim=_watched(known, charger, now_s))
         self._observe_draw(known, charger, network, now=now, now_s=now_s)
         session_id = charger.session.id if charger.session else None
         if session_id != known.session_id:
@@ -310,6 +313,8 @@ class SiteController:
             evidence = judged(evidence, beyond_a=max(beyond(known.stage, now_s)), at_s=at_s)
             known.stage = relined(known.stage, loaded_lines(wiring, evidence.phases, network))
             known.memory = replace(known.memory, evidence=evidence)
+            draw = max(drawn or 0.0 for drawn in charger.measured)
+            known.memory = replace(known.memory, reclaim=_reclaimed(known, Sample(draw, at_s), charger.min_current_a))
 
     def _held(self, facts: SiteFacts, now_s: float) -> dict[UUID, Fallback]:
         """What each charger that cannot be controlled now may draw."""
@@ -332,10 +337,9 @@ class SiteController:
             previous = None if setpoint is None else Previous(setpoint.current, setpoint.phases)
             known.memory = replace(known.memory, turn=turn, previous=previous if turn != NO_TURN else None)
 
-    def _without_disobedient(self, facts: SiteFacts, instance: Instance, now_s: float) -> Instance:
-        """The question with what is drawn beyond offers as other load, and without those who were stopped for it a short while ago."""
+    def _as_observed(self, facts: SiteFacts, instance: Instance, now_s: float) -> Instance:
+        """The question with what is drawn beyond offers as other load, and with states that cars and chargers showed by what they did."""
         more = {str(charger.id): beyond(self._known[charger.id].stage, now_s) for charger in facts.chargers}
-        stopped = {str(key) for key, known in self._known.items() if now_s < known.stopped_until_s}
         paths = ancestors(instance.circuits)
         load = {circuit.id: circuit.other_load for circuit in instance.circuits}
         for charger in instance.chargers:
@@ -345,9 +349,7 @@ class SiteController:
             instance,
             circuits=tuple(replace(circuit, other_load=load[circuit.id]) for circuit in instance.circuits),
             chargers=tuple(
-                replace(charger, state=ChargerState.IDLE)
-                if charger.id in stopped and charger.state.is_controllable
-                else charger
+                replace(charger, state=_shown_state(self._known[UUID(charger.id)], charger.state, now_s))
                 for charger in instance.chargers
             ),
         )
@@ -403,6 +405,39 @@ class SiteController:
 def _kept(stage: ChargerStage, held: Vector) -> Vector:
     """What the filter of meters leaves a charger: what it holds; where that is not known, no more than it draws."""
     return held if stage.confirmed is not None or not stage.is_online else stage.measured or NO_CURRENT
+
+
+def _reclaimed(known: _Known, sample: Sample, min_current: float) -> Reclaim:
+    """What the car leaves of its offer, after one more sample."""
+    return observed(
+        known.memory.reclaim, sample, min_current=min_current, charging_since_s=known.memory.turn.charging_since_s
+    )
+
+
+def _shown_state(known: _Known, state: ChargerState, now_s: float) -> ChargerState:
+    """What the balancer owes a charger, by what it was seen to do beside what it says."""
+    if not state.is_controllable:
+        return state
+    if now_s < known.stopped_until_s:
+        return ChargerState.IDLE
+    since_s = known.memory.turn.charging_since_s
+    if state is ChargerState.FINISHED:
+        is_starting = since_s is not None and now_s - since_s < STARTS_WITHIN_S
+        return ChargerState.CHARGING if is_starting else state
+    return ChargerState.FINISHED if known.memory.reclaim.is_finished and state.wants_current else state
+
+
+def _watched(known: _Known, charger: ChargerFacts, now_s: float) -> Reclaim:
+    """What is known of the car's wish before anything is decided: its offer, and whether it, or its charger, said that it is done."""
+    latest = known.stage.latest
+    reclaim = offered(known.memory.reclaim, latest.current if latest else 0.0, now_s)
+    since_s = known.memory.turn.charging_since_s
+    if charger.mode is OperatingMode.FINISHED and (since_s is None or now_s - since_s >= STARTS_WITHIN_S):
+        return finished(reclaim, now_s)
+    if charger.mode is OperatingMode.CHARGING and all(drawn is None for drawn in charger.measured):
+        # Nothing but its word tells that it draws again.
+        return replace(reclaim, is_finished=False)
+    return woken(reclaim, now_s)
 
 
 def _said(known: _Known, fallback_a: float, *, is_default: bool) -> int:
@@ -512,15 +547,21 @@ def _with_finished(instance: Instance, allocation: Allocation) -> Allocation:
 
     A car that finished may want to heat before it leaves; it can only ask again while something is offered.
     """
-    finished = [charger for charger in instance.chargers if charger.state is ChargerState.FINISHED]
     wanting = {charger.id for charger in instance.chargers if charger.state.wants_current}
-    is_scarce = any(
-        setpoint.charger in wanting and setpoint.limit not in (Limit.CAR, Limit.CHARGER, Limit.NONE)
+    short = {
+        (setpoint.limiting_circuit, setpoint.limiting_line)
         for setpoint in allocation.setpoints
-    )
-    if not finished or is_scarce:
+        if setpoint.charger in wanting and setpoint.limit not in (Limit.CAR, Limit.CHARGER, Limit.NONE)
+    }
+    paths = ancestors(instance.circuits)
+    names = {
+        charger.id
+        for charger in instance.chargers
+        if charger.state is ChargerState.FINISHED
+        and not any(circuit in (None, *paths[charger.circuit]) for circuit, _ in short)
+    }
+    if not names:
         return allocation
-    names = {charger.id for charger in finished}
     eased = allocate(replace(instance, chargers=tuple(_at_minimum(charger, names) for charger in instance.chargers)))
     before = allocation.by_charger()
     is_kept = all(_at_least(found, before) for found in eased.setpoints if found.charger in wanting)

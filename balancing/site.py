@@ -20,6 +20,7 @@ from balancing.circuit import (
     in_grid_order,
 )
 from balancing.failsafe import CircuitCapacity, CircuitKnowledge, capacities, per_line, plan_fallbacks
+from balancing.reclaim import NOTHING_RECLAIMED, Reclaim, cap_of
 from balancing.rotation import NO_TURN, Turn, place
 from balancing.vehicles import NOTHING_KNOWN, CarEvidence
 from domain.offers import ChargerFacts, SiteFacts
@@ -78,6 +79,7 @@ class ChargerMemory:
 
     turn: Turn = NO_TURN
     evidence: CarEvidence = NOTHING_KNOWN
+    reclaim: Reclaim = NOTHING_RECLAIMED
     previous: Previous | None = None
 
 
@@ -185,7 +187,7 @@ def _charger(
         max_current=charger.max_current_a,
         current_step=OCPP_STEP_A,
         state=ChargerState.OFFLINE if held is not None else state_of(charger),
-        vehicle=Vehicle(phases=memory.evidence.phases),
+        vehicle=Vehicle(phases=memory.evidence.phases, max_current=cap_of(memory.reclaim, charger.max_current_a)),
         priority=0 if charger.session is None else charger.session.priority,
         tier=standing.tier,
         credit=standing.credit,

@@ -498,3 +498,44 @@ def test_a_charger_that_was_stopped_rests() -> None:
         offers += [at_s for current in offered(decision).values() if current > 0]
     assert stopped_s == 64
     assert min(at_s for at_s in offers if at_s > stopped_s) == 964
+
+
+def test_what_one_car_leaves_goes_to_the_other() -> None:
+    """Two cars share 24 A, and one takes 7 A of its 12: the other has 15.5 A two minutes later."""
+    bench = Bench(charger(1), charger(2), fuse_a=24.0)
+    bench.settle()
+    keys = [UUID(int=101), UUID(int=102)]
+    for at_s in range(1, 200, 5):
+        for number, (key, most_a) in enumerate(zip(keys, (7.0, 32.0), strict=True), start=1):
+            stage = bench.controller.stage(key)
+            assert stage is not None
+            assert stage.latest is not None
+            bench.chargers[key] = charging(
+                charger(number), session=number, draw=min(most_a, stage.latest.current), at_s=float(at_s)
+            )
+        bench.accept(bench.decide(float(at_s)).orders, at_s + 0.1)
+    stages = [bench.controller.stage(key) for key in keys]
+    assert [stage.latest.current for stage in stages if stage and stage.latest] == [8.5, 15.5]
+
+
+def test_a_car_that_is_done_gives_its_place_away_and_is_asked_again() -> None:
+    """It says that it charges, and draws nothing: after a few minutes the other has its place, for half an hour."""
+    bench = Bench(charger(1), charger(2), fuse_a=8.0)
+    bench.settle()
+    keys = [UUID(int=101), UUID(int=102)]
+    served: dict[int, list[int]] = {1: [], 2: []}
+    for at_s in range(1, 4000, 5):
+        for number, key in enumerate(keys, start=1):
+            stage = bench.controller.stage(key)
+            assert stage is not None
+            assert stage.latest is not None
+            current = stage.latest.current
+            facts = charging(charger(number), session=number, draw=0.0 if number == 1 else current, at_s=float(at_s))
+            bench.chargers[key] = replace(facts, mode=OperatingMode.CHARGING) if current else facts
+            if current:
+                served[number].append(at_s)
+        bench.accept(bench.decide(float(at_s)).orders, at_s + 0.1)
+    assert max(at_s for at_s in served[1] if at_s < 1000) < 400
+    assert min(served[2]) < 400
+    assert [at_s for at_s in served[1] if 400 < at_s < 2000] == []
+    assert [at_s for at_s in served[1] if at_s > 2000] != []
