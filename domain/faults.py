@@ -55,6 +55,7 @@ SEVERITIES: dict[AlertKind, Severity] = {
     AlertKind.READER_FAULT: Severity.WARNING,
     AlertKind.CHARGER_OFFLINE: Severity.WARNING,
     AlertKind.NO_CURRENT: Severity.WARNING,
+    AlertKind.SECURITY: Severity.WARNING,
 }
 """Everything else is an ERROR."""
 
@@ -71,6 +72,7 @@ WORDS: dict[AlertKind, str] = {
     AlertKind.READER_FAULT: "The charger's card reader fails. Starting in the app still works.",
     AlertKind.VEHICLE_COMMUNICATION: "The charger and the car do not understand each other.",
     AlertKind.INTERNAL: "The charger reports an internal error.",
+    AlertKind.SECURITY: "The charger reports something that concerns its security. Somebody should look at it.",
     AlertKind.NO_CURRENT: "The charger says that it charges, and no current has flowed for ten minutes. Look at the car and the cable.",
 }
 
@@ -145,6 +147,8 @@ async def report(connector: Connector, fault: Fault | None, alerts: list[OpenAle
 
 async def raised(connector: Connector, fault: Fault, alerts: list[OpenAlert], *, now: datetime) -> list[Event]:
     """There is an open alert of that kind, beside others. What only a status said of it gives way to what is known now."""
+    if fault.kind is AlertKind.SECURITY:
+        return await open_alert(connector, fault, now=now)
     events: list[Event] = []
     if all(one.kind is not fault.kind for one in _reported(connector, alerts)):
         events += await open_alert(connector, fault, now=now)
@@ -237,9 +241,9 @@ async def open_alert(
 
 
 def _open_key(charger_id: UUID, fault: Fault) -> str:
-    """One that is inferred stands beside one of that kind that the charger tells of."""
-    inferred = f":{RESTARTED}" if fault.vendor_code == RESTARTED else ""
-    return f"{fault.kind.value}:{charger_id}{inferred}"
+    """One that is inferred stands beside one of that kind that the charger tells of, and so does each event of its security."""
+    stands_alone = fault.vendor_code == RESTARTED or fault.kind is AlertKind.SECURITY
+    return f"{fault.kind.value}:{charger_id}{f':{fault.vendor_code}' if stands_alone else ''}"
 
 
 async def resolve(connector: Connector, alert: OpenAlert, *, now: datetime) -> AlertChanged:
@@ -278,6 +282,7 @@ _SUBJECTS = {
     AlertKind.CHARGER_OFFLINE: "is offline",
     AlertKind.CABLE_FAULT: "has a cable fault",
     AlertKind.NO_CURRENT: "charges without a current",
+    AlertKind.SECURITY: "worries about its security",
     AlertKind.GROUND_FAULT: "tripped its residual current protection",
     AlertKind.CONTACTOR_WELDED: "does not switch off",
 }

@@ -1,4 +1,5 @@
-"""What no charger says of itself, but what it does shows: it charges and no current flows, or it restarts again and again.
+"""What no charger says of itself, but what it does shows: it charges and no current flows, or it restarts again and again. And the end
+of what it says once, and never that it is over.
 
 Machines only, as `domain.faults`, whose alerts these are.
 """
@@ -19,6 +20,9 @@ WITHOUT_CURRENT_FOR = timedelta(minutes=10)
 RESTARTS = 4
 RESTARTS_WITHIN = timedelta(hours=1)
 """So many starts in so long are no maintenance; after as long without one they are over."""
+
+SECURITY_FOR = timedelta(hours=24)
+"""How long an event of a charger's security shows: it is a moment, and no charger says that it is over."""
 
 NO_CURRENT = Fault(AlertKind.NO_CURRENT, None, None)
 RESTARTING = Fault(
@@ -41,6 +45,10 @@ _SETTLED = """
 SELECT a.id, a.charger_id FROM alerts a JOIN chargers c ON c.id = a.charger_id JOIN stations s ON s.id = c.station_id
 WHERE a.open_key IS NOT NULL AND a.kind = $1 AND a.vendor_code = $2 AND s.booted_at <= $3 ORDER BY a.charger_id LIMIT 500
 """
+_TOLD = """
+SELECT a.id, a.charger_id FROM alerts a
+WHERE a.open_key IS NOT NULL AND a.kind = $1 AND a.opened_at <= $2 ORDER BY a.charger_id LIMIT 500
+"""
 
 
 async def check(*, now: datetime) -> list[Event]:
@@ -48,7 +56,9 @@ async def check(*, now: datetime) -> list[Event]:
     opened = await _open_idle(now)
     flowing = await sql.rows(_FLOWING, AlertKind.NO_CURRENT)
     settled = await sql.rows(_SETTLED, AlertKind.INTERNAL, faults.RESTARTED, now - RESTARTS_WITHIN)
+    told = await sql.rows(_TOLD, AlertKind.SECURITY, now - SECURITY_FOR)
     over = [
+        *(_alert(row, AlertKind.SECURITY) for row in told),
         *(_alert(row, AlertKind.NO_CURRENT) for row in flowing),
         *(_alert(row, AlertKind.INTERNAL) for row in settled),
     ]

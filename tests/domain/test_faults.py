@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from app.database import Database
+from domain import inferred_faults
 from domain.events import AlertChanged, ChargerStatusChanged
 from domain.faults import KINDS, check_silence, fault_of
 from domain.lifecycle import disconnected
 from domain.models import Alert, OutboxMessage, Station, User
-from domain.observations import ConnectorStatus
+from domain.observations import ConnectorStatus, FaultReported
 from domain.ports import Mail
 from domain.roles import AlertKind, AlertState, Role, Severity
 from tests.domain.rig import Rig, a_rig, at
@@ -83,6 +84,40 @@ async def test_another_fault_takes_the_place_of_the_first(rig: Rig) -> None:
         (AlertKind.OVER_TEMPERATURE, AlertState.RESOLVED),
         (AlertKind.GROUND_FAULT, AlertState.OPEN),
     }
+
+
+SECURITY_EVENTS = {"SecurityLogWasCleared": "Its log was emptied.", "TamperDetectionActivated": "It was opened."}
+
+
+async def test_an_event_of_its_security_shows_for_a_day(rig: Rig) -> None:
+    """One warning and one mail for each, however often it is told; statuses and other faults do not end it, time does."""
+    for minute in (0, 1):
+        for name, words in SECURITY_EVENTS.items():
+            event = FaultReported(
+                charger_time=at(minute),
+                received_at=at(minute),
+                evse=0,
+                kind=AlertKind.SECURITY,
+                is_cleared=False,
+                vendor_code=name,
+                info=words,
+            )
+            await rig.say(event)
+    await rig.status(ConnectorStatus.FAULTED, at(2), error="HighTemperature")
+    await rig.status(ConnectorStatus.AVAILABLE, at(3))
+    alerts = await Alert.filter(resolved_at=None).order_by("opened_at", "vendor_code")
+    assert [(one.kind, one.severity, one.vendor_code) for one in alerts] == [
+        (AlertKind.SECURITY, Severity.WARNING, "SecurityLogWasCleared"),
+        (AlertKind.SECURITY, Severity.WARNING, "TamperDetectionActivated"),
+    ]
+    status = [one for one in rig.events if isinstance(one, ChargerStatusChanged)][-1]
+    begin = "The charger reports something that concerns its security. Somebody should look at it."
+    assert {one.message for one in status.warnings} == {f"{begin} ({words})" for words in SECURITY_EVENTS.values()}
+    about = [one.subject for one in await mails() if "security" in one.subject]
+    assert about == ["Fjordveien garage: Space 1 worries about its security"] * 2
+    for minute, expected in ((23 * 60 + 59, 2), (24 * 60, 0)):
+        await inferred_faults.check(now=at(minute))
+        assert await Alert.filter(resolved_at=None).count() == expected
 
 
 async def test_information_is_not_mailed(rig: Rig) -> None:

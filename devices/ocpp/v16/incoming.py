@@ -137,6 +137,13 @@ class StopTransaction(Lenient):
     transaction_data: list[MeterValue] | None = None
 
 
+class SecurityEvent(Lenient):
+    """SecurityEventNotification.req of the security extension."""
+
+    type: Text = None
+    timestamp: str | None = None
+
+
 class Progress(Lenient):
     """§4.4, §4.5 and the status notifications of the security extension."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from devices.ocpp import security_events
 from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.leniency import Leniency, Names, Reader, clean, instant, register_wh
 from devices.ocpp.protocol import AnswerKind
@@ -67,6 +68,7 @@ _METER = Reader(incoming.MeterValues)
 _PLAIN_METER = msgspec.json.Decoder(incoming.PlainMeterValues)
 _STOP = Reader(incoming.StopTransaction)
 _PROGRESS = Reader(incoming.Progress)
+_SECURITY = Reader(incoming.SecurityEvent)
 
 
 def _boot(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
@@ -217,6 +219,12 @@ def _progress(subject: str) -> Reading:
     return read
 
 
+def _security(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
+    event = _SECURITY.read(payload, names)
+    name = clean(event.type, MAX_VENDOR_TEXT, names)
+    return security_events.observed(name, charger_time=instant(event.timestamp, names), received_at=received_at)
+
+
 def _nothing(_: Payload, __: datetime, ___: Names) -> tuple[AnyObservation, ...]:
     return ()
 
@@ -233,7 +241,7 @@ READINGS: dict[str, tuple[Reading, AnswerKind]] = {
     "SignedFirmwareStatusNotification": (_progress("firmware"), AnswerKind.OTHER),
     "DiagnosticsStatusNotification": (_progress("diagnostics"), AnswerKind.OTHER),
     "LogStatusNotification": (_progress("log"), AnswerKind.OTHER),
-    "SecurityEventNotification": (_nothing, AnswerKind.OTHER),
+    "SecurityEventNotification": (_security, AnswerKind.OTHER),
     "SignCertificate": (_nothing, AnswerKind.OTHER),
     "DataTransfer": (_nothing, AnswerKind.OTHER),
 }

@@ -168,6 +168,13 @@ class NotifyReport(Lenient):
     report_data: list[ReportData] | None = None
 
 
+class SecurityEvent(Lenient):
+    """SecurityEventNotificationRequest."""
+
+    type: Text = None
+    timestamp: str | None = None
+
+
 class Progress(Lenient):
     """The status of an update or an upload."""
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from devices.ocpp import security_events
 from devices.ocpp.leniency import Leniency, Names, Reader, clean, instant
 from devices.ocpp.protocol import AnswerKind
 from devices.ocpp.v16.incoming import Text
@@ -123,6 +124,7 @@ _TRANSACTION = Reader(incoming.TransactionEvent)
 _METER = Reader(incoming.MeterValues)
 _EVENTS = Reader(incoming.NotifyEvent)
 _PROGRESS = Reader(incoming.Progress)
+_SECURITY = Reader(incoming.SecurityEvent)
 
 
 def _boot(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
@@ -389,6 +391,12 @@ def _progress(subject: str) -> Reading:
     return read
 
 
+def _security(payload: Payload, received_at: datetime, names: Names) -> tuple[AnyObservation, ...]:
+    event = _SECURITY.read(payload, names)
+    name = clean(event.type, MAX_VENDOR_TEXT, names)
+    return security_events.observed(name, charger_time=instant(event.timestamp, names), received_at=received_at)
+
+
 def _nothing(_: Payload, __: datetime, ___: Names) -> tuple[AnyObservation, ...]:
     return ()
 
@@ -412,6 +420,7 @@ READINGS: dict[str, tuple[Reading, AnswerKind]] = {
     "FirmwareStatusNotification": (_progress("firmware"), AnswerKind.OTHER),
     "PublishFirmwareStatusNotification": (_progress("firmware"), AnswerKind.OTHER),
     "LogStatusNotification": (_progress("log"), AnswerKind.OTHER),
+    "SecurityEventNotification": (_security, AnswerKind.OTHER),
     **dict.fromkeys(
         (
             "ClearedChargingLimit",
@@ -427,7 +436,6 @@ READINGS: dict[str, tuple[Reading, AnswerKind]] = {
             "NotifyReport",
             "ReportChargingProfiles",
             "ReservationStatusUpdate",
-            "SecurityEventNotification",
             "SignCertificate",
         ),
         (_nothing, AnswerKind.OTHER),
