@@ -32,6 +32,8 @@ UNEXPLAINED_S = 25.0
 
 10 s between those, 10 s of a reading's lag, and 5 s until the next reading.
 """
+MAY_DRAW = frozenset({ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EVSE, ConnectorStatus.SUSPENDED_EV})
+"""States of a car that may begin at any moment: the charger tells a moment later that it did (OCPP 1.6 §4.9)."""
 UNEXPLAINED_A = 0.5
 RISES_AT_ONCE_A = 6.0
 """The least that a car draws when it begins (IEC 61851-1)."""
@@ -359,7 +361,7 @@ class SiteMeters:
             draws = self._draws[charger.id]
             drawn = draws.lowest(since_s, now_s)
             least = per_line(_sum, least, drawn)
-            if charger.connector_status is ConnectorStatus.CHARGING:
+            if charger.connector_status in MAY_DRAW:
                 most = draws.possible(since_s, read_s, now_s)
                 beyond = per_line(partial(_beyond, most), held.get(charger.id, NO_CURRENT), drawn)
                 possible = per_line(_sum, possible, beyond)
