@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.database import Database, migrate, opened
+from app.database import Database, opened
 from app.demo.garage import Garage, make_garage
 from app.settings import load_settings
 from domain.clock import SystemClock
@@ -107,11 +107,9 @@ async def answers(port: int) -> bool:
 
 @asynccontextmanager
 async def running_portal(home: Path, **settings: str) -> AsyncIterator[Portal]:
-    """Inside: a portal with the demo's garage and these settings serves; afterwards it does not."""
+    """Inside: a portal with the demo's garage and these settings serves; afterwards it does not. The database in `home` is empty."""
     secret_key = load_settings(environment(home)).secret_key
-    database = Database(sqlite_file=home / "lade.sqlite3")
-    await migrate(database)
-    async with opened(database):
+    async with opened(Database(sqlite_file=home / "lade.sqlite3")):
         garage = await make_garage(secret_key=secret_key, now=SystemClock().now(), seed=1)
     portal = Portal(home, garage, settings=settings)
     await portal.start()

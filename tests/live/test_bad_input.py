@@ -63,9 +63,9 @@ def rows_of(portal: Portal) -> dict[str, list[Any]]:
         return {table: database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in KEPT}  # noqa: S608
 
 
-async def test_chargers_that_should_not_come_in_and_frames_that_make_no_sense(tmp_path: Path) -> None:
+async def test_chargers_that_should_not_come_in_and_frames_that_make_no_sense(home: Path) -> None:
     """Unknown, wrong password, unknown protocol: an HTTP status and advice. Garbage: the line holds. A second socket: it wins."""
-    async with running_portal(tmp_path) as portal:
+    async with running_portal(home) as portal:
         before, space = rows_of(portal), portal.garage.spaces[0]
         stranger, own = authorization("NOBODY", "x"), authorization(space.identity, space.password)
         assert await refused(portal, "NOBODY", stranger) == (401, "Add the charger in the portal")
@@ -148,9 +148,9 @@ def questions(charger_id: str) -> list[Request]:
     ]
 
 
-async def test_questions_that_have_no_good_answer(tmp_path: Path) -> None:
+async def test_questions_that_have_no_good_answer(home: Path) -> None:
     """Wrong types, a page of 10,000, ids of nothing and of others: the answer says what is wrong, and nothing is done."""
-    async with running_portal(tmp_path) as portal:
+    async with running_portal(home) as portal:
         before = rows_of(portal)
         token = await sign_in(portal.graphql_url, OWNER)
         other = await sign_in(portal.graphql_url, RESIDENT)

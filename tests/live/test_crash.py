@@ -38,10 +38,10 @@ def fleet_of(portal: Portal) -> Fleet:
     return Fleet(portal.ocpp_url, plan, seed=7)
 
 
-async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
+async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(home: Path) -> None:
     """After kill -9 and a restart sessions go on, and the portal's Wh are those of the cars."""
     began = SystemClock().now()
-    async with running_portal(tmp_path) as portal:
+    async with running_portal(home) as portal:
         fleet = fleet_of(portal)
         day = asyncio.create_task(fleet.run(duration_s=BEFORE_S + AFTER_S))
         await asyncio.sleep(BEFORE_S)

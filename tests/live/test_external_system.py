@@ -138,9 +138,9 @@ class Site:
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(home: Path) -> AsyncIterator[Site]:
     """A garage whose owner lets a system in."""
-    async with running_portal(tmp_path, LADE_CALL_OUT_ALLOW="127.0.0.0/8") as portal:
+    async with running_portal(home, LADE_CALL_OUT_ALLOW="127.0.0.0/8") as portal:
         token = await sign_in(portal.graphql_url, OWNER)
         async with portal_of(portal.graphql_url, token) as owner:
             site_id = global_id("Installation", portal.garage.installation_id)

@@ -64,10 +64,10 @@ def _plan(space: Space, *, is_restless: bool, protocol: str) -> ChargerPlan:
     )
 
 
-async def test_bad_firmware_costs_no_wh_and_no_ampere(tmp_path: Path) -> None:
+async def test_bad_firmware_costs_no_wh_and_no_ampere(home: Path) -> None:
     """One stored session a charge, the same Wh as the meters, nothing misunderstood, and no line ever offered more than its fuse."""
     began = SystemClock().now()
-    async with running_portal(tmp_path, LADE_METER_INTERVAL_S="1") as portal:
+    async with running_portal(home, LADE_METER_INTERVAL_S="1") as portal:
         fleet = restless_fleet(portal)
         ledger = await fleet.run(duration_s=RUNS_S)
         token = await sign_in(portal.graphql_url, OWNER)

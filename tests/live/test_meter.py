@@ -105,9 +105,9 @@ async def at_work(fleet: Fleet, row: Row) -> AsyncIterator[None]:
         await asyncio.wait([day, reading])
 
 
-async def test_a_meter_that_jumps_lowers_every_car_of_its_row_at_once(tmp_path: Path) -> None:
+async def test_a_meter_that_jumps_lowers_every_car_of_its_row_at_once(home: Path) -> None:
     """Within a second of the reading each of the three is offered less, and soon no more than the row's fuse has left."""
-    async with running_portal(tmp_path, LADE_METER_INTERVAL_S="1") as portal:
+    async with running_portal(home, LADE_METER_INTERVAL_S="1") as portal:
         token = await sign_in(portal.graphql_url, OWNER)
         async with portal_of(portal.graphql_url, token) as owner:
             fleet = three_cars(portal.ocpp_url, portal.garage)
