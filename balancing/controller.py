@@ -4,7 +4,7 @@ Facts, answers and the time come in; orders come out. No clock, no I/O: the loop
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +21,7 @@ from balancing.circuit import (
     Network,
     Previous,
     Setpoint,
+    Switching,
     Vector,
     ancestors,
     in_grid_order,
@@ -37,9 +38,9 @@ from balancing.failsafe import (
     per_line,
 )
 from balancing.fallbacks import Fallbacks, fallbacks_in_turn
+from balancing.line_choice import choose
 from balancing.meters import SiteMeters, reserved_below
-from balancing.phases import loaded_lines
-from balancing.reclaim import STARTS_WITHIN_S, Reclaim, Sample, finished, observed, offered, woken
+from balancing.reclaim import NOTHING_RECLAIMED, STARTS_WITHIN_S, Reclaim, Sample, finished, observed, offered, woken
 from balancing.rotation import NO_TURN, turned
 from balancing.site import (
     NETWORKS,
@@ -69,7 +70,20 @@ from balancing.staging import (
     sent,
     settled,
 )
-from balancing.vehicles import judged, learnt
+from balancing.switching import (
+    WHOLE,
+    Position,
+    advanced,
+    called_off,
+    confirmed,
+    distrusted,
+    is_contradicted,
+    must_tell,
+    switching_of,
+    terminal_of,
+    told,
+)
+from balancing.vehicles import NOTHING_KNOWN, judged, learnt
 from domain.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, SiteFacts
@@ -131,6 +145,7 @@ class _Known:
     epoch: int
     session_id: UUID | None
     fallbacks: Fallbacks
+    position: Position = WHOLE
     memory: ChargerMemory = field(default_factory=ChargerMemory)
     has_default: bool = False
     """Whether it acknowledged a default profile on this connection."""
@@ -177,13 +192,17 @@ class SiteController:
         instance = instance_of(facts, self._memories(), self._held(facts, now_s), capacity=capacity, now_s=now_s)
         rooms = _rooms(instance)
         instance = self._as_observed(facts, instance, now_s)
-        allocation = _with_finished(instance, allocate(instance))
+        choice = choose(instance, self._positions(facts), switch_below_a=facts.three_to_one_switch_a, now_s=now_s)
+        for charger_id, position in choice.positions.items():
+            self._known[UUID(charger_id)].position = position
+        instance, allocation = choice.instance, _with_finished(choice.instance, choice.allocation)
         self._take_turns(facts, instance, allocation, now_s)
         for charger in facts.chargers:
             known = self._known[charger.id]
             known.stage = replace(known.stage, may_rise=known.may_rise(charger.capabilities, now_s))
         stages = tuple(known.stage for known in self._known.values())
-        steps = plan(SiteState(rooms, stages, instance.uses_vectors), allocation, now_s)
+        steps = plan(SiteState(rooms, stages, instance.uses_vectors), self._without_turning(allocation), now_s)
+        steps = self._with_turns(steps, now_s)
         orders = [*self._defaults(facts, now_s), *self._orders(facts, steps, now_s)]
         return Decision(instance, allocation, tuple(orders))
 
@@ -215,11 +234,14 @@ class SiteController:
             known.refused = next((t.offer for t in known.stage.targets if t.number == order.number), None)
             known.refused_until_s = now_s + REFUSED_WAITS_S
             known.stage = refused(known.stage, order.number)
+            if known.position.is_turning:
+                known.position = called_off(known.position, now_s)
         known.stage = replace(known.stage, fallback=known.fallbacks.on(known.stage.wiring))
 
     @staticmethod
     def _accepted(known: _Known, order: Order, now_s: float) -> None:
         if order.number is not None:
+            known.position = confirmed(known.position, order.number, now_s)
             known.stage = acknowledged(known.stage, order.number, now_s)
             return
         known.has_default = True
@@ -269,6 +291,7 @@ class SiteController:
             # What a charger held before it went away is not known to be in force when it is back.
             known.stage = reconnected(known.stage, now_s)
             known.epoch, known.has_default, known.default_said = charger.epoch, False, None
+            known.position = called_off(known.position, now_s)
         known.stage = replace(
             known.stage,
             circuit=str(charger.circuit_id),
@@ -279,12 +302,15 @@ class SiteController:
             is_online=charger.is_online,
         )
         known.is_open = _contactor_is_open(charger)
+        if not charger.can_switch_phases and known.position.closed is not None:
+            known.position = distrusted(known.position, now_s)
         known.memory = replace(known.memory, reclaim=_watched(known, charger, now_s))
         self._observe_draw(known, charger, network, now=now, now_s=now_s)
         session_id = charger.session.id if charger.session else None
         if session_id != known.session_id:
             known.session_id = session_id
             known.memory = ChargerMemory()
+            known.position = _position_of_a_new_session(charger, now=now, now_s=now_s)
             known.stopped_until_s = float("-inf")
             known.fallbacks.session.clear()
             # A session's profile ends with it (OCPP 1.6 §3.13.1): the default is in force, where it was acknowledged.
@@ -295,6 +321,13 @@ class SiteController:
                 known.stage = replace(reconnected(known.stage, now_s), is_online=charger.is_online)
         known.stage = replace(settled(known.stage, now_s), fallback=known.fallbacks.on(known.stage.wiring))
         known.stage = _lapsed(known.stage, now_s) if session_id else _idle(known, now_s)
+        cools_s = charger.capabilities.phase_switch_pause_s
+        position = advanced(known.position, known.stage, wiring_of(charger, network), cools_s=cools_s, now_s=now_s)
+        if position.switches != known.position.switches:
+            # Some cars do something else on other lines: what was learnt of this one is no longer known.
+            evidence = replace(NOTHING_KNOWN, last_s=known.memory.evidence.last_s)
+            known.memory = replace(known.memory, evidence=evidence, reclaim=NOTHING_RECLAIMED)
+        known.position = position
 
     def _observe_draw(
         self, known: _Known, charger: ChargerFacts, network: Network, *, now: datetime, now_s: float
@@ -307,11 +340,14 @@ class SiteController:
         if charger.session is None and known.is_open:
             known.stage = measured(known.stage, NO_CURRENT, now_s)
         elif is_dated and charger.session is not None and at_s > known.memory.evidence.last_s:
-            wiring = wiring_of(charger, network)
-            evidence = learnt(known.memory.evidence, measured=charger.measured, wiring=wiring, at_s=at_s)
-            known.stage = relined(known.stage, loaded_lines(wiring, evidence.phases, network))
+            wiring, evidence = wiring_of(charger, network), known.memory.evidence
+            if at_s > known.position.last_s and is_contradicted(known.position, _vector(charger.measured)):
+                known.position = distrusted(known.position, now_s)
+            if known.position.closed is None:
+                evidence = learnt(evidence, measured=charger.measured, wiring=wiring, at_s=at_s)
+            known.stage = relined(known.stage, known.position.loads(wiring, evidence.phases, network))
             evidence = judged(evidence, beyond_a=max(beyond(known.stage, now_s)), at_s=at_s)
-            known.stage = relined(known.stage, loaded_lines(wiring, evidence.phases, network))
+            known.stage = relined(known.stage, known.position.loads(wiring, evidence.phases, network))
             known.memory = replace(known.memory, evidence=evidence)
             draw = max(drawn or 0.0 for drawn in charger.measured)
             known.memory = replace(known.memory, reclaim=_reclaimed(known, Sample(draw, at_s), charger.min_current_a))
@@ -326,6 +362,35 @@ class SiteController:
                 held[charger.id] = Fallback(found.current + max(found.extra), found.lines or stage.wiring)
         return held
 
+    def _positions(self, facts: SiteFacts) -> dict[str, Position]:
+        """Where the chargers stand that can switch."""
+        positions = {charger.id: self._known[charger.id].position for charger in facts.chargers}
+        return {
+            str(charger.id): positions[charger.id]
+            for charger in facts.chargers
+            if _switching(charger, positions[charger.id], facts) is not Switching.NONE
+        }
+
+    def _without_turning(self, allocation: Allocation) -> Allocation:
+        """What is wanted now: nothing flows where lines are about to change, though what is meant for there is kept free."""
+        turning = {str(key) for key, known in self._known.items() if known.position.is_turning}
+        return replace(
+            allocation,
+            setpoints=tuple(
+                replace(one, current=0.0, phases=()) if one.charger in turning else one for one in allocation.setpoints
+            ),
+        )
+
+    def _with_turns(self, steps: Sequence[Step], now_s: float) -> list[Step]:
+        """The steps, with the chargers that are empty told of their new lines."""
+        empty = [
+            Step(str(key), NO_OFFER, StepKind.TURN, "on other lines from now on")
+            for key, known in self._known.items()
+            if must_tell(known.position, known.stage, now_s)
+        ]
+        names = {step.charger for step in empty}
+        return [*(step for step in steps if step.charger not in names), *empty]
+
     def _take_turns(self, facts: SiteFacts, instance: Instance, allocation: Allocation, now_s: float) -> None:
         found = allocation.by_charger()
         wants = {charger.id: charger.state.wants_current for charger in instance.chargers}
@@ -339,6 +404,9 @@ class SiteController:
 
     def _as_observed(self, facts: SiteFacts, instance: Instance, now_s: float) -> Instance:
         """The question with what is drawn beyond offers as other load, and with states that cars and chargers showed by what they did."""
+        switching = {
+            str(charger.id): _switching(charger, self._known[charger.id].position, facts) for charger in facts.chargers
+        }
         more = {str(charger.id): beyond(self._known[charger.id].stage, now_s) for charger in facts.chargers}
         paths = ancestors(instance.circuits)
         load = {circuit.id: circuit.other_load for circuit in instance.circuits}
@@ -349,7 +417,11 @@ class SiteController:
             instance,
             circuits=tuple(replace(circuit, other_load=load[circuit.id]) for circuit in instance.circuits),
             chargers=tuple(
-                replace(charger, state=_shown_state(self._known[UUID(charger.id)], charger.state, now_s))
+                replace(
+                    charger,
+                    state=_shown_state(self._known[UUID(charger.id)], charger.state, now_s),
+                    switching=switching[charger.id],
+                )
                 for charger in instance.chargers
             ),
         )
@@ -386,11 +458,16 @@ class SiteController:
             if step.kind is StepKind.STOP:
                 known.stopped_until_s = now_s + STOPPED_FOR_S
             known.stage = sent(known.stage, step.offer, now_s)
+            if step.kind is StepKind.TURN:
+                known.position = told(known.position, known.stage.targets[-1].number)
             fallback_a = self._fallbacks[charger.id]
             yield Order(
                 charger.id,
                 OfferCurrent(
-                    steps=_steps(offer_schedule(step.offer.current, fallback_a)),
+                    steps=_steps(
+                        offer_schedule(step.offer.current, fallback_a),
+                        *_wire_phases(charger, known.position, facts),
+                    ),
                     transaction_id=charger.session.transaction_id,
                 ),
                 charger.epoch,
@@ -502,7 +579,19 @@ def _first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_
     )
     fallbacks = Fallbacks(default=[(0, known_fallback)], session=[(0, known_fallback)] if charger.session else [])
     session_id = charger.session.id if charger.session else None
-    return _Known(stage, epoch=charger.epoch, session_id=session_id, fallbacks=fallbacks)
+    position = _position_of_a_new_session(charger, now=now, now_s=now_s)
+    if charger.session is not None:
+        # Another process may have switched it for this session; measurements will tell where that is not so.
+        closed = tuple(line for line in wiring if line.value in charger.last_offer_phases)
+        position = replace(position, closed=closed if 0 < len(closed) < len(wiring) else None)
+    return _Known(stage, epoch=charger.epoch, session_id=session_id, fallbacks=fallbacks, position=position)
+
+
+def _position_of_a_new_session(charger: ChargerFacts, *, now: datetime, now_s: float) -> Position:
+    """All wired lines are closed, as the default profile says, and the budget is whole."""
+    if charger.session is None:
+        return WHOLE
+    return Position(session_since_s=now_s - max(0.0, (now - charger.session.started_at).total_seconds()))
 
 
 def _vector(draws: tuple[float | None, float | None, float | None]) -> Vector:
@@ -533,12 +622,32 @@ def _room(fuse: Vector, other_load: Vector) -> Vector:
     return (first, second, third)
 
 
-def _steps(schedule: Schedule) -> tuple[OfferStep, ...]:
+def _switching(charger: ChargerFacts, position: Position, facts: SiteFacts) -> Switching:
+    """Which lines the charger can close. Where the site keeps phases, all that are wired; one that was switched before can come back."""
+    wiring = wiring_of(charger, NETWORKS[facts.network_type])
+    is_wanted = facts.three_to_one_switch_a is not None or position.told is not None or position.closed is not None
+    takes = charger.capabilities.takes_phase_to_use
+    return switching_of(can_switch=charger.can_switch_phases and is_wanted, takes_phase_to_use=takes, wiring=wiring)
+
+
+def _wire_phases(charger: ChargerFacts, position: Position, facts: SiteFacts) -> tuple[int | None, int | None]:
+    """How many phases an offer names, and the terminal of the only one; nothing to a charger that cannot switch."""
+    switching = _switching(charger, position, facts)
+    if position.told is None:
+        # Who was told once is told always: some take an offer without a word on phases as one to stay as they are.
+        has_been_told = charger.can_switch_phases and position.switches > 0
+        return (None, None) if switching is Switching.NONE and not has_been_told else (3, None)
+    if switching is Switching.THREE_TO_ONE:
+        return 1, None
+    return 1, terminal_of(position.told, wiring_of(charger, NETWORKS[facts.network_type]))
+
+
+def _steps(schedule: Schedule, phases: int | None = None, phase_to_use: int | None = None) -> tuple[OfferStep, ...]:
     """The schedule as the wire knows it; periods that change nothing are left out."""
     steps: list[OfferStep] = []
     for period in schedule:
         if not steps or steps[-1].current_a != period.current:
-            steps.append(OfferStep(after_s=int(period.start_s), current_a=period.current))
+            steps.append(OfferStep(int(period.start_s), period.current, phases, phase_to_use))
     return tuple(steps)
 
 

@@ -120,6 +120,8 @@ class StepKind(StrEnum):
     REPEAT = "repeat"
     RENEW = "renew"
     STOP = "stop"
+    TURN = "turn"
+    """Nothing, on other lines than before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Capabilities:
     """The highest stack level of a profile that it takes, of those that are used here: 0 or 1."""
     write_interval_s: int = 0
     """Least time between two increases of a limit: profiles wear some chargers' flash. Reductions always go."""
+    phase_switch_pause_s: int = 10
+    """How long it rests after it was told to feed its car on other phases, before it is offered current again."""
     writes_a_day: int | None = None
     """Most increases in 24 hours; None for any number. A car that gets nothing at all is not kept waiting by it."""
 

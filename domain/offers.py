@@ -84,6 +84,8 @@ class ChargerFacts:
     """What it falls back to when nobody reaches it, as far as it has acknowledged that."""
     last_offer_at: datetime | None
     capabilities: Capabilities = DEFAULT
+    last_offer_phases: str = ""
+    """The grid lines of its last offer in this session, e.g. `L2`; empty where there was none, or it was one of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ SELECT c.id, c.circuit_id, c.name, c.phase_rotation, c.min_current_a, c.max_curr
   c.can_switch_phases, c.is_enabled, st.epoch, st.connected_at, st.vendor, st.model, st.firmware_version,
   s.status_received_at, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
   s.current_l3, s.measured_at, o.fallback_a, o.targeted_at AS last_offer_at,
+  CASE WHEN o.session_id = cs.id THEN o.target_phases ELSE '' END AS last_offer_phases,
   cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at
 FROM chargers c
 JOIN stations st ON st.id = c.station_id
@@ -219,6 +222,7 @@ def _charger(row: sql.Row, models: ChargerModels) -> ChargerFacts:
         session=None if session_id is None else _session(session_id, row),
         fallback_a=row["fallback_a"],
         last_offer_at=sql.optional_instant_of(row["last_offer_at"]),
+        last_offer_phases=row["last_offer_phases"] or "",
         capabilities=models.of(Kind(row["vendor"] or "", row["model"] or "", row["firmware_version"] or "")),
     )
 

@@ -62,20 +62,22 @@ def charging(facts: ChargerFacts, *, session: int, draw: float, at_s: float) -> 
 class Bench:
     """A controller with its site, moved by hand."""
 
-    def __init__(self, *chargers: ChargerFacts, fuse_a: float = 16.0) -> None:
+    def __init__(self, *chargers: ChargerFacts, fuse_a: float = 16.0, switch_below_a: float | None = None) -> None:
         self.controller = SiteController()
         self.chargers = {facts.id: facts for facts in chargers}
         self.fuse_a = fuse_a
+        self.fuse: PhaseAmps | None = None
+        self.switch_below_a = switch_below_a
 
     def decide(self, at_s: float) -> Decision:
         """The decision at that second."""
-        breaker = PhaseAmps.even(self.fuse_a)
+        breaker = self.fuse or PhaseAmps.even(self.fuse_a)
         facts = SiteFacts(
             installation_id=SITE,
             name="Garage",
             network_type=NetworkType.TN_3_PHASE,
             available=None,
-            three_to_one_switch_a=None,
+            three_to_one_switch_a=self.switch_below_a,
             circuits=(CircuitFacts(ROOT, None, "Main", breaker, PhaseAmps.even(0.0)),),
             chargers=tuple(self.chargers.values()),
         )
@@ -539,3 +541,94 @@ def test_a_car_that_is_done_gives_its_place_away_and_is_asked_again() -> None:
     assert min(served[2]) < 400
     assert [at_s for at_s in served[1] if 400 < at_s < 2000] == []
     assert [at_s for at_s in served[1] if at_s > 2000] != []
+
+
+def lines_told(decision: Decision) -> list[tuple[float, int | None, int | None]]:
+    """Current, phases and terminal in each session's offer that goes out now."""
+    steps = [order.command.steps[0] for order in decision.orders if order.command.transaction_id is not None]
+    return [(step.current_a, step.phases, step.phase_to_use) for step in steps]
+
+
+@pytest.mark.parametrize(("names_terminals", "terminal"), [(False, None), (True, 3)])
+def test_a_car_is_switched_without_current(names_terminals: bool, terminal: int | None) -> None:
+    """Off, seen to be off, told of its one phase, rested, and only then offered current there."""
+    facts = replace(
+        charger(1),
+        can_switch_phases=True,
+        capabilities=Capabilities(takes_phase_to_use=names_terminals, phase_switch_pause_s=20),
+        phase_rotation=PhaseRotation.STR if names_terminals else PhaseRotation.RST,
+    )
+    bench = Bench(facts, fuse_a=10.0, switch_below_a=6.0)
+    bench.settle()
+    said: list[tuple[int, float, int | None, int | None]] = []
+    for at_s in range(1, 300):
+        if at_s == 150:
+            bench.fuse = PhaseAmps(10.0, 4.0, 4.0)
+        stage = bench.controller.stage(facts.id)
+        assert stage is not None
+        assert stage.latest is not None
+        car = charging(facts, session=1, draw=0.0, at_s=float(at_s))
+        bench.chargers[facts.id] = replace(car, measured=stage.latest.vector)
+        decision = bench.decide(float(at_s))
+        said += [(at_s, *one) for one in lines_told(decision)]
+        bench.accept(decision.orders, at_s + 0.1)
+    assert said == [
+        (1, 10.0, 3, None),
+        (150, 0.0, 3, None),
+        (161, 0.0, 1, terminal),
+        (182, 10.0, 1, terminal),
+    ]
+
+
+def test_a_charger_that_kept_its_phases_is_counted_on_all() -> None:
+    """It was told one phase, and current flows on others: that is reserved at once, and it is not switched again."""
+    facts = replace(charger(1), can_switch_phases=True)
+    bench = Bench(facts, fuse_a=10.0, switch_below_a=6.0)
+    bench.settle()
+    for at_s in range(1, 300):
+        bench.fuse = PhaseAmps.even(10.0) if at_s < 150 else PhaseAmps(10.0, 4.0, 4.0)
+        stage = bench.controller.stage(facts.id)
+        assert stage is not None
+        assert stage.latest is not None
+        bench.chargers[facts.id] = charging(facts, session=1, draw=stage.latest.current, at_s=float(at_s))
+        decision = bench.decide(float(at_s))
+        bench.accept(decision.orders, at_s + 0.1)
+    assert bench.reserved(1, 300.0) == 0.0
+    assert decision.allocation.by_charger()[str(facts.id)].current == 0.0
+
+
+def test_phases_are_left_alone_where_the_site_keeps_them() -> None:
+    """A charger that could switch is told nothing of phases where no switch current is set."""
+    facts = replace(charger(1), can_switch_phases=True)
+    bench = Bench(facts, fuse_a=10.0)
+    bench.settle()
+    bench.chargers[facts.id] = charging(facts, session=1, draw=0.0, at_s=1.0)
+    assert lines_told(bench.decide(1.0)) == [(10.0, None, None)]
+
+
+def test_a_process_that_takes_over_knows_on_which_line_a_car_is() -> None:
+    """The last offer of its session was one on L1: what is offered next is, too."""
+    facts = replace(charger(1), can_switch_phases=True, last_offer_phases="L1")
+    car = charging(facts, session=1, draw=0.0, at_s=0.0)
+    bench = Bench(replace(car, measured=(8.0, 0.0, 0.0)), fuse_a=40.0, switch_below_a=6.0)
+    assert lines_told(bench.decide(0.0)) == [(32.0, 1, None)]
+
+
+def test_a_car_comes_back_to_three_phases_where_switching_was_ended() -> None:
+    """No offer says more phases than before while current flows, though the site keeps phases from now on."""
+    facts = replace(charger(1), can_switch_phases=True, last_offer_phases="L1")
+    bench = Bench(charging(facts, session=1, draw=0.0, at_s=0.0), fuse_a=40.0)
+    said = []
+    for at_s in range(900):
+        stage = bench.controller.stage(facts.id)
+        draw = stage.latest.vector if stage is not None and stage.latest is not None else (8.0, 0.0, 0.0)
+        bench.chargers[facts.id] = replace(charging(facts, session=1, draw=1.0, at_s=float(at_s)), measured=draw)
+        decision = bench.decide(float(at_s))
+        said += lines_told(decision)
+        bench.accept(decision.orders, at_s + 0.1)
+    phases = [phases for _, phases, _ in said]
+    turned = phases.index(3)
+    assert set(phases[:turned]) == {1}
+    assert said[turned - 1][0] == said[turned][0] == 0.0
+    assert (32.0, 3, None) in said[turned:]
+    assert 1 not in phases[turned:]
