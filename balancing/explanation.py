@@ -1,12 +1,13 @@
 """A decision in words: what binds each charger, its place in the queue, and why."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from balancing.circuit import Allocation, Limit, Setpoint
+from balancing.circuit import Allocation, Limit, Line, Setpoint
 from balancing.controller import SiteController
 from balancing.failsafe import MeterState
-from balancing.rotation import place
+from balancing.rotation import next_slots, place, protected_until
 from balancing.staging import ChargerStage
 from domain.allocation_texts import reason
 from domain.offers import ChargerFacts, OfferRecord, SiteFacts
@@ -38,6 +39,7 @@ def records(
     roots = frozenset(str(circuit.id) for circuit in facts.circuits if circuit.parent_id is None)
     blind = frozenset(name for name, state in controller.meter_states.items() if state in BLIND)
     queue = _queue(facts, setpoints, controller, now_s)
+    slots = _slots(facts, setpoints, controller, queue, now_s)
     found = []
     for charger in facts.chargers:
         stage = controller.stage(charger.id)
@@ -46,9 +48,10 @@ def records(
             limit = _limit(
                 charger, setpoint, limited_sites=roots if facts.available is not None else frozenset(), blind=blind
             )
-            found.append(
-                _record(charger, stage, setpoint, limit, circuits, controller, queue.get(charger.id), now, now_s)
-            )
+            record = _record(charger, stage, setpoint, limit, circuits, controller, queue.get(charger.id), now, now_s)
+            slot_s = slots.get(charger.id)
+            slot_at = None if slot_s is None else now + timedelta(seconds=slot_s - now_s)
+            found.append(replace(record, next_slot_at=slot_at))
     return found
 
 
@@ -115,3 +118,38 @@ def _queue(
             priority = charger.session.priority if charger.session else 0
             waiting.append((-priority, -standing.tier, -standing.credit, str(charger.id), charger.id))
     return {entry[-1]: position for position, entry in enumerate(sorted(waiting), start=1)}
+
+
+def _slots(
+    facts: SiteFacts,
+    setpoints: dict[str, Setpoint],
+    controller: SiteController,
+    queue: dict[UUID, int],
+    now_s: float,
+) -> dict[UUID, float]:
+    """Charger → when it may expect its turn, for those that wait for the places of others at one fuse."""
+    parents = {str(circuit.id): circuit.parent_id for circuit in facts.circuits}
+    fuses: dict[tuple[str, Line], list[UUID]] = {}
+    for charger_id in sorted(queue, key=lambda one: queue[one]):
+        setpoint = setpoints[str(charger_id)]
+        if setpoint.limit is Limit.ROTATION and setpoint.limiting_circuit and setpoint.limiting_line:
+            fuses.setdefault((setpoint.limiting_circuit, setpoint.limiting_line), []).append(charger_id)
+    found: dict[UUID, float] = {}
+    for (circuit, line), waiting in fuses.items():
+        charging = [
+            until_s
+            for charger in facts.chargers
+            if (served := setpoints.get(str(charger.id))) is not None
+            and line in served.phases
+            and circuit in _path(str(charger.circuit_id), parents)
+            and (until_s := protected_until(controller.memory(charger.id).turn)) is not None
+        ]
+        found.update(zip(waiting, next_slots(charging, len(waiting), now_s), strict=False))
+    return found
+
+
+def _path(circuit: str, parents: dict[str, UUID | None]) -> list[str]:
+    path = [circuit]
+    while (above := parents[path[-1]]) is not None:
+        path.append(str(above))
+    return path

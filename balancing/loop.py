@@ -277,6 +277,7 @@ def _what_counts(record: OfferRecord) -> OfferRecord:
         acknowledged_at=_to_seconds(record.acknowledged_at),
         waiting_since=_to_seconds(record.waiting_since),
         charging_since=_to_seconds(record.charging_since),
+        next_slot_at=_to_seconds(record.next_slot_at),
     )
 
 

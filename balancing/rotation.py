@@ -3,6 +3,8 @@
 Numbers from the time layer of the balancer: R = 15 min; n equal cars on S places wait at most (⌈n/S⌉ - 1)·R.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ROTATION_S = 900.0
@@ -56,3 +58,22 @@ def turned(turn: Turn, *, wants_current: bool, is_served: bool, now_s: float) ->
     if turn.waiting_since_s is not None:
         return turn
     return Turn(waiting_since_s=now_s)
+
+
+def next_slots(protected_until_s: Sequence[float], count: int, now_s: float) -> list[float]:
+    """When each of `count` waiting cars, in their order, may expect a place where those cars charge now.
+
+    A place comes free when its car is no longer protected, and again one rotation later. Nothing is expected where nobody charges.
+    """
+    ends = sorted(_not_past(end_s, now_s) for end_s in protected_until_s)
+    return [ends[number % len(ends)] + ROTATION_S * (number // len(ends)) for number in range(count if ends else 0)]
+
+
+def protected_until(turn: Turn) -> float | None:
+    """Until when a charging car keeps its place whatever others wait; None for one that does not charge."""
+    return None if turn.charging_since_s is None else turn.charging_since_s + ROTATION_S
+
+
+def _not_past(at_s: float, now_s: float) -> float:
+    """The instant, or the first after it by whole rotations that is still to come."""
+    return at_s + ROTATION_S * max(0, math.ceil((now_s - at_s) / ROTATION_S))

@@ -120,6 +120,8 @@ class OfferRecord:
     limiting_circuit_id: UUID | None
     queue_position: int | None
     reason: str
+    next_slot_at: datetime | None = None
+    """When it may expect its turn; None where it does not wait for one, or nobody can tell."""
 
 
 async def balanced_installations() -> list[UUID]:
@@ -241,12 +243,12 @@ def _session(session_id: UUID, row: sql.Row) -> SessionFacts:
 _KEEP_OFFER = """
 INSERT INTO offers (charger_id, installation_id, fence, session_id, confirmed_a, confirmed_phases, target_a,
   target_phases, targeted_at, acknowledged_at, fallback_a, waiting_since, charging_since, binding_limit, limiting_circuit_id,
-  queue_position, reason, decided_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+  queue_position, reason, decided_at, next_slot_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (charger_id) DO UPDATE SET installation_id = $2, fence = $3, session_id = $4, confirmed_a = $5,
   confirmed_phases = $6, target_a = $7, target_phases = $8, targeted_at = $9, acknowledged_at = $10,
   fallback_a = $11, waiting_since = $12, charging_since = $13, binding_limit = $14, limiting_circuit_id = $15,
-  queue_position = $16, reason = $17, decided_at = $18
+  queue_position = $16, reason = $17, decided_at = $18, next_slot_at = $19
 WHERE offers.fence <= $3
 """
 
@@ -291,6 +293,7 @@ async def _keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence:
                 record.queue_position,
                 record.reason[:300],
                 now,
+                record.next_slot_at,
             )
             for record in records
         ],

@@ -39,6 +39,7 @@ class Offer(Model):
     binding_limit = fields.CharField(max_length=24, null=True)
     limiting_circuit_id = fields.UUIDField(null=True)
     queue_position = fields.IntField(null=True)
+    next_slot_at = fields.DatetimeField(null=True)
     reason = fields.CharField(max_length=300, null=True)
     decided_at = fields.DatetimeField(null=True)
 

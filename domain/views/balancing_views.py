@@ -92,7 +92,7 @@ async def explanations(access: Access, charger_ids: Sequence[UUID]) -> Mapping[U
     wanted = sql.any_of("c.id", list(charger_ids), arguments)
     seen = access.chargers_condition("c", arguments)
     statement = f"""
-        SELECT c.id, c.installation_id, o.binding_limit, o.limiting_circuit_id, o.queue_position, o.reason, o.decided_at,
+        SELECT c.id, c.installation_id, o.binding_limit, o.limiting_circuit_id, o.queue_position, o.next_slot_at, o.reason, o.decided_at,
           s.session_user_id
         FROM chargers c JOIN offers o ON o.charger_id = c.id JOIN charger_statuses s ON s.charger_id = c.id
         WHERE {wanted} AND {seen} AND o.decided_at IS NOT NULL AND c.removed_at IS NULL"""  # noqa: S608  marks only
@@ -112,6 +112,7 @@ def _explanation(access: Access, row: sql.Row) -> ExplanationRow | None:
             binding_limit=BindingLimit(row["binding_limit"]) if row["binding_limit"] else None,
             binding_circuit_id=sql.optional_uuid_of(row["limiting_circuit_id"]),
             queue_position=row["queue_position"],
+            next_slot_at=sql.optional_instant_of(row["next_slot_at"]),
             decided_at=sql.instant_of(row["decided_at"]),
         )
     session_user_id = sql.optional_uuid_of(row["session_user_id"])

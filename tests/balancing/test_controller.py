@@ -69,10 +69,10 @@ class Bench:
         self.fuse: PhaseAmps | None = None
         self.switch_below_a = switch_below_a
 
-    def decide(self, at_s: float) -> Decision:
-        """The decision at that second."""
+    def facts(self) -> SiteFacts:
+        """The site as it stands."""
         breaker = self.fuse or PhaseAmps.even(self.fuse_a)
-        facts = SiteFacts(
+        return SiteFacts(
             installation_id=SITE,
             name="Garage",
             network_type=NetworkType.TN_3_PHASE,
@@ -81,7 +81,10 @@ class Bench:
             circuits=(CircuitFacts(ROOT, None, "Main", breaker, PhaseAmps.even(0.0)),),
             chargers=tuple(self.chargers.values()),
         )
-        return self.controller.decide(facts, now=NOON + timedelta(seconds=at_s), now_s=at_s)
+
+    def decide(self, at_s: float) -> Decision:
+        """The decision at that second."""
+        return self.controller.decide(self.facts(), now=NOON + timedelta(seconds=at_s), now_s=at_s)
 
     def accept(self, orders: tuple[Order, ...], at_s: float) -> None:
         """Every order is accepted."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancing.rotation import ROTATION_S, Place, Turn, place, turned
+from balancing.rotation import ROTATION_S, Place, Turn, next_slots, place, turned
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,15 @@ def test_losing_the_place_begins_a_new_wait() -> None:
     assert charging == Turn(charging_since_s=5.0, admitted_tier=0)
     assert turned(charging, wants_current=True, is_served=False, now_s=9.0) == Turn(waiting_since_s=9.0)
     assert turned(charging, wants_current=False, is_served=False, now_s=9.0) == Turn()
+
+
+def test_the_next_slots_are_when_places_come_free() -> None:
+    """Two places, free after 100 and 400 s: the third that waits has the first place one rotation later."""
+    assert next_slots([400.0, 100.0], 3, 0.0) == [100.0, 400.0, 100.0 + ROTATION_S]
+    assert next_slots([], 2, 0.0) == []
+
+
+def test_a_place_that_could_be_free_already_is_expected_a_rotation_later() -> None:
+    """Who is still there was admitted anew: nothing is promised for what is past."""
+    assert next_slots([100.0], 1, 200.0) == [100.0 + ROTATION_S]
+    assert next_slots([100.0], 1, 100.0) == [100.0]

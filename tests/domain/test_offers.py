@@ -1,11 +1,17 @@
-"""Tests of what the balancer is told about a site."""
+"""Tests of what the balancer is told about a site, and of what it tells."""
+
+from datetime import timedelta
 
 import pytest
 
-from domain import offers, sql
+from domain import leases, offers, sql
+from domain.access import access_of
 from domain.capabilities import ChargerModels
 from domain.models import Charger
-from tests.factories import NOW, a_charger, a_site
+from domain.offers import OfferRecord
+from domain.roles import BindingLimit, Role
+from domain.views.balancing_views import explanations
+from tests.factories import NOW, a_charger, a_grant, a_person, a_site
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -21,3 +27,35 @@ async def test_only_a_disabled_charger_that_was_never_heard_is_left_out() -> Non
     facts = await offers.site(site.id, now=NOW, models=ChargerModels.load())
     assert facts is not None
     assert {charger.id for charger in facts.chargers} == {waiting, switched_off}
+
+
+async def test_the_expected_turn_is_told_to_owners() -> None:
+    """It is stored with the offer, with the place in the queue."""
+    site = await a_site()
+    charger_id = await a_charger(site, "P1")
+    grip = await leases.take(offers.lease_of(site.id), "a", now=NOW, for_s=15)
+    assert grip is not None
+    record = OfferRecord(
+        charger_id=charger_id,
+        session_id=None,
+        confirmed_a=0.0,
+        confirmed_phases="",
+        target_a=0.0,
+        target_phases="",
+        targeted_at=None,
+        acknowledged_at=None,
+        fallback_a=None,
+        waiting_since=NOW,
+        charging_since=None,
+        limit=BindingLimit.ROTATION,
+        limiting_circuit_id=None,
+        queue_position=1,
+        reason="Waits for its turn.",
+        next_slot_at=NOW + timedelta(minutes=15),
+    )
+    assert await offers.keep(site.id, [record], fence=grip.fence, now=NOW)
+    owner = await a_person("Olga Owner")
+    await a_grant(Role.OWNER, site, user_id=owner)
+    found = await explanations(await access_of(owner, now=NOW), [charger_id])
+    assert found[charger_id].next_slot_at == NOW + timedelta(minutes=15)
+    assert found[charger_id].queue_position == 1
