@@ -40,6 +40,7 @@ from balancing.failsafe import (
 from balancing.fallbacks import Fallbacks, fallbacks_in_turn
 from balancing.line_choice import choose
 from balancing.meters import SiteMeters, reserved_below
+from balancing.phases import DECIMALS
 from balancing.reclaim import NOTHING_RECLAIMED, STARTS_WITHIN_S, Reclaim, Sample, finished, observed, offered, woken
 from balancing.rotation import NO_TURN, turned
 from balancing.site import (
@@ -83,7 +84,7 @@ from balancing.switching import (
     terminal_of,
     told,
 )
-from balancing.vehicles import NOTHING_KNOWN, judged, learnt
+from balancing.vehicles import NOTHING_KNOWN, judged, learnt, spread
 from domain.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, SiteFacts
@@ -201,7 +202,7 @@ class SiteController:
             known = self._known[charger.id]
             known.stage = replace(known.stage, may_rise=known.may_rise(charger.capabilities, now_s))
         stages = tuple(known.stage for known in self._known.values())
-        steps = plan(SiteState(rooms, stages, instance.uses_vectors), self._without_turning(allocation), now_s)
+        steps = plan(SiteState(rooms, stages, instance.uses_vectors), self._wanted(allocation), now_s)
         steps = self._with_turns(steps, now_s)
         orders = [*self._defaults(facts, now_s), *self._orders(facts, steps, now_s)]
         return Decision(instance, allocation, tuple(orders))
@@ -301,6 +302,7 @@ class SiteController:
             min_current=charger.min_current_a,
             is_online=charger.is_online,
         )
+        known.stage = replace(known.stage, keeps_schedule=charger.capabilities.keeps_schedules)
         known.is_open = _contactor_is_open(charger)
         if not charger.can_switch_phases and known.position.closed is not None:
             known.position = distrusted(known.position, now_s)
@@ -310,7 +312,7 @@ class SiteController:
         if session_id != known.session_id:
             known.session_id = session_id
             known.memory = ChargerMemory()
-            known.position = _position_of_a_new_session(charger, now=now, now_s=now_s)
+            known.position = _position_of_a_new_session(charger, network, now=now, now_s=now_s)
             known.stopped_until_s = float("-inf")
             known.fallbacks.session.clear()
             # A session's profile ends with it (OCPP 1.6 §3.13.1): the default is in force, where it was acknowledged.
@@ -328,6 +330,8 @@ class SiteController:
             evidence = replace(NOTHING_KNOWN, last_s=known.memory.evidence.last_s)
             known.memory = replace(known.memory, evidence=evidence, reclaim=NOTHING_RECLAIMED)
         known.position = position
+        lines = position.will_load(wiring_of(charger, network), known.memory.evidence.phases, network)
+        known.stage = replace(known.stage, spread=spread(known.memory.evidence.phases, lines, network))
 
     def _observe_draw(
         self, known: _Known, charger: ChargerFacts, network: Network, *, now: datetime, now_s: float
@@ -371,14 +375,13 @@ class SiteController:
             if _switching(charger, positions[charger.id], facts) is not Switching.NONE
         }
 
-    def _without_turning(self, allocation: Allocation) -> Allocation:
-        """What is wanted now: nothing flows where lines are about to change, though what is meant for there is kept free."""
-        turning = {str(key) for key, known in self._known.items() if known.position.is_turning}
+    def _wanted(self, allocation: Allocation) -> Allocation:
+        """What is to be offered now: the currents of lines as offers to cars, and nothing where lines are about to change.
+
+        What is meant for there is kept free all the same.
+        """
         return replace(
-            allocation,
-            setpoints=tuple(
-                replace(one, current=0.0, phases=()) if one.charger in turning else one for one in allocation.setpoints
-            ),
+            allocation, setpoints=tuple(_offerable(one, self._known[UUID(one.charger)]) for one in allocation.setpoints)
         )
 
     def _with_turns(self, steps: Sequence[Step], now_s: float) -> list[Step]:
@@ -407,7 +410,7 @@ class SiteController:
         switching = {
             str(charger.id): _switching(charger, self._known[charger.id].position, facts) for charger in facts.chargers
         }
-        more = {str(charger.id): beyond(self._known[charger.id].stage, now_s) for charger in facts.chargers}
+        more = {str(charger.id): _unasked(self._known[charger.id].stage, charger, now_s) for charger in facts.chargers}
         paths = ancestors(instance.circuits)
         load = {circuit.id: circuit.other_load for circuit in instance.circuits}
         for charger in instance.chargers:
@@ -418,7 +421,7 @@ class SiteController:
             circuits=tuple(replace(circuit, other_load=load[circuit.id]) for circuit in instance.circuits),
             chargers=tuple(
                 replace(
-                    charger,
+                    _spread_out(charger, self._known[UUID(charger.id)].stage.spread),
                     state=_shown_state(self._known[UUID(charger.id)], charger.state, now_s),
                     switching=switching[charger.id],
                 )
@@ -482,6 +485,41 @@ class SiteController:
 def _kept(stage: ChargerStage, held: Vector) -> Vector:
     """What the filter of meters leaves a charger: what it holds; where that is not known, no more than it draws."""
     return held if stage.confirmed is not None or not stage.is_online else stage.measured or NO_CURRENT
+
+
+def _unasked(stage: ChargerStage, charger: ChargerFacts, now_s: float) -> Vector:
+    """What flows, or may flow at any time, though nothing of it was offered."""
+    over = beyond(stage, now_s)
+    if (
+        stage.keeps_schedule
+        or stage.latest is None
+        or stage.latest.current > 0
+        or not state_of(charger).is_controllable
+    ):
+        return over
+    return per_line(max, over, reserved(stage, now_s).vector)
+
+
+def _spread_out(charger: ChargerInput, factor: float) -> ChargerInput:
+    """The charger by the current of its lines, where that may be more than what is offered."""
+    if factor <= 1:
+        return charger
+    cap = charger.vehicle.max_current
+    return replace(
+        charger,
+        min_current=factor * charger.min_current,
+        max_current=factor * charger.max_current,
+        current_step=factor * charger.current_step,
+        vehicle=replace(charger.vehicle, max_current=None if cap is None else factor * cap),
+    )
+
+
+def _offerable(setpoint: Setpoint, known: _Known) -> Setpoint:
+    """The set-point as an offer."""
+    if known.position.is_turning:
+        return replace(setpoint, current=0.0, phases=())
+    factor = known.stage.spread
+    return replace(setpoint, current=round(setpoint.current / factor, DECIMALS)) if factor > 1 else setpoint
 
 
 def _reclaimed(known: _Known, sample: Sample, min_current: float) -> Reclaim:
@@ -579,7 +617,7 @@ def _first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_
     )
     fallbacks = Fallbacks(default=[(0, known_fallback)], session=[(0, known_fallback)] if charger.session else [])
     session_id = charger.session.id if charger.session else None
-    position = _position_of_a_new_session(charger, now=now, now_s=now_s)
+    position = _position_of_a_new_session(charger, network, now=now, now_s=now_s)
     if charger.session is not None:
         # Another process may have switched it for this session; measurements will tell where that is not so.
         closed = tuple(line for line in wiring if line.value in charger.last_offer_phases)
@@ -587,11 +625,18 @@ def _first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_
     return _Known(stage, epoch=charger.epoch, session_id=session_id, fallbacks=fallbacks, position=position)
 
 
-def _position_of_a_new_session(charger: ChargerFacts, *, now: datetime, now_s: float) -> Position:
-    """All wired lines are closed, as the default profile says, and the budget is whole."""
+def _position_of_a_new_session(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> Position:
+    """All wired lines are closed, as the default profile says, and the budget is whole.
+
+    Without a neutral an unknown car is fed from one pair, where its charger can do that: its converters might share a line.
+    """
     if charger.session is None:
         return WHOLE
-    return Position(session_since_s=now_s - max(0.0, (now - charger.session.started_at).total_seconds()))
+    wiring = wiring_of(charger, network)
+    is_held_to_pair = network is Network.IT_3 and charger.can_switch_phases and len(wiring) == 3
+    closed = in_grid_order(wiring[:2]) if is_held_to_pair else None
+    age_s = (now - charger.session.started_at).total_seconds()
+    return Position(closed=closed, session_since_s=now_s - max(0.0, age_s))
 
 
 def _vector(draws: tuple[float | None, float | None, float | None]) -> Vector:

@@ -76,6 +76,9 @@ def _open_modes(
 ) -> tuple[Lines, ...]:
     """The lines that the charger may use if it switches, with those that it uses."""
     permitted = permitted_lines(charger, network)
+    if network.is_it and charger.vehicle.phases is None:
+        # Nobody knows whether its converters share a line.
+        permitted = tuple(one for one in permitted if len(one) < 3)
     wide = loaded_lines(charger.wiring, charger.vehicle.phases, network)
     is_kept_wide = len(wide) == 3 and lines == wide and (switch_below_a is None or current >= switch_below_a)
     return (lines,) if is_kept_wide else tuple(dict.fromkeys((lines, *permitted)))

@@ -82,6 +82,8 @@ class ChargerStage:
     confirmation_s: float = UNMEASURED_CONFIRMATION_S
     may_rise: bool = True
     """Whether its kind of charger bears one more increase now."""
+    spread: float = 1.0
+    """What a line may carry for each ampere that is offered: √3 where two converters of an unknown car may share a line."""
 
     @property
     def latest(self) -> Offer | None:
@@ -209,8 +211,14 @@ def _draw(stage: ChargerStage, now_s: float) -> Vector | None:
     return stage.measured if now_s - stage.measured_s <= MEASUREMENT_COUNTS_S else None
 
 
-def _is_above(draw: Vector, offer: Offer) -> bool:
-    return any(drawn > held + FOLLOWS_WITHIN_A for drawn, held in zip(draw, offer.vector, strict=True))
+def _loading(stage: ChargerStage, offer: Offer) -> Offer:
+    """What the lines may carry while that is offered."""
+    return Offer(stage.spread * offer.current, offer.lines) if offer.current > 0 else offer
+
+
+def _is_above(stage: ChargerStage, draw: Vector, offer: Offer) -> bool:
+    booked = _loading(stage, offer).vector
+    return any(drawn > held + FOLLOWS_WITHIN_A for drawn, held in zip(draw, booked, strict=True))
 
 
 def _follows(stage: ChargerStage, target: Target, now_s: float) -> bool:
@@ -220,7 +228,7 @@ def _follows(stage: ChargerStage, target: Target, now_s: float) -> bool:
     draw = _draw(stage, now_s)
     if draw is None:
         return now_s - target.acknowledged_s >= max(LEAST_CONFIRMATION_S, stage.confirmation_s)
-    return stage.measured_s > target.acknowledged_s and not _is_above(draw, target.offer)
+    return stage.measured_s > target.acknowledged_s and not _is_above(stage, draw, target.offer)
 
 
 def is_silent(stage: ChargerStage, now_s: float) -> bool:
@@ -232,12 +240,11 @@ def is_silent(stage: ChargerStage, now_s: float) -> bool:
 
 def reserved(stage: ChargerStage, now_s: float) -> Reservation:
     """What this charger may draw now."""
-    offers = [target.offer for target in stage.targets]
+    offers = [_loading(stage, target.offer) for target in stage.targets]
+    confirmed = None if stage.confirmed is None else _loading(stage, stage.confirmed)
+    most = stage.spread * stage.max_current
     if not stage.is_online or is_silent(stage, now_s):
-        if stage.confirmed is None:
-            offers.append(Offer(stage.max_current, stage.wiring))
-        else:
-            offers.append(stage.confirmed)
+        offers.append(Offer(most, stage.wiring) if confirmed is None else confirmed)
         return offline_reservation(
             offers,
             _draw(stage, now_s),
@@ -247,7 +254,11 @@ def reserved(stage: ChargerStage, now_s: float) -> Reservation:
             since_last_sent_s=now_s - stage.last_sent_s,
             keeps_schedule=stage.keeps_schedule,
         )
-    return reservation(stage.confirmed, offers, _draw(stage, now_s), max_current=stage.max_current, wiring=stage.wiring)
+    if not stage.keeps_schedule:
+        # What it does alone it may do at any time.
+        alone = stage.max_current if stage.fallback is None else stage.fallback.current
+        offers.append(Offer(alone, stage.wiring))
+    return reservation(confirmed, offers, _draw(stage, now_s), max_current=most, wiring=stage.wiring)
 
 
 def beyond(stage: ChargerStage, now_s: float) -> Vector:
@@ -259,8 +270,7 @@ def beyond(stage: ChargerStage, now_s: float) -> Vector:
     draw = _draw(stage, now_s)
     if draw is None or not stage.is_online or is_silent(stage, now_s):
         return NO_CURRENT
-    offers = [target.offer for target in stage.targets]
-    booked = reservation(stage.confirmed, offers, None, max_current=stage.max_current, wiring=stage.wiring).vector
+    booked = reserved(replace(stage, measured=None), now_s).vector
     return per_line(lambda drawn, held: drawn - held if drawn > held + FOLLOWS_WITHIN_A else 0.0, draw, booked)
 
 
@@ -306,7 +316,7 @@ def _disobedience(stage: ChargerStage, now_s: float) -> Step | None:
     if newest is None or newest.acknowledged_s is None or draw is None or newest is not stage.targets[-1]:
         return None
     heard_s = newest.acknowledged_s
-    if stage.measured_s <= heard_s or not _is_above(draw, newest.offer) or now_s - heard_s < REPEAT_S:
+    if stage.measured_s <= heard_s or not _is_above(stage, draw, newest.offer) or now_s - heard_s < REPEAT_S:
         return None
     times = sum(t.offer == newest.offer and t.acknowledged_s is not None for t in stage.targets)
     if newest.offer == NO_OFFER:
@@ -444,7 +454,7 @@ class _Site:
         if stage.targets and stage.targets[-1].acknowledged_s is None:
             return []
         draw = _draw(stage, self.now_s)
-        if draw is not None and _is_above(draw, latest):
+        if draw is not None and _is_above(stage, draw, latest):
             return []
         if latest.current == 0 and not _may_close(stage, goal.lines):
             return []
@@ -499,7 +509,7 @@ class _Site:
         """
         before = self.held[stage.charger]
         if stage.latest is None:
-            latest, after = NO_CURRENT, Reservation(offer.current, offer.lines)
+            latest, after = NO_CURRENT, Reservation(stage.spread * offer.current, offer.lines)
         else:
             latest, after = stage.latest.vector, self._with(stage.charger, offer)
         rising = [line for line in offer.lines if offer.current > latest[line.place]]

@@ -3,9 +3,10 @@
 A car that is unknown counts as three-phase, because a current that was not booked is a current that no fuse was asked about.
 """
 
+import math
 from dataclasses import dataclass, replace
 
-from balancing.circuit import Lines
+from balancing.circuit import Lines, Network
 
 DRAWS_A = 3.0
 UNUSED_BELOW_A = 0.5
@@ -81,3 +82,12 @@ def judged(evidence: CarEvidence, *, beyond_a: float, at_s: float) -> CarEvidenc
     if at_s - since_s < BEYOND_FOR_S:
         return replace(evidence, beyond_since_s=since_s)
     return replace(evidence, beyond_since_s=since_s, phases=None, seems=None, is_disobedient=True)
+
+
+def spread(phases: int | None, lines: Lines, network: Network) -> float:
+    """What a line may carry for each ampere that is offered to a car on these lines.
+
+    Without a neutral, two converters of one car may share a line: it carries √3 of what each draws. Until the car is known, or
+    where it showed more than it was offered, that counts.
+    """
+    return math.sqrt(3) if network is Network.IT_3 and len(lines) == 3 and phases is None else 1.0

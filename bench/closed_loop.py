@@ -58,6 +58,7 @@ def measured(given: Options) -> Report:
         own_minutes_above=sum(one.own_s for one in every) / 60,
         longest_above_s=max(one.longest_above_s for one in every),
         under_load=sum(one.under_load for one in every),
+        longest_wait_of_bound=max(one.wait_of_bound for one in every if one.wait_of_bound is not None),
         least_of_bound=min(one.energy for one in every if one.energy is not None),
         broken=len(broken),
     )

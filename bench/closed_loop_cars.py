@@ -4,9 +4,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from balancing.circuit import Line, Lines
+from balancing.circuit import Lines, in_grid_order
 from balancing.site import WIRINGS
-from bench.closed_loop_scenario import CarPlan, ChargerPlan
+from bench.closed_loop_currents import line_currents
+from bench.closed_loop_scenario import CarPlan, ChargerPlan, Vector
 from domain.observations import ConnectorStatus
 from domain.ports import OfferCurrent, OfferStep
 from domain.roles import NetworkType
@@ -120,6 +121,9 @@ class Charger:
 
     def step_now(self, now_s: float) -> OfferStep:
         """What it holds: the session's profile before the default; without any nothing limits it."""
+        if not self.plan.keeps_schedules:
+            held = self.session or self.default
+            return held.steps[0] if held is not None else OfferStep(0, self.plan.max_a)
         now_s += self.age_s
         if self.session is not None:
             return self.session.at(now_s)
@@ -162,14 +166,23 @@ class Charger:
         used = max(phases, narrow) if phases < 3 else 3
         return self.wiring[: (narrow if is_it and phases < 3 else used)]
 
+    def loads(self, current_a: float) -> list[tuple[float, Lines]]:
+        """What that current is to its lines: one load, or those of two converters that share a line."""
+        if self.car is not None and self.car.plan.is_two_converters and len(self.lines) == 3:
+            first, second, third = self.lines
+            return [(current_a, in_grid_order((first, second))), (current_a, in_grid_order((first, third)))]
+        return [(current_a, self.lines)]
+
     @property
     def power_w(self) -> float:
         """What flows into the car."""
         if self.car is None:
             return 0.0
-        draw_a = self.car.draw_a + self.extra_a
+        loads = self.loads(self.car.draw_a + self.extra_a)
         is_it = self.network in (NetworkType.IT_3_PHASE, NetworkType.IT_1_PHASE)
-        return NEUTRAL_V * draw_a * ((SQRT3 if len(self.lines) == 3 else 1.0) if is_it else len(self.lines))
+        if is_it:
+            return sum(NEUTRAL_V * current_a * (SQRT3 if len(lines) == 3 else 1.0) for current_a, lines in loads)
+        return sum(NEUTRAL_V * current_a * len(lines) for current_a, lines in loads)
 
     @property
     def status(self) -> ConnectorStatus:
@@ -182,8 +195,9 @@ class Charger:
             return ConnectorStatus.SUSPENDED_EVSE
         return ConnectorStatus.SUSPENDED_EV if self.car.is_full else ConnectorStatus.CHARGING
 
-    def drawn(self, line: Line) -> float:
-        """Ampere in that conductor, as the charger's own meter reads it."""
-        if self.car is None or line not in self.lines:
-            return 0.0
-        return self.car.draw_a + self.extra_a
+    @property
+    def drawn(self) -> Vector:
+        """Ampere in each line, as the charger's own meter reads them."""
+        if self.car is None:
+            return (0.0, 0.0, 0.0)
+        return line_currents(self.loads(self.car.draw_a + self.extra_a), self.network)

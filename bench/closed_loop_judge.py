@@ -6,46 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from balancing.circuit import LINES
 from bench.closed_loop_cars import LEAST_PILOT_A, Charger
+from bench.closed_loop_currents import line_currents
 from bench.closed_loop_scenario import CircuitPlan, Scenario, Vector
-from domain.roles import NetworkType
 
 ANSWERS_WITHIN_S: Final = 30
 """How long a jump of what is not ours may lead the site above a fuse."""
 BLIND_S: Final = 120
 """The same while a meter says nothing: 60 s until it counts as lost, 15 s for a charger to answer, and the cars' ramps."""
 NOTICEABLE_A: Final = 0.05
+ROTATION_S: Final = 900
+SWAP_S: Final = 25
+"""From a car's turn to its current: a look, a reduction on its way, the other car's ramp, a sample, another look, and the pilot."""
 FAR_ABOVE: Final = 1.13
 """A breaker may open within an hour above this (IEC 60898-1 §9.10.1)."""
-
-Phasors = tuple[complex, complex, complex]
-
-
-def _phasor(magnitude: float, degrees: float) -> complex:
-    return complex(magnitude * math.cos(math.radians(degrees)), magnitude * math.sin(math.radians(degrees)))
-
-
-def _pair(degrees: float, into: int, out_of: int) -> Phasors:
-    currents = [0j, 0j, 0j]
-    currents[into], currents[out_of] = _phasor(1, degrees), -_phasor(1, degrees)
-    return (currents[0], currents[1], currents[2])
-
-
-_PAIRS: Final[Mapping[str, Phasors]] = {"L1L2": _pair(30, 0, 1), "L2L3": _pair(-90, 1, 2), "L1L3": _pair(150, 2, 0)}
-_THREE: Final[Phasors] = (_phasor(1, 0), _phasor(1, -120), _phasor(1, 120))
-
-
-def line_currents(loads: Sequence[tuple[float, Sequence[str]]], network: NetworkType) -> Vector:
-    """Ampere in each line that these loads make together, at unity power factor."""
-    if network in (NetworkType.TN_3_PHASE, NetworkType.TN_1_PHASE):
-        first, second, third = (sum(a for a, lines in loads if line in lines) for line in LINES)
-        return (first, second, third)
-    sums = [0j, 0j, 0j]
-    for current, lines in loads:
-        for place, unit in enumerate(_THREE if len(lines) == 3 else _PAIRS.get("".join(sorted(lines)), (0j, 0j, 0j))):
-            sums[place] += current * unit
-    return (abs(sums[0]), abs(sums[1]), abs(sums[2]))
 
 
 @dataclass(slots=True)
@@ -128,8 +102,8 @@ class Judge:
         by_name = {charger.plan.name: charger for charger in chargers}
         for name, fuse in self.fuses.items():
             found = [charger for one in below[name] if (charger := by_name[one]).car is not None]
-            obedient = line_currents([(c.car.draw_a, c.lines) for c in found if c.car], network)
-            greedy = line_currents([(c.extra_a, c.lines) for c in found if c.extra_a], network)
+            obedient = line_currents([load for c in found if c.car for load in c.loads(c.car.draw_a)], network)
+            greedy = line_currents([load for c in found if c.extra_a for load in c.loads(c.extra_a)], network)
             other = _added(household[name], greedy)
             fuse.second(obedient, other, is_blind=is_blind)
         for charger in chargers:
@@ -157,6 +131,8 @@ class Verdict:
     switches: int
     under_load: int
     delivered_kwh: float
+    wait_of_bound: float | None
+    """The longest wait as part of ((⌈n/S⌉ - 1) rotations and swaps); None where cars are not equal."""
     energy: float | None
     """Of the offline bound; None where none was asked for."""
     broken: tuple[str, ...]
@@ -191,6 +167,12 @@ def verdict(judge: Judge, chargers: Sequence[Charger], *, bound: Callable[[], fl
         broken.append(f"lines changed {under_load} times while current flowed")
     if asks.longest_wait_min is not None and waited_s > asks.longest_wait_min * 60:
         broken.append(f"{waited_s / 60:.1f} min waited")
+    wait_of_bound = None
+    if asks.places is not None:
+        turns = math.ceil(len(waits) / asks.places) - 1
+        wait_of_bound = waited_s / (turns * (ROTATION_S + SWAP_S))
+        if wait_of_bound > 1:
+            broken.append(f"{waited_s / 60:.1f} min waited, {wait_of_bound:.3f} of the bound")
     if asks.first_wait_min is not None and first_s > asks.first_wait_min * 60:
         broken.append(f"{first_s / 60:.1f} min until it was served")
     if asks.least_energy is not None and energy is not None and energy < asks.least_energy:
@@ -206,5 +188,5 @@ def verdict(judge: Judge, chargers: Sequence[Charger], *, bound: Callable[[], fl
     switches = sum(charger.switches for charger in chargers)
     return Verdict(
         judge.scenario.name, own_s, above_s, far_s, waited_s, first_s, begins, switches, under_load,
-        sum(delivered.values()), energy, tuple(broken),
+        sum(delivered.values()), wait_of_bound, energy, tuple(broken),
     )  # fmt: skip

@@ -30,6 +30,8 @@ class CarPlan:
     """The part of its need that it takes ever more slowly, at the end."""
     draws_extra_a: float = 0.0
     extra_from_s: int = 0
+    is_two_converters: bool = False
+    """Where there is no neutral: one converter between its first line and its second, one between its first and its third."""
     says_charging: bool = False
     """Its charger says that it charges also when it is full."""
 
@@ -47,6 +49,7 @@ class ChargerPlan:
     measures_every_s: int | None = 10
     can_switch: bool = False
     takes_phase_to_use: bool = False
+    keeps_schedules: bool = True
     priority: int = 0
     car: CarPlan | None = None
 
@@ -87,6 +90,8 @@ class Asks:
     """What must hold beside what always must; None asks nothing."""
 
     longest_wait_min: float | None = None
+    places: int | None = None
+    """How many of its cars, all equal, the site can serve at once: by that the longest wait is judged."""
     first_wait_min: float | None = None
     """Until current is offered for the first time."""
     wait_of: str | None = None

@@ -13,11 +13,11 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from balancing.circuit import LINES
 from balancing.controller import Order, SiteController
 from balancing.explanation import records
 from bench.closed_loop_cars import Charger
-from bench.closed_loop_judge import Judge, line_currents
+from bench.closed_loop_currents import line_currents
+from bench.closed_loop_judge import Judge
 from bench.closed_loop_scenario import ChargerPlan, Loss, Scenario, Vector
 from domain.capabilities import Capabilities
 from domain.charging.modes import ModeFacts, operating_mode
@@ -214,9 +214,10 @@ class Site:
             names = set(self.below[circuit.name])
             mine = [place for place, charger in enumerate(self.chargers) if charger.plan.name in names]
             loads = [
-                (self.chargers[place].drawn(self.chargers[place].lines[0]), self.chargers[place].lines)
-                for place in mine
-                if self.chargers[place].lines
+                load
+                for charger in (self.chargers[place] for place in mine)
+                if charger.car is not None
+                for load in charger.loads(charger.car.draw_a + charger.extra_a)
             ]
             flowing = line_currents(loads, self.scenario.network)
             first, second, third = (a + b for a, b in zip(flowing, household[circuit.name], strict=True))
@@ -231,8 +232,7 @@ class Site:
             self._say_status(number)
         every_s = charger.plan.measures_every_s
         if every_s is not None and charger.car is not None and (self.now_s + number) % every_s == 0:
-            first, second, third = (charger.drawn(one) for one in LINES)
-            known.measured, known.measured_at_s = (first, second, third), float(self.now_s)
+            known.measured, known.measured_at_s = charger.drawn, float(self.now_s)
 
     def _say_status(self, number: int) -> None:
         charger, known = self.chargers[number], self.known[number]
@@ -306,7 +306,7 @@ class Site:
             session=known.session,
             fallback_a=known.fallback_a,
             last_offer_at=known.last_offer_at,
-            capabilities=Capabilities(takes_phase_to_use=plan.takes_phase_to_use),
+            capabilities=Capabilities(takes_phase_to_use=plan.takes_phase_to_use, keeps_schedules=plan.keeps_schedules),
         )
 
     def _decide(self, controller: SiteController) -> None:

@@ -34,6 +34,8 @@ class Capabilities:
     """Whether it can be asked for a message (TriggerMessage)."""
     takes_phase_to_use: bool = False
     """Whether it can be told which of its terminals feeds a car on one (OCPP 2.0.1 ACPhaseSwitchingSupported)."""
+    keeps_schedules: bool = True
+    """Whether it follows a profile's later periods by itself, and takes one of 0 A. Else what it may do alone counts at all times."""
     rate_unit: RateUnit = RateUnit.AMPERE
     most_stack_level: int = 1
     """The highest stack level of a profile that it takes, of those that are used here: 0 or 1."""
@@ -140,7 +142,7 @@ def _entry(row: Mapping[str, Any], number: int) -> _Entry:
 
 _LEAST = {"silent_after_s": 60}
 _MOST = {"most_stack_level": 1}
-_FLAGS = {"takes_triggers", "takes_phase_to_use"}
+_FLAGS = {"takes_triggers", "takes_phase_to_use", "keeps_schedules"}
 _KNOWN = {one.name for one in fields(Capabilities)}
 
 

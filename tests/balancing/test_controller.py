@@ -68,6 +68,7 @@ class Bench:
         self.fuse_a = fuse_a
         self.fuse: PhaseAmps | None = None
         self.switch_below_a = switch_below_a
+        self.network = NetworkType.TN_3_PHASE
 
     def facts(self) -> SiteFacts:
         """The site as it stands."""
@@ -75,7 +76,7 @@ class Bench:
         return SiteFacts(
             installation_id=SITE,
             name="Garage",
-            network_type=NetworkType.TN_3_PHASE,
+            network_type=self.network,
             available=None,
             three_to_one_switch_a=self.switch_below_a,
             circuits=(CircuitFacts(ROOT, None, "Main", breaker, PhaseAmps.even(0.0)),),
@@ -635,3 +636,48 @@ def test_a_car_comes_back_to_three_phases_where_switching_was_ended() -> None:
     assert said[turned - 1][0] == said[turned][0] == 0.0
     assert (32.0, 3, None) in said[turned:]
     assert 1 not in phases[turned:]
+
+
+def test_an_unknown_car_without_neutral_is_offered_less() -> None:
+    """The fuse has 30 A, and one line may carry √3 of the offer; once the car is known to take three lines evenly it gets it all."""
+    bench = Bench(charger(1), fuse_a=30.0)
+    bench.network = NetworkType.IT_3_PHASE
+    bench.settle()
+    key, currents = UUID(int=101), []
+    for at_s in range(1, 80, 5):
+        stage = bench.controller.stage(key)
+        assert stage is not None
+        assert stage.latest is not None
+        bench.chargers[key] = charging(charger(1), session=1, draw=stage.latest.current, at_s=float(at_s))
+        decision = bench.decide(float(at_s))
+        currents += list(offered(decision).values())
+        bench.accept(decision.orders, at_s + 0.1)
+    assert currents == [17.3, 30.0]
+
+
+def test_an_unknown_car_without_neutral_is_held_to_a_pair_where_that_can_be() -> None:
+    """A charger that switches feeds it from its first two terminals, and never from three."""
+    facts = replace(charger(1), can_switch_phases=True)
+    bench = Bench(facts, fuse_a=30.0, switch_below_a=6.0)
+    bench.network = NetworkType.IT_3_PHASE
+    bench.settle()
+    told = set()
+    for at_s in range(1, 1500, 5):
+        stage = bench.controller.stage(facts.id)
+        assert stage is not None
+        assert stage.latest is not None
+        car = charging(facts, session=1, draw=stage.latest.current, at_s=float(at_s))
+        bench.chargers[facts.id] = replace(car, measured=stage.latest.vector)
+        decision = bench.decide(float(at_s))
+        told |= set(lines_told(decision))
+        bench.accept(decision.orders, at_s + 0.1)
+    assert told == {(30.0, 1, None)}
+
+
+def test_what_an_idle_charger_may_do_alone_is_not_given_to_others() -> None:
+    """It follows no schedule: its fallback of 6 A is taken off the fuse of 16 A before the other car gets any."""
+    alone = replace(charger(1), offline_current_a=6.0, capabilities=Capabilities(keeps_schedules=False))
+    bench = Bench(alone, charger(2), fuse_a=16.0)
+    bench.settle()
+    bench.chargers[UUID(int=102)] = charging(charger(2), session=2, draw=0.0, at_s=1.0)
+    assert offered(bench.decide(1.0)) == {2: 10.0}

@@ -195,6 +195,26 @@ def test_learning_a_cars_lines_changes_no_offer() -> None:
     assert relined(a, ALL).latest == Offer(12.0, ALL)
 
 
+def test_an_unknown_car_without_neutral_counts_for_more_than_its_offer() -> None:
+    """Its two converters may share a line: √3 of every offer is reserved, and no draw up to that is disobedience."""
+    a = replace(stage("a", 10.0), spread=math.sqrt(3))
+    assert reserved(a, 1.0).vector == pytest.approx((17.3205, 17.3205, 17.3205), abs=1e-4)
+    assert beyond(measured(a, (17.3, 10.0, 10.0), 5.0), 5.0) == NO_CURRENT
+    [(name, current, kind)] = planned([a, stage("b", 0.0)], want(a=10.0, b=32.0), 1.0)
+    assert (name, kind) == ("b", StepKind.INCREASE)
+    assert current == pytest.approx(32.0 - 17.3205, abs=1e-4)
+    unknown = replace(a, confirmed=None)
+    assert reserved(unknown, 1.0).vector == pytest.approx((55.4256, 55.4256, 55.4256), abs=1e-4)
+
+
+def test_what_a_charger_may_do_alone_counts_at_all_times_where_it_keeps_no_schedule() -> None:
+    """Also while it is in reach and idle; where nobody knows it, its maximum."""
+    a = replace(stage("a", 0.0, fallback=Fallback(8.0, ALL)), keeps_schedule=False)
+    assert reserved(a, 1.0).vector == (8.0, 8.0, 8.0)
+    assert reserved(replace(a, confirmed=Offer(10.0, ALL)), 1.0).vector == (10.0, 10.0, 10.0)
+    assert reserved(replace(a, fallback=None), 1.0).vector == (32.0, 32.0, 32.0)
+
+
 def test_phasors_need_less_room() -> None:
     """Three pairs at 17.32 A fill 30 A lines of an IT network exactly."""
     pairs = ((L1, L2), (L2, L3), (L1, L3))
