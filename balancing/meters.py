@@ -257,24 +257,27 @@ def _least_other(load: float, calm: float, possible: float, reading: float, fuse
 class Draws:
     """What one charger measured in the last minute and a half."""
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_is_measured", "_seen")
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, Vector]] = deque()
+        self._is_measured = False
+        """Whether the newest was measured, not concluded."""
 
     def see(self, charger: ChargerFacts, *, now: datetime, now_s: float) -> None:
         """What it measured is remembered. One that is not charging draws nothing that could be relied on."""
         if charger.mode is not OperatingMode.CHARGING or charger.session is None:
-            self._add(now_s, NO_CURRENT)
+            self._add(now_s, NO_CURRENT, is_measured=False)
             return
         age_s = None if charger.measured_at is None else (now - charger.measured_at).total_seconds()
         if age_s is not None and age_s >= -CLOCK_SLACK_S:
             first, second, third = (max(0.0, drawn or 0.0) for drawn in charger.measured)
-            self._add(now_s - max(0.0, age_s), (first, second, third))
+            self._add(now_s - max(0.0, age_s), (first, second, third), is_measured=True)
 
-    def _add(self, at_s: float, draw: Vector) -> None:
+    def _add(self, at_s: float, draw: Vector, *, is_measured: bool) -> None:
         if self._seen and at_s <= self._seen[-1][0]:
             return
+        self._is_measured = is_measured
         if len(self._seen) > 1 and self._seen[-1][1] == self._seen[-2][1] == draw:
             self._seen.pop()
         self._seen.append((at_s, draw))
@@ -296,6 +299,8 @@ class Draws:
         """What its car may have risen to at `read_s` on any line, as its own measurements lag behind; 0 where none is expected."""
         if self._age_s(now_s) > UNEXPLAINED_S + READING_LAGS_S:
             return 0.0
+        if not self._is_measured:
+            return math.inf
         newest_s, newest = self._seen[-1]
         risen = max(newest) + RISES_AT_ONCE_A + RISES_A_PER_S * max(0.0, read_s - newest_s)
         return max([risen, *(max(draw) for at_s, draw in self._seen if at_s > since_s)])

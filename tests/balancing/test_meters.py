@@ -268,10 +268,13 @@ def begun_at(at_s: float) -> Yard:
 
 
 def test_a_car_rises_no_faster_than_cars_do() -> None:
-    """6 A at once and 3 A a second; one whose charger does not say that it charges does not rise."""
+    """Since its last measurement 6 A at once and 3 A a second; one whose charger says that its contactor is open does not."""
     yard = begun_at(0.0)
-    yard.read(40.0, 4.0)
-    assert yard.load(4.0, HELD) == 40.0 - 6.0 - 4.0 * 3.0
+    yard.read(28.0, 4.0)
+    assert yard.load(4.0, HELD) == 10.0
+    yard.draws(10.0, 6.0)
+    yard.read(48.0, 8.0)
+    assert yard.load(8.0, HELD) == 48.0 - (10.0 + 6.0 + 2 * 3.0)
     yard = begun_at(0.0)
     yard.chargers = [replace(yard.chargers[0], connector_status=ConnectorStatus.PREPARING)]
     yard.read(40.0, 4.0)
