@@ -272,6 +272,15 @@ class SiteController:
             known.stage.is_online and known.stage.confirmed != known.stage.latest for known in self._known.values()
         )
 
+    @property
+    def disobedient(self) -> frozenset[UUID]:
+        """Chargers where more was drawn than was offered in this session, for ten seconds or after having been told twice."""
+        return frozenset(
+            key
+            for key, known in self._known.items()
+            if known.memory.evidence.is_disobedient or known.stopped_until_s > float("-inf")
+        )
+
     def _memories(self) -> dict[UUID, ChargerMemory]:
         return {charger_id: known.memory for charger_id, known in self._known.items()}
 

@@ -15,7 +15,7 @@ from balancing.circuit import Allocation
 from balancing.controller import Decision, Order, SiteController
 from balancing.document import dump_allocation, dump_instance
 from balancing.explanation import records
-from domain import leases, offers
+from domain import inferred_faults, leases, offers
 from domain.capabilities import ChargerModels
 from domain.clock import Clock
 from domain.errors import UnavailableError
@@ -112,6 +112,7 @@ class SiteLoop:
         self._last_recorded: object = None
         self._shown: dict[UUID, Shown] = {}
         self._kept: dict[UUID, OfferRecord] = {}
+        self._warned_of: frozenset[UUID] | None = None
 
     async def run(self) -> None:
         """Until cancelled, or until the lease is lost or the site is gone."""
@@ -152,9 +153,18 @@ class SiteLoop:
         for order in decision.orders:
             self._send(order, grip)
         await self._record(decision, trigger)
+        await self._warn(self._controller.disobedient)
         for record in kept:
             await self._show(record.charger_id, record.target_a, record.target_phases)
         return True
+
+    async def _warn(self, disobedient: frozenset[UUID]) -> None:
+        """Their alerts are open, and nobody else's."""
+        if disobedient == self._warned_of:
+            return
+        now = self._ports.clock.now()
+        await self._ports.bus.publish(*await inferred_faults.draw_too_much(self._installation_id, disobedient, now=now))
+        self._warned_of = disobedient
 
     async def _lease(self) -> Grip | None:
         name = offers.lease_of(self._installation_id)

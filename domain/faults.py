@@ -82,6 +82,10 @@ REPORTED = frozenset(KINDS.values()) | {AlertKind.CABLE_FAULT}
 RESTARTED = "RepeatedRestarts"
 """The code of an alert that no status opens or resolves: a charger that restarts says each time that nothing is wrong."""
 
+BEYOND_OFFER = "DrawsMoreThanOffered"
+"""Likewise: the charger finds nothing wrong with a car that draws more than the balancer lets it."""
+INFERRED = frozenset({RESTARTED, BEYOND_OFFER})
+
 DAMPED_FROM = 3
 """The third opening of the same alert within an hour sends no mail."""
 DAMPED_WITHIN = timedelta(hours=1)
@@ -185,7 +189,7 @@ def _reported(connector: Connector, alerts: Iterable[OpenAlert]) -> list[OpenAle
     return [
         one
         for one in alerts
-        if one.charger_id == connector.place.charger_id and one.kind in REPORTED and one.vendor_code != RESTARTED
+        if one.charger_id == connector.place.charger_id and one.kind in REPORTED and one.vendor_code not in INFERRED
     ]
 
 
@@ -242,7 +246,7 @@ async def open_alert(
 
 def _open_key(charger_id: UUID, fault: Fault) -> str:
     """One that is inferred stands beside one of that kind that the charger tells of, and so does each event of its security."""
-    stands_alone = fault.vendor_code == RESTARTED or fault.kind is AlertKind.SECURITY
+    stands_alone = fault.vendor_code in INFERRED or fault.kind is AlertKind.SECURITY
     return f"{fault.kind.value}:{charger_id}{f':{fault.vendor_code}' if stands_alone else ''}"
 
 
@@ -283,6 +287,7 @@ _SUBJECTS = {
     AlertKind.CABLE_FAULT: "has a cable fault",
     AlertKind.NO_CURRENT: "charges without a current",
     AlertKind.SECURITY: "worries about its security",
+    AlertKind.OVERCURRENT: "sees more current than it allows",
     AlertKind.GROUND_FAULT: "tripped its residual current protection",
     AlertKind.CONTACTOR_WELDED: "does not switch off",
 }

@@ -4,6 +4,7 @@ of what it says once, and never that it is over.
 Machines only, as `domain.faults`, whose alerts these are.
 """
 
+from collections.abc import Set
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -31,6 +32,12 @@ RESTARTING = Fault(
     f"It has started {RESTARTS} times within an hour: check its power and its network.",
 )
 
+BEYOND_OFFER = Fault(
+    AlertKind.OVERCURRENT,
+    faults.BEYOND_OFFER,
+    "It was measured above what the balancer offers. The others make room for it, and it is paused if it goes on.",
+)
+
 _IDLE = """
 SELECT t.charger_id, t.idle_since, t.measured_at FROM charger_statuses t
 WHERE t.idle_since <= $1 AND t.measured_at IS NOT NULL AND NOT EXISTS (
@@ -49,6 +56,24 @@ _TOLD = """
 SELECT a.id, a.charger_id FROM alerts a
 WHERE a.open_key IS NOT NULL AND a.kind = $1 AND a.opened_at <= $2 ORDER BY a.charger_id LIMIT 500
 """
+_DISOBEDIENT = """
+SELECT id, charger_id FROM alerts WHERE installation_id = $1 AND open_key IS NOT NULL AND kind = $2 AND vendor_code = $3
+ORDER BY charger_id
+"""
+
+
+async def draw_too_much(installation_id: UUID, charger_ids: Set[UUID], *, now: datetime) -> list[Event]:
+    """Of that site's chargers exactly these have an alert that more flows there than the balancer offers."""
+    rows = await sql.rows(_DISOBEDIENT, installation_id, AlertKind.OVERCURRENT, faults.BEYOND_OFFER)
+    open_now = [_alert(row, AlertKind.OVERCURRENT) for row in rows]
+    new = sorted(charger_ids - {one.charger_id for one in open_now})
+    over = await _resolve([one for one in open_now if one.charger_id not in charger_ids], now)
+    if not new:
+        return over
+    async with in_transaction():
+        connectors = await live.of_chargers(new)
+        opened = [event for one in connectors for event in await faults.open_alert(one, BEYOND_OFFER, now=now)]
+        return [*over, *opened, *await live.write(connectors)]
 
 
 async def check(*, now: datetime) -> list[Event]:

@@ -17,10 +17,10 @@ from domain.capabilities import ChargerModels
 from domain.charging.session_rules import Hearing
 from domain.errors import UnavailableError
 from domain.meters import report_meter
-from domain.models import BalancingDecision, Charger, Circuit, Offer
+from domain.models import Alert, BalancingDecision, Charger, Circuit, Offer
 from domain.observations import ConnectorStatus
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, Grip, OfferCurrent
-from domain.roles import Scope
+from domain.roles import AlertKind, Scope
 from domain.units import PhaseAmps
 from tests.domain.rig import Rig, reading
 from tests.factories import NOW, Program, Site, a_charger, a_program, a_site, arrived
@@ -238,6 +238,21 @@ async def test_offers_are_stored_before_they_are_sent(bus: RedisBus) -> None:
     await garage.plug_in(0)
     await garage.look()
     assert garage.chargers.stored[-1] == (16.0, garage.clock.now())
+
+
+async def test_a_car_that_draws_too_much_is_an_alert(bus: RedisBus) -> None:
+    """Twice measured 4 A above its 16 A, ten seconds apart: the owner is told, once."""
+    garage = await a_garage(bus)
+    await garage.plug_in(0)
+    await garage.look()
+    for _ in range(2):
+        garage.clock.advance(10.0)
+        await garage.measure(0, 20.0)
+        await garage.look()
+    for _ in range(2):
+        await garage.look()
+    [alert] = await Alert.filter(resolved_at=None)
+    assert (alert.kind, alert.charger_id) == (AlertKind.OVERCURRENT, garage.rigs[0].charger_id)
 
 
 async def test_a_decision_that_says_nothing_new_is_recorded_once(bus: RedisBus) -> None:

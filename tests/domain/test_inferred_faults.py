@@ -120,3 +120,17 @@ async def test_a_restart_alert_hides_no_fault_that_is_told(rig: Rig) -> None:
     assert await look(32) == [AlertKind.INTERNAL, AlertKind.INTERNAL]
     assert await look(91) == [AlertKind.INTERNAL]
     assert (await Alert.get(resolved_at=None)).vendor_code == "InternalError"
+
+
+async def test_a_car_that_draws_too_much_is_an_alert_until_it_is_over(rig: Rig) -> None:
+    """The balancer says whose; the charger, which finds nothing wrong, does not end it by saying so."""
+    await read(rig, 1, (6.0, 6.0, 6.0))
+    shown = await inferred_faults.draw_too_much(rig.site.id, {rig.charger_id}, now=at(1))
+    assert [one.kind for event in shown if isinstance(event, ChargerStatusChanged) for one in event.warnings] == [
+        AlertKind.OVERCURRENT
+    ]
+    await rig.status(ConnectorStatus.SUSPENDED_EV, at(2))
+    assert await inferred_faults.draw_too_much(rig.site.id, {rig.charger_id}, now=at(3)) == []
+    assert [one.kind for one in await Alert.filter(resolved_at=None)] == [AlertKind.OVERCURRENT]
+    await inferred_faults.draw_too_much(rig.site.id, set(), now=at(4))
+    assert [one.state for one in await Alert.all()] == [AlertState.RESOLVED]
