@@ -1,5 +1,6 @@
 """A decision in words: what binds each charger, its place in the queue, and why."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -36,7 +37,7 @@ def records(
     """Every charger's offer as it stands after the decision, with its explanation."""
     setpoints = allocation.by_charger()
     circuits = {str(circuit.id): circuit.name for circuit in facts.circuits}
-    roots = frozenset(str(circuit.id) for circuit in facts.circuits if circuit.parent_id is None)
+    limited = _limited(facts)
     blind = frozenset(name for name, state in controller.meter_states.items() if state in BLIND)
     queue = _queue(facts, setpoints, controller, now_s)
     slots = _slots(facts, setpoints, controller, queue, now_s)
@@ -45,9 +46,7 @@ def records(
         stage = controller.stage(charger.id)
         setpoint = setpoints.get(str(charger.id))
         if stage is not None:
-            limit = _limit(
-                charger, setpoint, limited_sites=roots if facts.available is not None else frozenset(), blind=blind
-            )
+            limit = _limit(charger, setpoint, limited=limited, blind=blind)
             record = _record(charger, stage, setpoint, limit, circuits, controller, queue.get(charger.id), now, now_s)
             slot_s = slots.get(charger.id)
             slot_at = None if slot_s is None else now + timedelta(seconds=slot_s - now_s)
@@ -91,8 +90,16 @@ def _record(
     )
 
 
+def _limited(facts: SiteFacts) -> dict[str, BindingLimit]:
+    """Circuit → what its fuse is called where less than the fuse is available: by a schedule, or by what was set otherwise."""
+    if facts.available is None:
+        return {}
+    name = BindingLimit.SCHEDULE if facts.is_scheduled else BindingLimit.AVAILABLE_CURRENT
+    return {str(circuit.id): name for circuit in facts.circuits if circuit.parent_id is None}
+
+
 def _limit(
-    charger: ChargerFacts, setpoint: Setpoint | None, *, limited_sites: frozenset[str], blind: frozenset[str]
+    charger: ChargerFacts, setpoint: Setpoint | None, *, limited: Mapping[str, BindingLimit], blind: frozenset[str]
 ) -> BindingLimit:
     if setpoint is None:
         return BindingLimit.PAUSED
@@ -101,8 +108,7 @@ def _limit(
     limit = LIMITS[setpoint.limit]
     if setpoint.limiting_circuit in blind:
         return BindingLimit.METER_STALE
-    is_at_site = setpoint.limiting_circuit in limited_sites
-    return BindingLimit.AVAILABLE_CURRENT if limit is BindingLimit.CIRCUIT and is_at_site else limit
+    return limited.get(setpoint.limiting_circuit or "", limit) if limit is BindingLimit.CIRCUIT else limit
 
 
 def _queue(

@@ -90,11 +90,12 @@ class Problems:
         """A breaker's rating on each line."""
         return PhaseAmps(*(self.breaker((path, line), amps) for line, amps in by_line(value)))
 
-    def within(self, path: str, value: PhaseAmps, limit: PhaseAmps, *, of: str) -> PhaseAmps:
+    def within(self, path: str | Path, value: PhaseAmps, limit: PhaseAmps, *, of: str) -> PhaseAmps:
         """A current on each line, not negative and not above the limit, which is `of` something."""
+        where = (path,) if isinstance(path, str) else path
         for (line, amps), (_, most) in zip(by_line(value), by_line(limit), strict=True):
             if not math.isfinite(amps) or not 0 <= amps <= most:
-                self.add((path, line), f"This must be from 0 to {most:g} A, the rating of {of}.")
+                self.add((*where, line), f"This must be from 0 to {most:g} A, the rating of {of}.")
         return value
 
     def aware(self, path: str | Path, value: datetime) -> datetime:

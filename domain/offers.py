@@ -13,9 +13,10 @@ from tortoise.transactions import in_transaction
 
 from domain import leases, sql
 from domain.capabilities import DEFAULT, Capabilities, ChargerModels, Kind
+from domain.current_limits import limits_of
 from domain.ids import new_id
 from domain.observations import ConnectorStatus
-from domain.roles import BindingLimit, NetworkType, OperatingMode, PhaseRotation
+from domain.roles import AvailableCurrentMode, BindingLimit, NetworkType, OperatingMode, PhaseRotation
 from domain.units import PhaseAmps
 
 NO_AMPS = PhaseAmps.even(0.0)
@@ -99,6 +100,8 @@ class SiteFacts:
     three_to_one_switch_a: float | None
     circuits: tuple[CircuitFacts, ...]
     chargers: tuple[ChargerFacts, ...]
+    is_scheduled: bool = False
+    """Whether a schedule sets `available`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ async def site(installation_id: UUID, *, now: datetime, models: ChargerModels) -
     row = await sql.row("SELECT * FROM installations WHERE id = $1 AND is_active", installation_id)
     if row is None:
         return None
+    limits = limits_of(row)
     circuits = await sql.rows(
         "SELECT * FROM circuits WHERE installation_id = $1 AND removed_at IS NULL ORDER BY id", installation_id
     )
@@ -146,10 +150,11 @@ async def site(installation_id: UUID, *, now: datetime, models: ChargerModels) -
         installation_id=installation_id,
         name=row["name"],
         network_type=NetworkType(row["network_type"]),
-        available=_available(row, now),
+        available=limits.at(now),
         three_to_one_switch_a=row["three_to_one_switch_a"],
         circuits=tuple(_circuit(circuit) for circuit in circuits),
         chargers=tuple(_charger(charger, models) for charger in chargers),
+        is_scheduled=limits.mode_at(now) is AvailableCurrentMode.SCHEDULE,
     )
 
 
@@ -170,13 +175,6 @@ ORDER BY c.id
 """
 """A disabled charger that was never heard is not installed yet: nothing is held back for it. Every other one that is out
 of reach may be drawing, whatever somebody set in the portal."""
-
-
-def _available(row: sql.Row, now: datetime) -> PhaseAmps | None:
-    """The limit in force: an available current that has run out gives way to the fallback, if one was set."""
-    expires_at = sql.optional_instant_of(row["available_expires_at"])
-    kind = "fallback" if expires_at is not None and expires_at <= now else "available"
-    return _phase_amps(row, kind)
 
 
 def _phase_amps(row: sql.Row, kind: str) -> PhaseAmps | None:

@@ -94,6 +94,18 @@ class AvailableCurrentMode(StrEnum):
     METER = "METER"
 
 
+class Weekday(StrEnum):
+    """A day of the week, in its order (ISO 8601)."""
+
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+
 class PhaseRotation(StrEnum):
     """Which grid lines hang at a charger's terminals, in terminal order (R, S, T = L1, L2, L3)."""
 

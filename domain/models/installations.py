@@ -28,6 +28,10 @@ class Installation(Model):
     available_l3 = fields.FloatField(null=True)
     available_mode = fields.CharEnumField(AvailableCurrentMode, max_length=16, default=AvailableCurrentMode.MANUAL)
     available_expires_at = fields.DatetimeField(null=True)
+    resumed_mode = fields.CharField(max_length=16, null=True)
+    """What decides again when the limit that a person set for a time has ended."""
+    current_schedule: str | None = fields.TextField(null=True)
+    """Entries as JSON (domain.current_schedule)."""
     fallback_l1 = fields.FloatField(null=True)
     fallback_l2 = fields.FloatField(null=True)
     fallback_l3 = fields.FloatField(null=True)

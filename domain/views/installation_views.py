@@ -8,7 +8,8 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.available_current import current_in_force
+from domain.current_limits import current_in_force, limits_of
+from domain.current_schedule import ScheduleEntry
 from domain.filters import ANYTHING, Columns, Condition, Expression, check_size, sql_of
 from domain.installations import Address
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
@@ -37,6 +38,7 @@ class InstallationRow:
     available_current_mode: AvailableCurrentMode | None = None
     available_current_expires_at: datetime | None = None
     fallback_current_a: PhaseAmps | None = None
+    current_schedule: Sequence[ScheduleEntry] = ()
     three_to_one_phase_switch_current_a: float | None = None
 
 
@@ -132,8 +134,7 @@ def _row(access: Access, row: Mapping[str, Any]) -> InstallationRow:
     if not row["is_detailed"]:
         return InstallationRow(id=identity, name=name, time_zone=zone, viewer_roles=roles)
     breaker = PhaseAmps(*(row[f"breaker_l{line}"] for line in (1, 2, 3)))
-    chosen, fallback = _amps(row, "available"), _amps(row, "fallback")
-    expires_at = sql.optional_instant_of(row["available_expires_at"])
+    limits = limits_of(row)
     return InstallationRow(
         id=identity,
         name=name,
@@ -146,14 +147,10 @@ def _row(access: Access, row: Mapping[str, Any]) -> InstallationRow:
         category=InstallationCategory(row["category"]),
         network_type=NetworkType(row["network_type"]),
         main_breaker_a=min(breaker.as_tuple()),
-        available_current_a=current_in_force(chosen, fallback, expires_at=expires_at, breaker=breaker, now=access.now),
-        available_current_mode=AvailableCurrentMode(row["available_mode"]),
-        available_current_expires_at=expires_at,
-        fallback_current_a=fallback,
+        available_current_a=current_in_force(limits, breaker=breaker, now=access.now),
+        available_current_mode=limits.mode_at(access.now),
+        available_current_expires_at=limits.expires_at,
+        fallback_current_a=limits.fallback,
+        current_schedule=limits.schedule,
         three_to_one_phase_switch_current_a=row["three_to_one_switch_a"],
     )
-
-
-def _amps(row: Mapping[str, Any], kind: str) -> PhaseAmps | None:
-    values = [row[f"{kind}_l{line}"] for line in (1, 2, 3)]
-    return None if None in values else PhaseAmps(*values)

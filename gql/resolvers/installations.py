@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from domain import available_current, installations
+from domain.current_schedule import ScheduleEntry
 from domain.filters import ANYTHING, Comparison, Condition, Term
 from domain.installations import Address, InstallationChanges
 from domain.pages import Page, PageRequest
@@ -128,6 +129,13 @@ async def set_available_current(
         fallback=None if isinstance(fallback_current_a, Unset) else fallback_current_a,
         bus=context.ports.bus,
     )
+    return site
+
+
+async def set_current_schedule(context: Context, *, installation_id: str, entries: Sequence[ScheduleEntry]) -> UUID:
+    """The site with its new schedule."""
+    site = ids.uuid_of(installation_id, "Installation", at="installationId")
+    await available_current.set_current_schedule(context.access, site, entries, bus=context.ports.bus)
     return site
 
 

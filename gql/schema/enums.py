@@ -42,6 +42,7 @@ SHOWN: tuple[type[Enum], ...] = (
     roles.Severity,
     roles.StopReason,
     roles.UsageDimension,
+    roles.Weekday,
     ErrorCode,
 )
 

@@ -1,15 +1,16 @@
 """Sites, their lists, and the changes that people make to them."""
 
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import strawberry
 from strawberry.types.info import Info
 
+from domain import current_schedule
 from domain import installations as domain_installations
 from domain.filters import Condition
-from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
+from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role, Weekday
 from domain.views.circuit_views import CircuitRow
 from domain.views.group_views import GroupRow
 from domain.views.installation_views import InstallationOrder as DomainOrder
@@ -28,7 +29,7 @@ from gql.schema.chargers import ChargerOrder, ChargerWhere
 from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
-from gql.schema.fields import connection, resolved
+from gql.schema.fields import READ, connection, resolved
 from gql.schema.filters import IDFilter, StringFilter, any_of, combined, id_terms, terms
 from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
@@ -57,6 +58,19 @@ class Address:
     postal_code: str | None = strawberry.field(description="Null when not told.")
     city: str | None = strawberry.field(description="Null when not told.")
     country_code: str = strawberry.field(description="ISO 3166-1, two letters.")
+
+
+@strawberry.type(description="How much current the site may draw on these days, from a time of day until another.")
+class ScheduleEntry:
+    """Read from domain.current_schedule.ScheduleEntry."""
+
+    weekdays: list[Weekday]
+    from_: time = strawberry.field(name="from", metadata={READ: lambda entry: entry.since})
+    to: time = strawberry.field(
+        description="00:00 is the end of the day; before `from` it is on the next day.",
+        metadata={READ: lambda entry: entry.until},
+    )
+    available_current_a: PhaseAmps = strawberry.field(metadata={READ: lambda entry: entry.available})
 
 
 async def _circuits(root: Any, info: Info[Context, Any]) -> list[CircuitRow]:
@@ -107,6 +121,10 @@ class Installation(Node):
         description="Then fallbackCurrentA is in force; null = never."
     )
     fallback_current_a: PhaseAmps | None = strawberry.field(description="Null = the main breaker.")
+    current_schedule: list[ScheduleEntry] = strawberry.field(
+        description="What a schedule makes available, in the site's time; the main breaker in its gaps. It is in force while "
+        "availableCurrentMode is SCHEDULE. Empty without one, and for who holds nothing but a charger there."
+    )
     three_to_one_phase_switch_current_a: float | None = strawberry.field(
         description="In ampere; null where chargers keep their phases, or for who holds nothing but a charger there."
     )
@@ -288,6 +306,34 @@ class SetAvailableCurrentInput:
     idempotency_key: str | None = strawberry.UNSET
 
 
+@strawberry.input(description="How much current the site may draw on these days, from a time of day until another.")
+class ScheduleEntryInput:
+    """Becomes the domain's."""
+
+    weekdays: list[Weekday]
+    from_: time = strawberry.field(name="from")
+    to: time = strawberry.field(description="00:00 is the end of the day; before `from` it is on the next day.")
+    available_current_a: PhaseAmpsInput
+
+    def to_domain(self) -> current_schedule.ScheduleEntry:
+        """The same as the domain knows it."""
+        return current_schedule.ScheduleEntry(
+            tuple(self.weekdays), self.from_, self.to, self.available_current_a.to_domain()
+        )
+
+
+@strawberry.input(
+    description="All entries of the schedule: they replace those there were, and none removes it. At each time at most one is in force; "
+    "in gaps the main breaker is the limit. A limit that a person set stays in force until it is cleared or expires."
+)
+class SetCurrentScheduleInput:
+    """In the site's own time."""
+
+    installation_id: strawberry.ID
+    entries: list[ScheduleEntryInput]
+    idempotency_key: str | None = strawberry.UNSET
+
+
 @strawberry.input(description="The limit that a person set ends; `mode` decides what sets it from now on.")
 class ClearAvailableCurrentInput:
     """Back to the main breaker, or to what the mode says."""
@@ -337,6 +383,13 @@ class InstallationMutations:
         _INSTALLATION,
         description="Limits the current of the site on each line. For OWNER, SERVICE and ADMINISTRATOR.",
     )
+    set_current_schedule = mutation(
+        resolvers.set_current_schedule,
+        SetCurrentScheduleInput,
+        InstallationResult,
+        _INSTALLATION,
+        description="Limits the current of the site by the day of the week and the time of day. For OWNER, SERVICE and ADMINISTRATOR.",
+    )
     clear_available_current = mutation(
         resolvers.clear_available_current,
         ClearAvailableCurrentInput,
@@ -347,4 +400,4 @@ class InstallationMutations:
 
 
 NODES = (NodeKind(Installation, InstallationRow, installations_by_ids),)
-ROWS = {domain_installations.Address: Address}
+ROWS = {domain_installations.Address: Address, current_schedule.ScheduleEntry: ScheduleEntry}

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from uuid import UUID
 
 from domain.access import Access, access_of_program
+from domain.current_schedule import ScheduleEntry, written
 from domain.ids import new_id
 from domain.models import (
     Alert,
@@ -47,7 +48,9 @@ from domain.roles import (
     Scope,
     SessionState,
     Severity,
+    Weekday,
 )
+from domain.units import PhaseAmps
 from tests.factories import (
     LONG_AGO,
     NOW,
@@ -104,6 +107,9 @@ async def _someone_elsewhere(town: Town) -> UUID:
     return person
 
 
+NIGHTS = ScheduleEntry(tuple(Weekday), time(22), time(6), PhaseAmps.even(40.0))
+
+
 async def _former_owner(town: Town) -> UUID:
     """Held everything until yesterday."""
     person = await a_person(FORMER)
@@ -133,7 +139,9 @@ async def _contents(town: Town) -> dict[str, UUID]:
     site, driver = town.site, town.people["USER of charger"]
     branch = await a_circuit(site.id, parent_id=site.root_id)
     await Circuit.filter(id=branch).update(meter_l1=20.0, meter_l2=20.0, meter_l3=20.0, metered_at=NOW)
-    await Installation.filter(id=site.id).update(fallback_l1=10.0, fallback_l2=10.0, fallback_l3=10.0)
+    await Installation.filter(id=site.id).update(
+        fallback_l1=10.0, fallback_l2=10.0, fallback_l3=10.0, current_schedule=written([NIGHTS])
+    )
     # The neighbour's station has said nothing for long, so that the coverage of a report has something to tell.
     await Charger.filter(id=town.neighbour_id).update(circuit_id=branch)
     card = await a_card(driver)

@@ -160,6 +160,10 @@ FIELDS: Mapping[str, FieldRow] = {
     "Installation.address": FieldRow("installation", "target: address { countryCode }", DETAILED),
     "Installation.availableCurrentA": FieldRow("installation", f"target: availableCurrentA {_AMPS}", DETAILED),
     "Installation.fallbackCurrentA": FieldRow("installation", f"target: fallbackCurrentA {_AMPS}", DETAILED),
+    "Installation.currentSchedule": FieldRow("installation", "target: currentSchedule { from }", DETAILED),
+    "ScheduleEntry.availableCurrentA": FieldRow(
+        "installation", f"currentSchedule {{ target: availableCurrentA {_AMPS} }}", DETAILED
+    ),
     "Installation.circuits": FieldRow("installation", f"target: circuits {_ID}", SEE_CIRCUITS),
     "Installation.chargers": FieldRow("installation", f"target: chargers{_PAGE}", SEE_SITE),
     "Installation.sessions": FieldRow("installation", f"target: sessions{_PAGE}", SEE_SESSION),

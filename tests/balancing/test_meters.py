@@ -331,6 +331,19 @@ def test_a_charger_is_told_that_the_meter_is_missing() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("is_scheduled", "limit"), [(True, BindingLimit.SCHEDULE), (False, BindingLimit.AVAILABLE_CURRENT)]
+)
+def test_a_charger_is_told_what_sets_the_available_current(is_scheduled: bool, limit: BindingLimit) -> None:
+    """A schedule, or a person."""
+    yard = Yard(available=even(10.0))
+    yard.draws(0.0, 0.0)
+    facts = replace(yard.facts(), is_scheduled=is_scheduled)
+    decision = yard.controller.decide(facts, now=NOON, now_s=0.0)
+    (record,) = records(facts, decision.allocation, yard.controller, now=NOON, now_s=0.0)
+    assert record.limit is limit
+
+
 @dataclass
 class World:
     """Cars that follow their offers after 5 s, ramp up by 2 A/s and are measured every 10 s; a meter that is read every 5 s."""

@@ -1,13 +1,15 @@
 """Sites are made, changed and limited within the rights of domain.md §2."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from domain import sql
 from domain.access import Access
-from domain.available_current import clear_available_current, current_in_force, set_available_current
+from domain.available_current import clear_available_current, set_available_current
+from domain.current_limits import Limits, current_in_force
 from domain.errors import DomainError, NotAllowedError, NotFoundError, UnauthenticatedError, ValidationError
 from domain.events import AvailabilityOutdated, InstallationChanged, LocalListOutdated, PermissionChanged
 from domain.ids import new_id
@@ -255,9 +257,13 @@ def test_no_limit_is_above_the_main_breaker() -> None:
     """A breaker that became smaller after the limit was set still holds."""
     small = PhaseAmps.even(25.0)
     chosen = PhaseAmps(10.0, 40.0, 25.0)
-    assert current_in_force(chosen, None, expires_at=None, breaker=small, now=NOW) == PhaseAmps(10.0, 25.0, 25.0)
-    assert current_in_force(None, chosen, expires_at=None, breaker=small, now=NOW) == small
-    assert current_in_force(chosen, None, expires_at=NOW, breaker=small, now=NOW) == small
+    manual = Limits(mode=AvailableCurrentMode.MANUAL, time_zone="Europe/Oslo")
+    for limits, expected in (
+        (replace(manual, chosen=chosen), PhaseAmps(10.0, 25.0, 25.0)),
+        (replace(manual, fallback=chosen), small),
+        (replace(manual, chosen=chosen, expires_at=NOW), small),
+    ):
+        assert current_in_force(limits, breaker=small, now=NOW) == expected
 
 
 async def test_a_smaller_main_breaker_than_its_safe_current_is_refused() -> None:

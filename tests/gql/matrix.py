@@ -134,6 +134,11 @@ async def _set_available_current(town: Town) -> Mapping[str, Any]:
     return {"installationId": installation_id(town.site.id), "availableCurrentA": _EVEN}
 
 
+async def _set_schedule(town: Town) -> Mapping[str, Any]:
+    entry = {"weekdays": ["MONDAY"], "from": "06:00", "to": "00:00", "availableCurrentA": _EVEN}
+    return {"installationId": installation_id(town.site.id), "entries": [entry]}
+
+
 async def _clear_available_current(town: Town) -> Mapping[str, Any]:
     return {"installationId": installation_id(town.site.id)}
 
@@ -455,6 +460,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "createInstallation": MutationRow(_create_installation, ADMINISTRATOR, seen=frozenset(PEOPLE), is_for_people=True),
     "updateInstallation": MutationRow(_update_installation, MANAGERS),
     "setAvailableCurrent": MutationRow(_set_available_current, CURRENT_SETTERS),
+    "setCurrentSchedule": MutationRow(_set_schedule, CURRENT_SETTERS),
     "clearAvailableCurrent": MutationRow(_clear_available_current, CURRENT_SETTERS),
     "createCircuit": MutationRow(_create_circuit, INSTALLERS),
     "updateCircuit": MutationRow(_update_circuit, INSTALLERS, seen=SEE_CIRCUITS),

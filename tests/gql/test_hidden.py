@@ -39,6 +39,7 @@ _EVEN = {"l1": 1.0, "l2": 1.0, "l3": 1.0}
 MUTATIONS: dict[str, Any] = {
     "updateInstallation": lambda ids: {"installationId": ids["site"], "name": "x"},
     "setAvailableCurrent": lambda ids: {"installationId": ids["site"], "availableCurrentA": _EVEN},
+    "setCurrentSchedule": lambda ids: {"installationId": ids["site"], "entries": []},
     "clearAvailableCurrent": lambda ids: {"installationId": ids["site"]},
     "createCircuit": lambda ids: {"installationId": ids["site"], "name": "x", "breakerA": _EVEN},
     "updateCircuit": lambda ids: {"circuitId": ids["circuit"], "name": "x"},

@@ -223,6 +223,23 @@ async def test_a_limit_is_set_and_cleared() -> None:
     assert api.bus.published == [InstallationChanged(installation_id=town.site.id)] * 2
 
 
+async def test_a_schedule_is_set_and_read() -> None:
+    """As it was given, in the site's time; what overlaps is named by its place in the input."""
+    town = await a_town()
+    api, viewer = Api(), await town.access("OWNER of installation")
+    selection = """... on InstallationSuccess { installation { availableCurrentMode currentSchedule {
+      weekdays from to availableCurrentA { l1 } } } } ... on ValidationError { fields { path } }"""
+    entry = {"weekdays": ["MONDAY"], "from": "22:00", "to": "00:00", "availableCurrentA": EVEN}
+    given = {"installationId": installation_id(town.site.id), "entries": [entry]}
+    made = await api.mutate(viewer, "setCurrentSchedule", given, selection)
+    shown = {**entry, "availableCurrentA": {"l1": EVEN["l1"]}}
+    assert made["installation"] == {"availableCurrentMode": "SCHEDULE", "currentSchedule": [shown]}
+    twice = await api.mutate(viewer, "setCurrentSchedule", {**given, "entries": [entry, entry]}, selection)
+    assert twice["fields"] == [{"path": ["entries", "1", "from"]}]
+    none = await api.mutate(viewer, "setCurrentSchedule", {**given, "entries": []}, selection)
+    assert none["installation"] == {"availableCurrentMode": "MANUAL", "currentSchedule": []}
+
+
 async def test_the_tree_is_changed_and_taken_down() -> None:
     """Hung elsewhere, moved, re-keyed, removed."""
     town = await a_town()
