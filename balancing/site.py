@@ -20,8 +20,10 @@ from balancing.circuit import (
     in_grid_order,
 )
 from balancing.failsafe import CircuitCapacity, CircuitKnowledge, capacities, per_line, plan_fallbacks
+from balancing.phases import best_kappa
 from balancing.reclaim import NOTHING_RECLAIMED, Reclaim, cap_of
 from balancing.rotation import NO_TURN, Turn, place
+from balancing.targets import Target, weight
 from balancing.vehicles import NOTHING_KNOWN, CarEvidence
 from domain.offers import ChargerFacts, SiteFacts
 from domain.roles import NetworkType, OperatingMode, PhaseRotation
@@ -154,10 +156,11 @@ def instance_of(
         for circuit in facts.circuits
         for found in (capacity[str(circuit.id)],)
     )
-    chargers = tuple(
+    alike = tuple(
         _charger(charger, memories.get(charger.id, ChargerMemory()), held.get(charger.id), network, now_s)
         for charger in facts.chargers
     )
+    chargers = _weighted(facts, alike, network)
     return Instance(
         id=str(facts.installation_id),
         circuits=circuits,
@@ -194,6 +197,30 @@ def _charger(
         previous=memory.previous,
         fallback=held,
     )
+
+
+def _weighted(facts: SiteFacts, chargers: tuple[ChargerInput, ...], network: Network) -> tuple[ChargerInput, ...]:
+    """The chargers with the weights of their cars' targets; what is fair is the site's limit by the cars that want current."""
+    wanting = sum(charger.state.wants_current for charger in chargers)
+    limits = limits_of(facts)
+    fuses = [min(limits[circuit.id]) for circuit in facts.circuits if circuit.parent_id is None]
+    if facts.available is not None:
+        fuses.append(min(facts.available.as_tuple()))
+    fair_a = min(fuses, default=0.0) / max(1, wanting)
+    targets = [_target(charger) for charger in facts.chargers]
+    return tuple(
+        charger
+        if target is None
+        else replace(charger, weight=weight(target, kappa=best_kappa(charger, network), fair_a=fair_a))
+        for charger, target in zip(chargers, targets, strict=True)
+    )
+
+
+def _target(charger: ChargerFacts) -> Target | None:
+    session = charger.session
+    if session is None or session.energy_target_wh is None:
+        return None
+    return Target(session.energy_target_wh, session.energy_wh, session.departs_in_s)
 
 
 def fallbacks_of(facts: SiteFacts) -> dict[UUID, float]:

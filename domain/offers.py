@@ -54,6 +54,10 @@ class SessionFacts:
     is_paused: bool
     is_permitted: bool
     started_at: datetime
+    energy_wh: int = 0
+    energy_target_wh: int | None = None
+    departs_in_s: float | None = None
+    """Negative when that is past; None when no departure is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ async def site(installation_id: UUID, *, now: datetime, models: ChargerModels) -
         available=limits.at(now),
         three_to_one_switch_a=row["three_to_one_switch_a"],
         circuits=tuple(_circuit(circuit) for circuit in circuits),
-        chargers=tuple(_charger(charger, models) for charger in chargers),
+        chargers=tuple(_charger(charger, models, now) for charger in chargers),
         is_scheduled=limits.mode_at(now) is AvailableCurrentMode.SCHEDULE,
     )
 
@@ -164,7 +168,8 @@ SELECT c.id, c.circuit_id, c.name, c.phase_rotation, c.min_current_a, c.max_curr
   s.status_received_at, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
   s.current_l3, s.measured_at, o.fallback_a, o.targeted_at AS last_offer_at,
   CASE WHEN o.session_id = cs.id THEN o.target_phases ELSE '' END AS last_offer_phases,
-  cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at
+  cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at,
+  cs.energy_target_wh, cs.departure_at, s.session_energy_wh
 FROM chargers c
 JOIN stations st ON st.id = c.station_id
 JOIN charger_statuses s ON s.charger_id = c.id
@@ -199,7 +204,7 @@ def _meter(row: sql.Row) -> MeterFacts | None:
     return None if reading is None or measured_at is None else MeterFacts(reading, measured_at, row["meter_history"])
 
 
-def _charger(row: sql.Row, models: ChargerModels) -> ChargerFacts:
+def _charger(row: sql.Row, models: ChargerModels, now: datetime) -> ChargerFacts:
     session_id = sql.optional_uuid_of(row["session_id"])
     return ChargerFacts(
         id=sql.uuid_of(row["id"]),
@@ -219,7 +224,7 @@ def _charger(row: sql.Row, models: ChargerModels) -> ChargerFacts:
         connected_at=sql.optional_instant_of(row["connected_at"]),
         measured=(row["current_l1"], row["current_l2"], row["current_l3"]),
         measured_at=sql.optional_instant_of(row["measured_at"]),
-        session=None if session_id is None else _session(session_id, row),
+        session=None if session_id is None else _session(session_id, row, now),
         fallback_a=row["fallback_a"],
         last_offer_at=sql.optional_instant_of(row["last_offer_at"]),
         last_offer_phases=row["last_offer_phases"] or "",
@@ -227,7 +232,8 @@ def _charger(row: sql.Row, models: ChargerModels) -> ChargerFacts:
     )
 
 
-def _session(session_id: UUID, row: sql.Row) -> SessionFacts:
+def _session(session_id: UUID, row: sql.Row, now: datetime) -> SessionFacts:
+    departure_at = sql.optional_instant_of(row["departure_at"])
     return SessionFacts(
         id=session_id,
         transaction_id=row["transaction_id"],
@@ -235,6 +241,9 @@ def _session(session_id: UUID, row: sql.Row) -> SessionFacts:
         is_paused=bool(row["is_paused"]),
         is_permitted=row["authorized_at"] is not None,
         started_at=sql.instant_of(row["started_at"]),
+        energy_wh=int(row["session_energy_wh"] or 0),
+        energy_target_wh=row["energy_target_wh"],
+        departs_in_s=None if departure_at is None else (departure_at - now).total_seconds(),
     )
 
 

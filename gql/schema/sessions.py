@@ -123,7 +123,8 @@ class ChargeSession(Node):
     )
     priority: int = strawberry.field(description="0 is that of all others; higher is served first.")
     energy_target_kwh: Decimal | None = derived(
-        lambda row: _kwh(row.energy_target_wh), description="It stops there; null = no target."
+        lambda row: _kwh(row.energy_target_wh),
+        description="With departureAt its share of the current follows what it needs; once reached it has half a share. Null = no target.",
     )
     departure_at: datetime | None = strawberry.field(description="When the car is to leave; null when not told.")
     energy_details = resolved(

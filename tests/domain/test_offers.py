@@ -7,11 +7,11 @@ import pytest
 from domain import leases, offers, sql
 from domain.access import access_of
 from domain.capabilities import ChargerModels
-from domain.models import Charger
-from domain.offers import OfferRecord
-from domain.roles import BindingLimit, Role
+from domain.models import Charger, ChargerStatus, ChargeSession
+from domain.offers import OfferRecord, SessionFacts
+from domain.roles import BindingLimit, Role, SessionState
 from domain.views.balancing_views import explanations
-from tests.factories import NOW, a_charger, a_grant, a_person, a_site
+from tests.factories import NOW, a_charger, a_grant, a_person, a_session, a_site
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -59,3 +59,24 @@ async def test_the_expected_turn_is_told_to_owners() -> None:
     found = await explanations(await access_of(owner, now=NOW), [charger_id])
     assert found[charger_id].next_slot_at == NOW + timedelta(minutes=15)
     assert found[charger_id].queue_position == 1
+
+
+async def test_a_charge_is_told_with_what_its_driver_wants() -> None:
+    """The energy that is wanted, what has flowed of it, and the seconds until the car leaves; nothing where nothing is wanted."""
+    site = await a_site()
+    wanting, other = [await a_charger(site, name) for name in ("wanting", "other")]
+    for charger_id in (wanting, other):
+        session_id = await a_session(site, charger_id, state=SessionState.ACTIVE)
+        await ChargerStatus.filter(charger_id=charger_id).update(session_id=session_id, session_energy_wh=1_500)
+        if charger_id == wanting:
+            leaves_at = NOW + timedelta(hours=2)
+            await ChargeSession.filter(id=session_id).update(energy_target_wh=20_000, departure_at=leaves_at)
+    facts = await offers.site(site.id, now=NOW, models=ChargerModels.load())
+    assert facts is not None
+    told = {charger.id: charger.session for charger in facts.chargers}
+    assert [_wish(told[one]) for one in (wanting, other)] == [(1_500, 20_000, 7_200.0), (1_500, None, None)]
+
+
+def _wish(session: SessionFacts | None) -> tuple[object, ...]:
+    assert session is not None
+    return (session.energy_wh, session.energy_target_wh, session.departs_in_s)
