@@ -11,6 +11,9 @@ from balancing.circuit import Lines, Network
 DRAWS_A = 3.0
 UNUSED_BELOW_A = 0.5
 EVIDENCE_S = 30.0
+EVEN = 1.25
+"""The lines of one converter carry the same; where one carries √3 of the others, two converters share it."""
+
 LONGEST_GAP_S = 90.0
 """Samples further apart prove nothing about the time between them."""
 
@@ -51,7 +54,10 @@ def lines_used(measured: Measured, wiring: Lines) -> int | None:
     if count == 0 or not all(used[:count]):
         return None
     rest_is_unused = all(draw is not None and draw < UNUSED_BELOW_A for draw in draws[count:])
-    return count if rest_is_unused else None
+    if not rest_is_unused:
+        return None
+    known = [draw for draw in draws[:count] if draw is not None]
+    return count if max(known) <= EVEN * min(known) else None
 
 
 def draws_beside(measured: Measured, wiring: Lines, phases: int) -> bool:

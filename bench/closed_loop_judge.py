@@ -4,6 +4,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from bench.closed_loop_cars import LEAST_PILOT_A, Charger
@@ -13,7 +14,10 @@ from bench.closed_loop_scenario import CircuitPlan, Scenario, Vector
 ANSWERS_WITHIN_S: Final = 30
 """How long a jump of what is not ours may lead the site above a fuse."""
 BLIND_S: Final = 120
-"""The same while a meter says nothing: 60 s until it counts as lost, 15 s for a charger to answer, and the cars' ramps."""
+"""The same while a meter says nothing: 60 s until it counts as lost, 15 s for a charger to answer, and the cars' ramps; or while
+messages are lost, which are said again after 30 s."""
+UNANSWERED_S: Final = 3600
+"""The same while nobody can answer, because the portal or a charger is out of reach: what was granted stands until it runs out."""
 NOTICEABLE_A: Final = 0.05
 ROTATION_S: Final = 900
 SWAP_S: Final = 25
@@ -34,19 +38,20 @@ class Fuse:
     longest_far_above_s: int = 0
     _above_s: list[int] = field(default_factory=lambda: [0, 0, 0])
     _far_above_s: list[int] = field(default_factory=lambda: [0, 0, 0])
-    _other: deque[Vector] = field(default_factory=lambda: deque(maxlen=BLIND_S))
+    _other: deque[Vector] = field(default_factory=lambda: deque(maxlen=UNANSWERED_S))
 
-    def second(self, obedient: Vector, other: Vector, *, is_blind: bool) -> None:
+    def second(self, obedient: Vector, other: Vector, *, answers_within_s: int) -> None:
         """One second with these currents: of cars that keep to their pilots, and of all else."""
         self._other.append(other)
-        recent = list(self._other)[-(BLIND_S if is_blind else ANSWERS_WITHIN_S) :]
+        recent = list(islice(reversed(self._other), answers_within_s))
+        can_answer = answers_within_s < UNANSWERED_S
         worst_a = 0.0
         for place, fuse in enumerate(self.plan.fuse_a):
             lowest = min(vector[place] for vector in recent)
             worst_a = max(worst_a, min(obedient[place], obedient[place] + lowest - fuse))
             flowing = obedient[place] + other[place]
-            self._above_s[place] = self._above_s[place] + 1 if flowing > fuse + NOTICEABLE_A else 0
-            self._far_above_s[place] = self._far_above_s[place] + 1 if flowing > FAR_ABOVE * fuse else 0
+            self._above_s[place] = self._above_s[place] + 1 if can_answer and flowing > fuse + NOTICEABLE_A else 0
+            self._far_above_s[place] = self._far_above_s[place] + 1 if can_answer and flowing > FAR_ABOVE * fuse else 0
         self.own_s += worst_a > NOTICEABLE_A
         self.worst_own_a = max(self.worst_own_a, worst_a)
         self.longest_above_s = max(self.longest_above_s, *self._above_s)
@@ -95,7 +100,7 @@ class Judge:
         household: Mapping[str, Vector],
         below: Mapping[str, Sequence[str]],
         *,
-        is_blind: bool,
+        answers_within_s: int,
     ) -> None:
         """One second passed. `below`: the names of the chargers below each circuit; household likewise sums what is below."""
         network = self.scenario.network
@@ -105,7 +110,7 @@ class Judge:
             obedient = line_currents([load for c in found if c.car for load in c.loads(c.car.draw_a)], network)
             greedy = line_currents([load for c in found if c.extra_a for load in c.loads(c.extra_a)], network)
             other = _added(household[name], greedy)
-            fuse.second(obedient, other, is_blind=is_blind)
+            fuse.second(obedient, other, answers_within_s=answers_within_s)
         for charger in chargers:
             wants = charger.car is not None and not charger.car.is_full
             is_served = charger.car is not None and charger.pilot_a >= LEAST_PILOT_A
@@ -150,8 +155,8 @@ def verdict(judge: Judge, chargers: Sequence[Charger], *, bound: Callable[[], fl
     own_s = sum(fuse.own_s for fuse in judge.fuses.values())
     above_s = max(fuse.longest_above_s for fuse in judge.fuses.values())
     far_s = max(fuse.longest_far_above_s for fuse in judge.fuses.values())
-    is_blind = any(loss.what == "meter" for loss in judge.scenario.losses)
-    most_s = BLIND_S if is_blind else ANSWERS_WITHIN_S
+    is_slow = judge.scenario.link.is_bad or any(loss.what == "meter" for loss in judge.scenario.losses)
+    most_s = BLIND_S if is_slow else ANSWERS_WITHIN_S
     under_load = sum(charger.under_load for charger in chargers)
     best = bound()
     energy = None if best is None or best <= 0 else sum(delivered.values()) / best
@@ -161,7 +166,7 @@ def verdict(judge: Judge, chargers: Sequence[Charger], *, bound: Callable[[], fl
         broken.append(f"{own_s} s above a fuse by our own doing, by {worst_a:.2f} A")
     if above_s > most_s:
         broken.append(f"{above_s} s above a fuse after a jump")
-    if far_s > (BLIND_S if is_blind else 60):
+    if far_s > (BLIND_S if is_slow else 60):
         broken.append(f"{far_s} s above 113 %")
     if under_load:
         broken.append(f"lines changed {under_load} times while current flowed")

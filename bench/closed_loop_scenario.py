@@ -84,6 +84,11 @@ class LinkPlan:
     lost: float = 0.0
     late_s: float = 1.0
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether a reduction may have to be said again."""
+        return self.lost > 0 or self.late_s > 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asks:
@@ -123,6 +128,11 @@ class Scenario:
     """The first loss befalls each set of its names in turn."""
     is_every_order: bool = False
     """After the portal's loss the watchdogs run out in every order."""
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether anything is lost or out of reach."""
+        return bool(self.losses) or self.link.is_bad
 
     def variants(self, *, quick: bool) -> list["Scenario"]:
         """The scenario, or one for each set of chargers that its loss may befall; quick: each alone, and all."""

@@ -17,7 +17,7 @@ from balancing.controller import Order, SiteController
 from balancing.explanation import records
 from bench.closed_loop_cars import Charger
 from bench.closed_loop_currents import line_currents
-from bench.closed_loop_judge import Judge
+from bench.closed_loop_judge import ANSWERS_WITHIN_S, BLIND_S, UNANSWERED_S, Judge
 from bench.closed_loop_scenario import ChargerPlan, Loss, Scenario, Vector
 from domain.capabilities import Capabilities
 from domain.charging.modes import ModeFacts, operating_mode
@@ -125,7 +125,7 @@ class Site:
             self._carry(number)
         if self.controller is not None and self.now_s % TICK_S == 0:
             self._decide(self.controller)
-        self.judge.second(self.chargers, household, self.below, is_blind=self._is_blind())
+        self.judge.second(self.chargers, household, self.below, answers_within_s=self._answers_within_s())
 
     def every_order(self, minutes: int, *, quick: bool) -> "list[Site]":
         """The same site for so long without a portal, once for each order in which its watchdogs can run out; quick: for some."""
@@ -147,11 +147,16 @@ class Site:
             if loss.what == what and loss.at_s <= self.now_s < loss.at_s + loss.for_s
         ]
 
-    def _is_blind(self) -> bool:
-        return bool(self._active("meter")) or any(
-            loss.what == "meter" and 0 <= self.now_s - loss.at_s - loss.for_s < GIVES_UP_S
-            for loss in self.scenario.losses
-        )
+    def _answers_within_s(self) -> int:
+        """How long a jump of what is not ours may last before it is our own doing."""
+
+        def is_on(what: str, after_s: int) -> bool:
+            found = (one for one in self.scenario.losses if one.what == what)
+            return any(0 <= self.now_s - one.at_s < one.for_s + after_s for one in found)
+
+        if is_on("portal", BLIND_S) or is_on("charger", BLIND_S):
+            return UNANSWERED_S
+        return BLIND_S if self.scenario.link.is_bad or is_on("meter", ANSWERS_WITHIN_S) else ANSWERS_WITHIN_S
 
     def _lose(self) -> None:
         is_portal_lost = bool(self._active("portal"))

@@ -3,6 +3,8 @@
 import pytest
 
 from bench.closed_loop import judged
+from bench.closed_loop_judge import ANSWERS_WITHIN_S
+from bench.closed_loop_random import random_day
 from bench.closed_loop_scenario import FOLDER, CarPlan, Scenario, scenarios
 from bench.closed_loop_site import Site, days
 
@@ -12,6 +14,14 @@ def test_a_written_day_is_as_it_claims(scenario: Scenario) -> None:
     """No fuse is overloaded by our own doing, no jump of other load goes on for 30 s, and what else the day asks for holds."""
     broken = [what for site in days(scenario, seed=1, quick=True) for what in judged(site).broken]
     assert broken == []
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_day_by_chance_overloads_no_fuse(number: int) -> None:
+    """Sites, cars, households and troubles that nobody chose."""
+    site = Site(random_day(number, seed=1), seed=1)
+    site.run()
+    assert judged(site).broken == ()
 
 
 def test_a_day_is_the_same_again() -> None:
@@ -35,11 +45,13 @@ def test_a_judge_tells_a_jump_from_our_own_doing() -> None:
     assert car.car is not None
     car.car.draw_a, car.lines = 20.0, car.wiring
     for household_a in [0.0] * 60 + [30.0] * 60:
-        site.judge.second(site.chargers, {circuit.name: (household_a, 0.0, 0.0)}, site.below, is_blind=False)
+        site.judge.second(
+            site.chargers, {circuit.name: (household_a, 0.0, 0.0)}, site.below, answers_within_s=ANSWERS_WITHIN_S
+        )
     verdict = judged(site)
     assert (verdict.own_s, verdict.longest_above_s, verdict.longest_far_above_s) == (31, 60, 60)
     car.car.draw_a = 26.0
-    site.judge.second(site.chargers, {circuit.name: (0.0, 0.0, 0.0)}, site.below, is_blind=False)
+    site.judge.second(site.chargers, {circuit.name: (0.0, 0.0, 0.0)}, site.below, answers_within_s=ANSWERS_WITHIN_S)
     assert judged(site).own_s == 32
 
 

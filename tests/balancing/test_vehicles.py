@@ -27,6 +27,12 @@ def test_terminals_follow_the_rotation() -> None:
     assert lines_used((8.0, 0.0, 0.0), STR) is None
 
 
+def test_converters_that_share_a_line_are_not_known_as_three_phase() -> None:
+    """√3 of the others on one line: the car stays unknown, and so counts for what it does."""
+    assert after([(1.0, (10.4, 6.0, 6.0)), (40.0, (10.4, 6.0, 6.0))]).phases is None
+    assert after([(1.0, (6.4, 6.0, 6.1)), (40.0, (6.4, 6.0, 6.1))]).phases == 3
+
+
 def test_a_missing_line_proves_nothing() -> None:
     """Fewer lines are never assumed without a measurement of each."""
     assert after([(1.0, (10.0, None, None)), (60.0, (10.0, None, None))]).phases is None
