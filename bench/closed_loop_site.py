@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from balancing.controller import Order, SiteController
+from balancing.controller import Decision, Order, SiteController
 from balancing.explanation import records
 from bench.closed_loop_cars import Charger
 from bench.closed_loop_currents import line_currents
@@ -90,6 +90,8 @@ class Site:
         self.below = {circuit.name: self._below(circuit.name) for circuit in scenario.circuits}
         self.judge = Judge(scenario)
         self.controller: SiteController | None = SiteController()
+        self.decision: Decision | None = None
+        """The newest one."""
         self.decisions = 0
         self.orders = 0
         self._losses = {id(loss): loss for loss in scenario.losses}
@@ -317,7 +319,7 @@ class Site:
     def _decide(self, controller: SiteController) -> None:
         now = NOON + timedelta(seconds=self.now_s)
         facts = self.facts()
-        decision = controller.decide(facts, now=now, now_s=float(self.now_s))
+        self.decision = decision = controller.decide(facts, now=now, now_s=float(self.now_s))
         self.decisions += 1
         kept = records(facts, decision.allocation, controller, now=now, now_s=float(self.now_s))
         numbers = {known.charger_id: number for number, known in enumerate(self.known)}

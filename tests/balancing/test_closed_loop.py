@@ -2,6 +2,8 @@
 
 import pytest
 
+from balancing.allocate import allocate
+from balancing.document import dump_instance, parse_instance
 from bench.closed_loop import judged
 from bench.closed_loop_judge import ANSWERS_WITHIN_S
 from bench.closed_loop_random import random_day
@@ -22,6 +24,20 @@ def test_a_day_by_chance_overloads_no_fuse(number: int) -> None:
     site = Site(random_day(number, seed=1), seed=1)
     site.run()
     assert judged(site).broken == ()
+
+
+@pytest.mark.parametrize("number", ["12", "13", "15"])
+def test_every_decision_can_be_made_again(number: str) -> None:
+    """What is stored of a decision leads to the same answer, also where cars are done, lines change, or offers count for more."""
+    [scenario] = [one for one in scenarios() if one.name.startswith(number)]
+    site, count = Site(scenario, seed=1), 0
+    while site.now_s < 1800:
+        site.second()
+        if site.now_s % 50 == 0 and site.decision is not None:
+            again = allocate(parse_instance(dump_instance(site.decision.instance)))
+            assert again.setpoints == site.decision.allocation.setpoints
+            count += 1
+    assert count == 36
 
 
 def test_a_day_is_the_same_again() -> None:
