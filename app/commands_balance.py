@@ -2,13 +2,19 @@
 
 import sys
 from typing import BinaryIO
+from uuid import UUID
 
 import click
 import orjson
 
-from balancing.allocate import DEFAULT
+from app.commands_serve import run
+from app.database import database_of, opened
+from app.settings import load_settings
+from balancing.allocate import DEFAULT, allocate
 from balancing.circuit import InstanceError
-from balancing.document import allocate_document
+from balancing.document import allocate_document, dump_allocation, parse_instance
+from domain import offers
+from domain.global_ids import parsed
 
 
 @click.command("balance", short_help="Print the balancer's decision for a site in a file.")
@@ -21,7 +27,12 @@ from balancing.document import allocate_document
     show_default=True,
     help="Search nodes for the choice of cars and phases; never seconds, so that every machine answers the same.",
 )
-def balance_command(file: BinaryIO | None, is_lines: bool, effort: int) -> None:
+@click.option(
+    "--decision",
+    metavar="ID",
+    help="Decide a stored decision anew, by its id as the API tells it, and say whether it comes to the same.",
+)
+def balance_command(file: BinaryIO | None, is_lines: bool, effort: int, decision: str | None) -> None:
     """Print how much each charger may draw, for the instance in FILE.
 
     The instance and its allocation are JSON (ev-balance/1); - is standard input. Unknown fields are ignored. A wrong
@@ -32,7 +43,15 @@ def balance_command(file: BinaryIO | None, is_lines: bool, effort: int) -> None:
 
     \b
       {"line":3,"field":"chargers[0].state","error":"is missing"}
+
+    With --decision the instance comes from the database: the allocation is printed, and on standard error whether it is the one that
+    was stored with it; exit status 1 where it is another.
     """  # noqa: D301  click keeps the lines after a backspace as they are
+    if decision is not None:
+        if file is not None or is_lines:
+            raise click.UsageError("--decision ID reads no FILE and no lines.")
+        run(_replay(decision, effort=effort))
+        return
     if is_lines:
         if _answer_lines(file or sys.stdin.buffer, effort=effort):
             sys.exit(1)
@@ -58,3 +77,30 @@ def _answer_lines(instances: BinaryIO, *, effort: int) -> int:
             answer = orjson.dumps({"line": number, "field": error.field, "error": error.problem})
         click.echo(answer)
     return wrong
+
+
+async def _replay(given: str, *, effort: int) -> None:
+    """The stored decision's allocation, decided anew, is printed; ClickException where there is none by that id, or it comes to another."""
+    async with opened(database_of(load_settings())):
+        found = await offers.decision(_decision_id(given))
+    if found is None:
+        raise click.ClickException("There is no decision by that id: they are kept 30 days.")
+    instance, stored = found
+    again = orjson.dumps(dump_allocation(allocate(parse_instance(orjson.loads(instance)), effort)))
+    click.echo(again)
+    if orjson.loads(again) != orjson.loads(stored):
+        raise click.ClickException("This differs from the allocation that was stored.")
+    click.echo("This equals the allocation that was stored.", err=True)
+
+
+def _decision_id(given: str) -> UUID:
+    """The id as the API tells it, or as the database has it."""
+    found = parsed(given)
+    if found is not None and found[0] == "BalancingDecision":
+        return found[1]
+    try:
+        return UUID(given)
+    except ValueError as error:
+        raise click.ClickException(
+            "This is not the id of a decision: ask the API for `decisions { nodes { id } }`."
+        ) from error

@@ -98,6 +98,12 @@ def _limited(facts: SiteFacts) -> dict[str, BindingLimit]:
     return {str(circuit.id): name for circuit in facts.circuits if circuit.parent_id is None}
 
 
+def limit_of(facts: SiteFacts, setpoint: Setpoint) -> BindingLimit:
+    """What keeps a set-point from being higher, as people are told."""
+    limit = LIMITS[setpoint.limit]
+    return _limited(facts).get(setpoint.limiting_circuit or "", limit) if limit is BindingLimit.CIRCUIT else limit
+
+
 def _limit(
     charger: ChargerFacts, setpoint: Setpoint | None, *, limited: Mapping[str, BindingLimit], blind: frozenset[str]
 ) -> BindingLimit:

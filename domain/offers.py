@@ -337,6 +337,21 @@ async def record_decision(
     )
 
 
+async def last_instance(installation_id: UUID) -> str | None:
+    """The instance of the newest decision that was kept; None where none was."""
+    row = await sql.row(
+        "SELECT instance FROM balancing_decisions WHERE installation_id = $1 ORDER BY decided_at DESC, id DESC LIMIT 1",
+        installation_id,
+    )
+    return None if row is None else str(row["instance"])
+
+
+async def decision(decision_id: UUID) -> tuple[str, str] | None:
+    """The instance and the allocation of that decision, as JSON; None when there is none, or it was forgotten."""
+    row = await sql.row("SELECT instance, allocation FROM balancing_decisions WHERE id = $1", decision_id)
+    return None if row is None else (str(row["instance"]), str(row["allocation"]))
+
+
 async def forget_decisions(*, before: datetime) -> int:
     """How many older decisions were removed."""
     return await sql.execute("DELETE FROM balancing_decisions WHERE decided_at < $1", before)

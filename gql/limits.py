@@ -52,7 +52,13 @@ LIST_LENGTH: Final = 10
 SUMMARY: Final = 1_000
 """What a usage summary costs beside its rows: it adds up years of sessions."""
 
-_PRICES: Final[Mapping[str, int]] = {f"{kind}.usageSummary": SUMMARY for kind in ("Query", "Viewer", "Installation")}
+SIMULATION: Final = 1_000
+"""What a simulated decision costs: the solver's work for a whole site."""
+
+_PRICES: Final[Mapping[str, int]] = {
+    **{f"{kind}.usageSummary": SUMMARY for kind in ("Query", "Viewer", "Installation")},
+    "Query.simulateBalancing": SIMULATION,
+}
 _IDS: Final = "ids"
 """The argument of a list that holds as many things as were asked for by id."""
 

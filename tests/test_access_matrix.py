@@ -42,7 +42,7 @@ from tests.gql.matrix import (
     MutationRow,
 )
 
-_PLUMBING = ("Connection", "Edge", "Success", "Event")
+_PLUMBING = ("Connection", "Edge", "Success", "Event", "SimulatedBalancing")
 """Types whose fields show what the field that leads to them was allowed to find."""
 
 

@@ -78,6 +78,7 @@ QUERIES: Final[tuple[type, ...]] = (
     chargers.ChargerQueries,
     sessions.SessionQueries,
     usage.UsageQueries,
+    balancing.BalancingQueries,
 )
 MUTATIONS: Final[tuple[type, ...]] = (
     people.PeopleMutations,

@@ -1,14 +1,25 @@
 """`lade balance` at the terminal."""
 
 import json
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from app.database import Database, opened
+from balancing.allocate import allocate
+from balancing.document import dump_allocation, parse_instance
+from domain import offers
+from domain.ids import new_id
+from domain.models import BalancingDecision
+from gql.ids import global_id
+from tests.conftest import in_own_loop
 
 SCENARIOS = Path(__file__).parents[1] / "balancing/scenarios"
 SITE = SCENARIOS / "01_no_rotation_one_phase.json"
@@ -91,3 +102,83 @@ def test_something_must_be_asked() -> None:
     result = CliRunner().invoke(main, ["balance"])
     assert result.exit_code == 2
     assert "Name a FILE (- for standard input), or say --lines." in result.stderr
+
+
+def one_small_car() -> dict[str, object]:
+    """A site with a car that takes no more than its minimum."""
+    document: dict[str, object] = json.loads(compact())
+    chargers = document["chargers"]
+    assert isinstance(chargers, list)
+    document["chargers"] = [{**chargers[0], "state": "charging", "vehicle": {"phases": 1, "max_current": 6}}]
+    return document
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_template: Path) -> UUID:
+    """A decision in the database that the terminal's settings name."""
+    for name in ("LADE_DATABASE_URL", "LADE_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LADE_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    path, found = Path(shutil.copy(sqlite_template, tmp_path / "lade.sqlite3")), []
+
+    async def store() -> None:
+        site_id = new_id()
+        async with opened(Database(sqlite_file=path)):
+            allocation = json.dumps(dump_allocation(allocate(parse_instance(one_small_car()))))
+            await offers.record_decision(
+                site_id,
+                triggered_by="change",
+                instance=json.dumps(one_small_car()),
+                allocation=allocation,
+                now=datetime(2026, 3, 1, tzinfo=UTC),
+            )
+            found.append((await BalancingDecision.get(installation_id=site_id)).id)
+
+    in_own_loop(store())
+    return found[0]
+
+
+def test_a_stored_decision_comes_to_the_same(kept: UUID) -> None:
+    """By the id that the API tells, or the database's."""
+    for given in (global_id("BalancingDecision", kept), str(kept)):
+        result = CliRunner().invoke(main, ["balance", "--decision", given])
+        assert (result.exit_code, result.stderr) == (0, "This equals the allocation that was stored.\n")
+        (setpoint,) = json.loads(result.stdout)["allocation"]
+        assert setpoint["current"] == 6.0
+
+
+def test_a_decision_that_comes_to_another_says_so(kept: UUID, tmp_path: Path) -> None:
+    """What was decided anew is printed, and the exit status is 1."""
+
+    async def change() -> None:
+        async with opened(Database(sqlite_file=tmp_path / "lade.sqlite3")):
+            await BalancingDecision.filter(id=kept).update(allocation="{}")
+
+    in_own_loop(change())
+    result = CliRunner().invoke(main, ["balance", "--decision", str(kept)])
+    assert (result.exit_code, result.stderr) == (1, "Error: This differs from the allocation that was stored.\n")
+    assert json.loads(result.stdout)["allocation"][0]["current"] == 6.0
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(
+    ("given", "status", "message"),
+    [
+        (str(new_id()), 1, "There is no decision by that id: they are kept 30 days."),
+        ("nonsense", 1, "This is not the id of a decision"),
+        (global_id("Charger", new_id()), 1, "This is not the id of a decision"),
+    ],
+)
+def test_a_decision_that_is_not_there(given: str, status: int, message: str) -> None:
+    """Unknown, forgotten or no id at all: one message."""
+    result = CliRunner().invoke(main, ["balance", "--decision", given])
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert message in result.stderr
+
+
+def test_a_decision_is_not_read_beside_a_file(site: Path) -> None:
+    """One or the other."""
+    result = CliRunner().invoke(main, ["balance", str(site), "--decision", "x"])
+    assert result.exit_code == 2

@@ -549,6 +549,11 @@ def _sessions(count: int) -> dict[str, Any]:
     return {"totalCount": count, "nodes": [{"chargerName": "Space 1"}] * count}
 
 
+def _simulated() -> dict[str, Any]:
+    names = ["Space 1", "Space 2"]
+    return {"allocations": [{"charger": {"name": name}} for name in names], "overloaded": [{"name": "Circuit A"}]}
+
+
 def _user(person: str) -> dict[str, str] | None:
     return None if person in (*PROGRAMS, PROGRAM_ELSEWHERE) else {"name": person}
 
@@ -599,6 +604,11 @@ QUERIES: Mapping[str, QueryRow] = {
         "{ total { sessionCount } }",
         lambda _town, person: {"total": {"sessionCount": 1}} if person in SESSION_READERS else None,
         refused=frozenset(CALLERS) - SESSION_READERS,
+    ),
+    "simulateBalancing": QueryRow(
+        "simulateBalancing(input: { installationId: $site }) { allocations { charger { name } } overloaded { name } }",
+        lambda _town, person: _simulated() if person in CURRENT_SETTERS else None,
+        refused=frozenset(CALLERS) - CURRENT_SETTERS,
     ),
     "rateLimit": QueryRow("rateLimit { limit }", lambda _town, _person: {"limit": 100_000}),
 }
