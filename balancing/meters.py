@@ -6,7 +6,7 @@ load than this one did. Instants are seconds of one monotonic clock; vectors are
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -14,9 +14,10 @@ from uuid import UUID
 
 import msgspec
 
-from balancing.circuit import NO_CURRENT, Vector
-from balancing.failsafe import CircuitKnowledge, MeterState, meter_state, other_load_of, per_line
-from balancing.staging import MEASUREMENT_COUNTS_S
+from balancing.circuit import LINES, NO_CURRENT, Vector
+from balancing.failsafe import CircuitKnowledge, MeterState, Reservation, meter_state, other_load_of, per_line
+from balancing.site import NETWORKS
+from balancing.staging import MEASUREMENT_COUNTS_S, LineSums
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, CircuitFacts, MeterFacts, SiteFacts
 from domain.roles import OperatingMode
@@ -338,7 +339,8 @@ class SiteMeters:
                 continue
             meter = before.get(circuit.id) or CircuitMeter.recalled(circuit.meter.history, now=now, now_s=now_s)
             read_s = now_s - (now - circuit.meter.measured_at).total_seconds()
-            draw = self._draw(below.get(circuit.id, ()), held, read_s=read_s, now_s=now_s)
+            is_it = NETWORKS[facts.network_type].is_it
+            draw = self._draw(below.get(circuit.id, ()), held, is_it=is_it, read_s=read_s, now_s=now_s)
             known[circuit.id] = meter.look(circuit, circuit.meter, draw, fuse=fuses[circuit.id], now=now, now_s=now_s)
             self._circuits[circuit.id] = meter
         return known
@@ -358,19 +360,41 @@ class SiteMeters:
         return {str(key): meter.state for key, meter in self._circuits.items() if meter.state is not None}
 
     def _draw(
-        self, chargers: Sequence[ChargerFacts], held: Mapping[UUID, Vector], *, read_s: float, now_s: float
+        self,
+        chargers: Sequence[ChargerFacts],
+        held: Mapping[UUID, Vector],
+        *,
+        is_it: bool,
+        read_s: float,
+        now_s: float,
     ) -> ManagedDraw:
         since_s = read_s - READING_LAGS_S
-        least, possible = NO_CURRENT, NO_CURRENT
+        least: list[Vector] = []
+        possible = NO_CURRENT
         for charger in chargers:
             draws = self._draws[charger.id]
             drawn = draws.lowest(since_s, now_s)
-            least = per_line(_sum, least, drawn)
+            least.append(drawn)
             if charger.connector_status in MAY_DRAW:
                 most = draws.possible(since_s, read_s, now_s)
                 beyond = per_line(partial(_beyond, most), held.get(charger.id, NO_CURRENT), drawn)
                 possible = per_line(_sum, possible, beyond)
-        return ManagedDraw(least, possible)
+        return ManagedDraw(together(least, is_it=is_it), possible)
+
+
+def together(draws: Iterable[Vector], *, is_it: bool) -> Vector:
+    """What these draws are to a meter that sees them all, ampere per line.
+
+    Without a neutral they hang between lines, and a line carries less than their plain sum: to subtract that would hide other load.
+    """
+    if not is_it:
+        return per_line(lambda *parts: sum(parts), NO_CURRENT, *draws)
+    sums = LineSums(uses_vectors=True)
+    for draw in draws:
+        lines = tuple(line for line in LINES if draw[line.place] > 0)
+        if len(lines) > 1:
+            sums.add(Reservation(min(draw[line.place] for line in lines), lines))
+    return sums.line_currents()
 
 
 def reserved_below(facts: SiteFacts, held: Mapping[UUID, Vector]) -> dict[str, Vector]:

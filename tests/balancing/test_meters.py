@@ -11,7 +11,7 @@ from balancing.circuit import Vector
 from balancing.controller import Decision, SiteController
 from balancing.explanation import records
 from balancing.failsafe import MeterState
-from balancing.meters import Highest, SiteMeters
+from balancing.meters import Highest, SiteMeters, together
 from balancing.site import capacity_of, limits_of
 from domain.observations import ConnectorStatus
 from domain.offers import ChargerFacts, CircuitFacts, MeterFacts, SiteFacts
@@ -431,3 +431,11 @@ def test_a_meter_that_falls_silent_lowers_the_cars_within_a_minute() -> None:
     assert world.total[349] == pytest.approx(10.0 + 4 * 6.0)
     assert world.total[-1] == pytest.approx(62.8)
     assert world.seconds_over == 0
+
+
+def test_cars_without_neutral_are_less_to_a_meter_than_their_sum() -> None:
+    """A three-phase car and one between L3 and L1, 10 A each: these lines carry 19.3 A; a draw on one line alone cannot be there."""
+    draws = [(10.0, 10.0, 10.0), (10.0, 0.0, 10.0), (5.0, 0.0, 0.0)]
+    assert together(draws, is_it=True) == pytest.approx((19.3185, 10.0, 19.3185), abs=1e-4)
+    assert together(draws, is_it=False) == (25.0, 10.0, 20.0)
+    assert together([], is_it=True) == (0.0, 0.0, 0.0)
