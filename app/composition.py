@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from app.health import health_routes
 from app.house import House
 from app.jobs import deliver_codes, deliver_mails, keep_house
-from app.metrics import watch_devices, watch_edge
+from app.metrics import watch_balancer, watch_devices, watch_edge
 from app.settings import OperatorError, ServerRole, UnknownChargers
 from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
@@ -54,7 +54,9 @@ def compose(house: House) -> Composition:
         _api(house, whole, commands, asks)
     if ServerRole.BALANCER in house.roles:
         ports = BalancerPorts(commands=commands, bus=house.bus, clock=house.clock, show=_show(house.bus), models=models)
-        whole.services.append(("balancer", Balancer(ports, holder=str(new_id())).run))
+        balancer = Balancer(ports, holder=str(new_id()))
+        watch_balancer(house.metrics, balancer)
+        whole.services.append(("balancer", balancer.run))
     if ServerRole.JOBS in house.roles:
         _jobs(house, whole)
     return whole

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from app.redis_bus import RedisBus
 from app.supervisor import ServiceState, Supervisor
+from balancing.loop import Balancer
 from devices.service import DeviceService
 from gql.edge import Edge
 
@@ -112,6 +113,25 @@ def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
         for charger_and_what, count in devices.tallies.faults.items():
             faults.add_metric(list(charger_and_what), count)
         yield faults
+
+    registry.register(ReadAtScrape(read))
+
+
+def watch_balancer(registry: CollectorRegistry, balancer: Balancer) -> None:
+    """The registry tells how many sites are balanced here, and what is amiss at them."""
+
+    def read() -> Iterator[Metric]:
+        figures = balancer.figures
+        yield GaugeMetricFamily("lade_sites_balanced", "Sites that this process balances.", value=figures.sites)
+        meters = GaugeMetricFamily("lade_meters", "Circuits with a meter, by how it is read.", labels=["state"])
+        for state, count in figures.meters.items():
+            meters.add_metric([state.value], count)
+        yield meters
+        yield GaugeMetricFamily(
+            "lade_circuits_overloaded",
+            "Circuits that carry more than their fuse, whatever is decided.",
+            value=figures.overloaded_circuits,
+        )
 
     registry.register(ReadAtScrape(read))
 

@@ -15,6 +15,7 @@ from balancing.circuit import Allocation
 from balancing.controller import Decision, Order, SiteController
 from balancing.document import dump_allocation, dump_instance
 from balancing.explanation import records
+from balancing.health import BalancerFigures, SiteHealth, figures_of, health_of
 from domain import inferred_faults, leases, offers
 from domain.capabilities import ChargerModels
 from domain.clock import Clock
@@ -69,6 +70,12 @@ class Balancer:
         self._ports = ports
         self._holder = holder
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._sites: dict[UUID, SiteLoop] = {}
+
+    @property
+    def figures(self) -> BalancerFigures:
+        """Of the sites that are balanced here now."""
+        return figures_of(site.health for site in self._sites.values() if site.health is not None)
 
     async def run(self) -> None:
         """Until cancelled: one task for each active site. A site's task that crashed is begun anew."""
@@ -77,6 +84,7 @@ class Balancer:
                 wanted = set(await offers.balanced_installations())
                 for gone in set(self._tasks) - wanted:
                     await _ended(self._tasks.pop(gone))
+                    del self._sites[gone]
                 for installation_id in wanted:
                     self._keep_task(installation_id)
                 await self._ports.clock.sleep(LOOK_FOR_SITES_S)
@@ -88,7 +96,7 @@ class Balancer:
         if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
             _log.error("balancing of a site crashed and begins anew", installation=str(installation_id), exc_info=error)
         if task is None or task.done():
-            site = SiteLoop(installation_id, self._ports, holder=self._holder)
+            site = self._sites[installation_id] = SiteLoop(installation_id, self._ports, holder=self._holder)
             self._tasks[installation_id] = asyncio.create_task(site.run(), name=f"balancer:{installation_id}")
 
 
@@ -113,6 +121,8 @@ class SiteLoop:
         self._shown: dict[UUID, Shown] = {}
         self._kept: dict[UUID, OfferRecord] = {}
         self._warned_of: frozenset[UUID] | None = None
+        self.health: SiteHealth | None = None
+        """As of the last decision; None while this task decides nothing."""
 
     async def run(self) -> None:
         """Until cancelled, or until the lease is lost or the site is gone."""
@@ -128,6 +138,7 @@ class SiteLoop:
                 if (grip.until - clock.now()).total_seconds() < LEASE_RENEWED_BELOW_S:
                     self._grip = grip = await self._renewed(grip)
         finally:
+            self.health = None
             for task in (listener, *self._sending):
                 task.cancel()
             await asyncio.gather(listener, *self._sending, return_exceptions=True)
@@ -153,10 +164,17 @@ class SiteLoop:
         for order in decision.orders:
             self._send(order, grip)
         await self._record(decision, trigger)
+        self._tell(health_of(self._controller.meter_states, decision.allocation))
         await self._warn(self._controller.disobedient)
         for record in kept:
             await self._show(record.charger_id, record.target_a, record.target_phases)
         return True
+
+    def _tell(self, health: SiteHealth) -> None:
+        """What begins to be amiss, and what ends, is in the log."""
+        for circuit, said, more in health.since(self.health or SiteHealth()):
+            _log.warning(said, installation=str(self._installation_id), circuit=circuit, **more)
+        self.health = health
 
     async def _warn(self, disobedient: frozenset[UUID]) -> None:
         """Their alerts are open, and nobody else's."""

@@ -63,6 +63,7 @@ async def test_a_server_that_is_well_says_so(database_location: Database, redis_
         assert "\nlade_bus_gaps_total 0.0\n" in figures
         assert '\nlade_service_running{service="mail"} 1.0\n' in figures
         assert "\nlade_stations_connected 0.0\n" in figures
+        assert '\nlade_meters{state="lost"} 0.0\n' in figures
         assert "\nlade_ingest_reports_total 0.0\n" in figures
         assert "\nlade_graphql_connections 0.0\n" in figures
 

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.redis_bus import RedisBus
 from balancing.controller import SiteController
+from balancing.failsafe import MeterState
+from balancing.health import BalancerFigures
 from balancing.loop import LEASE_S, Balancer, BalancerPorts, SiteLoop
 from domain import leases, offers
 from domain.capabilities import ChargerModels
@@ -438,3 +441,42 @@ async def test_what_was_learnt_of_a_meter_is_stored_by_the_holder_of_the_lease(b
     await Circuit.filter(id=site.root_id).update(metered_at=None, meter_history=None)
     assert await offers.keep_meters(site.id, {site.root_id: "new"}, fence=2)
     assert (await Circuit.get(id=site.root_id)).meter_history is None
+
+
+async def test_meters_and_overloads_are_told_when_they_begin_and_end(bus: RedisBus) -> None:
+    """Each once, in the log and in the figures, however often the site is looked at."""
+    garage = await a_garage(bus, breaker_a=40.0)
+    meter = await a_meter(garage.site, bus)
+    await meter.tells(41.5, garage.clock.now())
+    with capture_logs() as said:
+        for seconds in (0.0, 0.0, 20.0, 60.0, 0.0):
+            garage.clock.advance(seconds)
+            await garage.look()
+        await meter.tells(10.0, garage.clock.now())
+        await garage.look()
+    circuit = {"installation": str(garage.site.id), "circuit": str(garage.site.root_id), "log_level": "warning"}
+    assert [line for line in said if "circuit" in line] == [
+        {**circuit, "event": "a circuit is overloaded", "excess_a": 1.5},
+        {**circuit, "event": "a meter is not read", "state": "stale"},
+        {**circuit, "event": "a meter is not read", "state": "lost"},
+        {**circuit, "event": "a circuit is no longer overloaded"},
+        {**circuit, "event": "a meter is read again", "state": "fresh"},
+    ]
+
+
+async def test_the_figures_are_those_of_the_sites_that_are_balanced_here(bus: RedisBus) -> None:
+    """A site counts from its first decision until its task ends."""
+    site = await a_site(breaker_a=40.0, authentication_required=False)
+    rig = await connected_rig(site, "Space 1")
+    await (await a_meter(site, bus)).tells(50.0, NOW)
+    chargers = Chargers()
+    balancer = Balancer(ports(chargers, bus, Clock()), holder="a")
+    nothing = dict.fromkeys((MeterState.FRESH, MeterState.STALE, MeterState.LOST), 0)
+    assert balancer.figures == BalancerFigures(0, nothing, 0)
+    async with running(balancer):
+        await chargers.next_defaults(rig.charger_id)
+        async with asyncio.timeout(LIMIT_S):
+            while balancer.figures.sites == 0:
+                await Offer.all().count()
+        assert balancer.figures == BalancerFigures(1, {**nothing, MeterState.FRESH: 1}, 1)
+    assert balancer.figures == BalancerFigures(0, nothing, 0)

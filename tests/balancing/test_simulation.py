@@ -129,7 +129,7 @@ async def test_hidden_things_are_not_asked_about(person: str) -> None:
 
 
 async def test_a_stored_decision_replays(bus: RedisBus) -> None:
-    """Each that was stored comes to its allocation again, also while a finished car keeps its minimum (OCPP 1.6 §4.9)."""
+    """Each that was stored comes to its allocation again, also while a finished car keeps its minimum."""
     garage = await a_garage(bus, count=2)
     for number in (0, 1):
         await garage.plug_in(number)
