@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 BENCHES := ocpp_messages ingest storm crash faults takeover fuzz_frames closed_loop live_fanout list_query authorization sign_in scoping
 STAMP := $(VENV)/.installed
+MACHINE_CODE := $(VENV)/.machine-code
 # The privilege to install what is missing from Debian's packages.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo no-sudo)
 
@@ -21,13 +22,13 @@ help:  ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo '  Arguments go in ARGS, as in: make demo ARGS="--for 60"'
 
-demo: $(STAMP)  ## A garage of 24 chargers with cars coming and going, live in the terminal
+demo: $(STAMP) $(MACHINE_CODE)  ## A garage of 24 chargers with cars coming and going, live in the terminal
 	@$(BIN)/lade demo $(ARGS)
 
-serve: $(STAMP)  ## The portal on http://127.0.0.1:8080, with its data in .lade
+serve: $(STAMP) $(MACHINE_CODE)  ## The portal on http://127.0.0.1:8080, with its data in .lade
 	@$(BIN)/lade serve $(ARGS)
 
-test: $(STAMP) servers  ## All tests, on SQLite with Valkey and on PostgreSQL with Redis
+test: $(STAMP) $(MACHINE_CODE) servers  ## All tests, on SQLite with Valkey and on PostgreSQL with Redis
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 check: $(STAMP)  ## Style, types, import contracts; the lock and the committed schema are up to date
@@ -48,10 +49,10 @@ schema: $(STAMP)  ## gql/schema/schema.graphql from the types
 migrate: $(STAMP)  ## The database's tables brought to this version
 	@$(BIN)/lade migrate $(ARGS)
 
-bench: $(STAMP)  ## Every bench, each with its table
+bench: $(STAMP) $(MACHINE_CODE)  ## Every bench, each with its table
 	@for bench in $(BENCHES); do $(BIN)/python -m "bench.$$bench" $(ARGS); done
 
-install: $(STAMP)  ## The virtual environment with everything in it
+install: $(STAMP) $(MACHINE_CODE)  ## The virtual environment with everything in it
 
 clean:  ## The virtual environment and every cache removed; data in .lade stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -61,6 +62,12 @@ clean:  ## The virtual environment and every cache removed; data in .lade stays
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check --no-input -q --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --no-input -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Made here once, so that neither the first decision nor a test waits for it.
+$(MACHINE_CODE): $(STAMP) $(wildcard balancing/*.py)
+	@echo 'The balancer is compiled to machine code; this takes about a minute.'
+	@$(BIN)/python -c 'from balancing.allocate import make_ready; make_ready()'
 	@touch $@
 
 # Debian ships python3 without ensurepip; python3-venv has it.

@@ -1,212 +1,421 @@
 """Who is served: class by class as many cars as fit at their minima, then the largest sum of credit.
 
-Cars that load fewest lines come first, which is exact for equal minima; exchanges then repair what greed missed.
+Cars that load fewest lines come first, which is exact for equal minima. Then chains repair what greed missed: a waiting car
+comes in where one served car moves to other lines, which may ask another to move; or it takes the place of one with less credit.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
-from balancing.objective import OFF
-from balancing.problem import SLACK, Car, Option, Problem
+import numpy as np
 
+from balancing.compiled import Floats, Ints, compiled, copy_into, in_place
+from balancing.filling import OFF
+from balancing.phases import SLACK
+from balancing.problem import Problem, lines_in
 
-class Budget:
-    """Search nodes that are left; a search that has none left ends with the best it has."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, nodes: int) -> None:
-        self.left = nodes
-
-    def spend(self, nodes: int = 1) -> bool:
-        """Whether there was something left to spend."""
-        self.left -= nodes
-        return self.left >= 0
+WIDEST: Final = 0
+"""Most lines first."""
+NARROWEST: Final = 1
+"""Fewest lines first, and of those the ones with most room."""
+AS_BEFORE: Final = 2
+"""The lines of the previous command first, then the narrowest."""
 
 
-class Room:
-    """What the minima of admitted cars leave of every row."""
+class Room(NamedTuple):
+    """A choice of options, and what its minima take of every row, along and across; `left` is the effort that is left."""
 
-    __slots__ = ("_across", "_along", "_is_vector", "capacity")
-
-    def __init__(self, problem: Problem) -> None:
-        self.capacity = problem.capacity
-        self._is_vector = problem.is_vector
-        self._along = [0.0] * len(problem.rows)
-        self._across = [0.0] * len(problem.rows)
-
-    def fits(self, option: Option) -> bool:
-        """Whether one more minimum stays within every row."""
-        lowest = option.lowest
-        along, capacity = self._along, self.capacity
-        if not self._is_vector:
-            return all(along[row] + lowest <= capacity[row] + SLACK for row in option.rows)
-        for row, (x, y) in zip(option.rows, option.loads, strict=True):
-            if math.hypot(along[row] + lowest * x, self._across[row] + lowest * y) > capacity[row] + SLACK:
-                return False
-        return True
-
-    def add(self, option: Option, times: int = 1) -> None:
-        """The option's minimum is taken; times -1 gives it back."""
-        for row, (x, y) in zip(option.rows, option.loads, strict=True):
-            self._along[row] += times * option.lowest * x
-            if y:
-                self._across[row] += times * option.lowest * y
-
-    def left(self, option: Option) -> float:
-        """Ampere free on the option's fullest row, along the line's own phasor."""
-        return min((self.capacity[row] - self._along[row] for row in option.rows), default=math.inf)
+    choice: Ints
+    used: Floats
+    seen: Ints
+    """Per option of a kind when it was last tried, so that of equal ones only the first is."""
+    tries: Ints
+    """One number: how many times `seen` was begun anew."""
+    left: Ints
+    """One number: effort."""
+    served: Floats
+    """Per class a count and a sum of credit, to compare with (balancing/objective.py)."""
+    saved: Ints
+    is_tried: Ints
+    is_stuck: Ints
+    """Per kind 1 where no waiting car of it can come in."""
 
 
-Preference = Callable[[Room, Car], Sequence[int]]
-"""Option numbers of a car, the one to try first, first."""
+@compiled
+def room_for(p: Problem, effort: int) -> Room:
+    """An empty site."""
+    cars = len(p.rank)
+    return Room(
+        np.full(cars, OFF),
+        np.zeros((len(p.capacity), 2)),
+        np.zeros(4 * cars + 4, np.int64),
+        np.zeros(1, np.int64),
+        np.full(1, effort),
+        np.zeros(2 * (max(p.rank) + 1) if cars else 0),
+        np.zeros(cars, np.int64),
+        np.zeros(cars, np.int64),
+        np.zeros(cars, np.int64),
+    )
 
 
-def widest(_room: Room, car: Car) -> Sequence[int]:
-    """Most lines first."""
-    return range(len(car.options))
-
-
-def narrowest(room: Room, car: Car) -> Sequence[int]:
-    """Fewest lines first, and of those the one with most room."""
-    options = car.options
-    return sorted(range(len(options)), key=lambda n: (len(options[n].lines), -room.left(options[n]), n))
-
-
-def as_before(room: Room, car: Car) -> Sequence[int]:
-    """The lines of the previous command first."""
-    previous = car.previous.phases if car.previous is not None else ()
-    return sorted(narrowest(room, car), key=lambda n: car.options[n].lines != previous)
-
-
-def admit(problem: Problem, preference: Preference, budget: Budget) -> list[int]:
-    """An option number or OFF per car; minima fit every row."""
-    admission = _Admission(problem, preference, budget)
-    for members in problem.classes:
-        admission.serve(members)
-    return admission.choice
-
-
-class _Admission:
-    __slots__ = ("budget", "choice", "preference", "problem", "room")
-
-    def __init__(self, problem: Problem, preference: Preference, budget: Budget) -> None:
-        self.problem = problem
-        self.preference = preference
-        self.budget = budget
-        self.room = Room(problem)
-        self.choice = [OFF] * len(problem.cars)
-
-    def serve(self, members: Sequence[int]) -> None:
-        for place in sorted(members, key=self._first_first):
-            self._insert(place)
-        while self._insert_with_moves(members) or self._one_out_two_in(members) or self._swap_for_credit(members):
-            pass
-
-    def _first_first(self, place: int) -> tuple[int, float, float, bool, int]:
-        car = self.problem.cars[place]
-        fewest = min(len(option.lines) for option in car.options)
-        lowest = min(option.lowest for option in car.options)
-        return (fewest, lowest, -car.credit, not car.was_on, place)
-
-    def _insert(self, place: int) -> bool:
-        car = self.problem.cars[place]
-        for number in self.preference(self.room, car):
-            if self.room.fits(car.options[number]):
-                self._set(place, number)
-                return True
-        return False
-
-    def _set(self, place: int, number: int) -> int:
-        """The option that the car had; it now has this one."""
-        car, before = self.problem.cars[place], self.choice[place]
-        if before != OFF:
-            self.room.add(car.options[before], -1)
-        if number != OFF:
-            self.room.add(car.options[number])
-        self.choice[place] = number
-        return before
-
-    def _waiting(self, members: Iterable[int]) -> list[int]:
-        """One waiting car of a kind: the one with most credit, highest first."""
-        best: dict[int, int] = {}
-        for place in sorted((p for p in members if self.choice[p] == OFF), key=self._by_credit):
-            best.setdefault(self.problem.cars[place].kind, place)
-        return list(best.values())
-
-    def _served(self, members: Iterable[int]) -> list[int]:
-        """One served car of a kind and option: the one with least credit, lowest first."""
-        worst: dict[tuple[int, int], int] = {}
-        for place in sorted((p for p in members if self.choice[p] != OFF), key=self._by_credit, reverse=True):
-            worst.setdefault((self.problem.cars[place].kind, self.choice[place]), place)
-        return list(worst.values())
-
-    def _by_credit(self, place: int) -> tuple[float, bool, int]:
-        car = self.problem.cars[place]
-        return (-car.credit, not car.was_on, place)
-
-    def _insert_with_moves(self, members: Sequence[int]) -> bool:
-        """Whether a waiting car got in, at most by moving one served car to other lines."""
-        waiting = self._waiting(members)
-        for place in waiting:
-            if self._insert(place):
-                return True
-        movable = [p for p in self._served(range(len(self.choice))) if len(self.problem.cars[p].options) > 1]
-        for place in waiting if movable else ():
-            for moved in movable:
-                if not self.budget.spend():
-                    return False
-                if self._insert_after_move(place, moved):
-                    return True
-        return False
-
-    def _insert_after_move(self, place: int, moved: int) -> bool:
-        car = self.problem.cars[moved]
-        before = self._set(moved, OFF)
-        for number, option in enumerate(car.options):
-            if number == before or not self.room.fits(option):
-                continue
-            self._set(moved, number)
-            if self._insert(place):
-                return True
-            self._set(moved, OFF)
-        self._set(moved, before)
-        return False
-
-    def _one_out_two_in(self, members: Sequence[int]) -> bool:
-        waiting = self._waiting_pairs(members)
-        if len(waiting) < 2:
+@in_place
+def fits(p: Problem, room: Room, option: int) -> bool:
+    """Whether one more minimum stays within every row."""
+    lowest = p.lowest[option]
+    for entry in range(p.first_row[option], p.first_row[option + 1]):
+        row = p.row[entry]
+        along = room.used[row, 0] + lowest * p.along[entry]
+        if p.is_vector:
+            along = math.hypot(along, room.used[row, 1] + lowest * p.across[entry])
+        if along > p.capacity[row] + SLACK:
             return False
-        for out in self._served(members):
-            if not self.budget.spend():
+    return True
+
+
+@in_place
+def put(p: Problem, room: Room, car: int, option: int) -> None:
+    """The car has this option, or OFF, from here on."""
+    before = room.choice[car]
+    if before != OFF:
+        _take(p, room, before, -p.lowest[before])
+    if option != OFF:
+        _take(p, room, option, p.lowest[option])
+    room.choice[car] = option
+
+
+@in_place
+def _take(p: Problem, room: Room, option: int, current: float) -> None:
+    for entry in range(p.first_row[option], p.first_row[option + 1]):
+        row = p.row[entry]
+        room.used[row, 0] += current * p.along[entry]
+        room.used[row, 1] += current * p.across[entry]
+
+
+@in_place
+def _room_left(p: Problem, room: Room, option: int) -> float:
+    """Ampere free on the option's fullest row, along the line's own phasor."""
+    least = np.inf
+    for entry in range(p.first_row[option], p.first_row[option + 1]):
+        row = p.row[entry]
+        least = min(least, p.capacity[row] - room.used[row, 0])
+    return least
+
+
+@in_place
+def _best_fitting(p: Problem, room: Room, car: int, preference: int) -> int:
+    """The option that fits and is preferred, or OFF."""
+    best, fewest, most_room = OFF, 4, -np.inf
+    for option in range(p.first_option[car], p.first_option[car + 1]):
+        if not fits(p, room, option):
+            continue
+        if preference == WIDEST:
+            return option
+        if preference == AS_BEFORE and p.lines[option] == p.lines_before[car]:
+            return option
+        many, free = lines_in(p.lines[option]), _room_left(p, room, option)
+        if many < fewest or (many == fewest and free > most_room):
+            best, fewest, most_room = option, many, free
+    return best
+
+
+@compiled
+def admit(p: Problem, room: Room, order: Ints, preference: int) -> None:
+    """The empty room is filled class by class; `order` lists the cars, first class first, easiest to serve first."""
+    start = 0
+    while start < len(order):
+        end = start
+        while end < len(order) and p.rank[order[end]] == p.rank[order[start]]:
+            end += 1
+        serve(p, room, order[start:end], preference)
+        start = end
+
+
+@compiled
+def serve(p: Problem, room: Room, members: Ints, preference: int) -> None:
+    """The cars of one class are admitted, first greedily, then by chains, until no chain helps or no effort is left."""
+    for car in members:
+        if room.choice[car] == OFF:
+            option = _best_fitting(p, room, car, preference)
+            if option != OFF:
+                put(p, room, car, option)
+    by_credit = members[np.argsort(-p.credit[members], kind="mergesort")]
+    found = True
+    while found and room.left[0] > 0:
+        found = _more_by_moves(p, room, by_credit)
+        found = found or _one_out_two_in(p, room, members)
+        found = found or _more_credit(p, room, by_credit)
+        found = found or _one_out_two_settle(p, room, members)
+        found = found or _two_for_two(p, room, by_credit)
+
+
+@in_place
+def _is_new(p: Problem, room: Room, car: int, option: int) -> bool:
+    """Whether no car of this kind with this option (or OFF) was tried since the last beginning; it counts as tried now."""
+    place = 4 * p.kind[car] + (option - p.first_option[car] if option != OFF else 0)
+    if room.seen[place] == room.tries[0]:
+        return False
+    room.seen[place] = room.tries[0]
+    return True
+
+
+@in_place
+def _more_by_moves(p: Problem, room: Room, by_credit: Ints) -> bool:
+    """Whether a waiting car came in, others moving to other lines for it."""
+    found = False
+    room.is_stuck[:] = 0
+    for car in by_credit:
+        if room.choice[car] != OFF or room.is_stuck[p.kind[car]] or room.left[0] <= 0:
+            continue
+        if _settle(p, room, car, p.rank[car], -np.inf):
+            found = True
+        else:
+            room.is_stuck[p.kind[car]] = 1
+    return found
+
+
+@in_place
+def _place(p: Problem, room: Room, car: int) -> bool:
+    """Whether there was a place for the car, which it has now."""
+    room.left[0] -= 1
+    option = _best_fitting(p, room, car, NARROWEST)
+    if option != OFF:
+        put(p, room, car, option)
+    return option != OFF
+
+
+@in_place
+def _settle(p: Problem, room: Room, car: int, rank: int, credit: float) -> bool:
+    """Whether the car, which has no place, got one; up to two cars move for it. Else all is as before.
+
+    At most one of them, of class `rank` and with less than `credit`, loses its place for it.
+    """
+    if _place(p, room, car):
+        return True
+    for wanted in range(p.first_option[car], p.first_option[car + 1]):
+        full = _full_row(p, room, wanted)
+        for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
+            other = p.car[held]
+            if room.choice[other] != held or other == car or not _may_go(p, other, rank, credit):
+                continue
+            if room.left[0] <= 0:
                 return False
-            before = self._set(out, OFF)
-            entered = [place for place in waiting if self.budget.spend() and self._insert(place)]
-            if len(entered) >= 2:
-                return True
-            for place in entered:
-                self._set(place, OFF)
-            self._set(out, before)
-        return False
-
-    def _waiting_pairs(self, members: Sequence[int]) -> list[int]:
-        """Up to two waiting cars of a kind, those easiest to serve first."""
-        first = self._waiting(members)
-        taken = set(first)
-        second = self._waiting(place for place in members if place not in taken)
-        return sorted(first + second, key=self._first_first)
-
-    def _swap_for_credit(self, members: Sequence[int]) -> bool:
-        """Whether a served car gave its place to one with more credit."""
-        for place in self._waiting(members):
-            credit = self.problem.cars[place].credit
-            for out in self._served(members):
-                if self.problem.cars[out].credit >= credit - SLACK:
-                    break
-                if not self.budget.spend():
-                    return False
-                before = self._set(out, OFF)
-                if self._insert(place):
+            room.left[0] -= 1
+            put(p, room, other, OFF)
+            if fits(p, room, wanted):
+                put(p, room, car, wanted)
+                if _leaves(p, other, rank, credit) or _settle_last(p, room, other, rank, credit):
                     return True
-                self._set(out, before)
-        return False
+                put(p, room, car, OFF)
+            elif _after_two(p, room, car, wanted, other, rank, credit):
+                return True
+            put(p, room, other, held)
+    return False
+
+
+@in_place
+def _settle_last(p: Problem, room: Room, car: int, rank: int, credit: float) -> bool:
+    """The same with one car that moves; a function that calls itself cannot be kept on disk."""
+    if _place(p, room, car):
+        return True
+    for wanted in range(p.first_option[car], p.first_option[car + 1]):
+        full = _full_row(p, room, wanted)
+        for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
+            other = p.car[held]
+            if room.choice[other] != held or other == car or not _may_go(p, other, rank, credit):
+                continue
+            room.left[0] -= 1
+            put(p, room, other, OFF)
+            if fits(p, room, wanted):
+                put(p, room, car, wanted)
+                if _leaves(p, other, rank, credit) or _place(p, room, other):
+                    return True
+                put(p, room, car, OFF)
+            put(p, room, other, held)
+    return False
+
+
+@in_place
+def _after_two(p: Problem, room: Room, car: int, wanted: int, first: int, rank: int, credit: float) -> bool:
+    """Whether the car got the wanted option after another one beside `first` went too. Else all is as before."""
+    full = _full_row(p, room, wanted)
+    for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
+        second = p.car[held]
+        if room.choice[second] != held or second == car or not _may_go(p, second, rank, credit):
+            continue
+        if room.left[0] <= 0:
+            return False
+        room.left[0] -= 1
+        put(p, room, second, OFF)
+        if fits(p, room, wanted):
+            put(p, room, car, wanted)
+            if _leaves(p, first, rank, credit) and _place(p, room, second):
+                return True
+            if _place(p, room, first):
+                if _leaves(p, second, rank, credit) or _place(p, room, second):
+                    return True
+                put(p, room, first, OFF)
+            put(p, room, car, OFF)
+        put(p, room, second, held)
+    return False
+
+
+@in_place
+def _may_go(p: Problem, car: int, rank: int, credit: float) -> bool:
+    """Whether a served car could move to other lines or lose its place."""
+    return bool(p.first_option[car + 1] - p.first_option[car] > 1) or _leaves(p, car, rank, credit)
+
+
+@in_place
+def _leaves(p: Problem, car: int, rank: int, credit: float) -> bool:
+    return bool(p.rank[car] == rank and p.credit[car] < credit - SLACK)
+
+
+@in_place
+def _full_row(p: Problem, room: Room, option: int) -> int:
+    """A row in which one more minimum of this option does not fit."""
+    lowest = p.lowest[option]
+    for entry in range(p.first_row[option], p.first_row[option + 1]):
+        row = p.row[entry]
+        along = room.used[row, 0] + lowest * p.along[entry]
+        if p.is_vector:
+            along = math.hypot(along, room.used[row, 1] + lowest * p.across[entry])
+        if along > p.capacity[row] + SLACK:
+            return int(row)
+    return -1
+
+
+@in_place
+def _one_out_two_in(p: Problem, room: Room, members: Ints) -> bool:
+    """Whether one served car left and two came in for it."""
+    room.tries[0] += 1
+    for out in members:
+        held = room.choice[out]
+        if held == OFF or not _is_new(p, room, out, held):
+            continue
+        put(p, room, out, OFF)
+        if _two_in(p, room, members, out):
+            return True
+        put(p, room, out, held)
+        if room.left[0] <= 0:
+            return False
+    return False
+
+
+@in_place
+def _two_in(p: Problem, room: Room, members: Ints, but: int) -> bool:
+    """Whether two waiting cars, beside one, came in; whichever lines the first one takes."""
+    room.is_tried[:] = 0
+    for first in members:
+        if room.choice[first] != OFF or first == but or room.is_tried[p.kind[first]] or room.left[0] <= 0:
+            continue
+        room.is_tried[p.kind[first]] = 1
+        room.left[0] -= 1
+        for option in range(p.first_option[first], p.first_option[first + 1]):
+            if fits(p, room, option):
+                put(p, room, first, option)
+                if _place_any(p, room, members, but) >= 0:
+                    return True
+                put(p, room, first, OFF)
+    return False
+
+
+@in_place
+def _one_out_two_settle(p: Problem, room: Room, members: Ints) -> bool:
+    """The same where others move for those who come in, and only cars with several lines leave."""
+    room.tries[0] += 1
+    for out in members:
+        held = room.choice[out]
+        if held == OFF or lines_in(p.lines[held]) == 1 or not _is_new(p, room, out, held):
+            continue
+        copy_into(room.saved, room.choice)
+        put(p, room, out, OFF)
+        if _settle_any(p, room, members, out) and _settle_any(p, room, members, out):
+            return True
+        for car in range(len(room.choice)):
+            if room.choice[car] != room.saved[car]:
+                put(p, room, car, room.saved[car])
+        if room.left[0] <= 0:
+            return False
+    return False
+
+
+@in_place
+def _place_any(p: Problem, room: Room, members: Ints, but: int) -> int:
+    """The first waiting car, beside one, for which there was a place, which it has now; -1 where there is none."""
+    room.is_stuck[:] = 0
+    for car in members:
+        if room.choice[car] == OFF and car != but and not room.is_stuck[p.kind[car]]:
+            if _place(p, room, car):
+                return int(car)
+            room.is_stuck[p.kind[car]] = 1
+    return -1
+
+
+@in_place
+def _settle_any(p: Problem, room: Room, members: Ints, but: int) -> bool:
+    """Whether a waiting car, beside one, came in, others moving for it."""
+    room.is_stuck[:] = 0
+    for car in members:
+        if room.choice[car] == OFF and car != but and not room.is_stuck[p.kind[car]] and room.left[0] > 0:
+            if _settle(p, room, car, p.rank[car], -np.inf):
+                return True
+            room.is_stuck[p.kind[car]] = 1
+    return False
+
+
+@in_place
+def _more_credit(p: Problem, room: Room, by_credit: Ints) -> bool:
+    """Whether served cars gave their places to ones with more credit."""
+    found = False
+    room.is_stuck[:] = 0
+    for car in by_credit:
+        if room.choice[car] != OFF or room.is_stuck[p.kind[car]] or room.left[0] <= 0:
+            continue
+        if _settle(p, room, car, p.rank[car], p.credit[car]):
+            found = True
+        else:
+            # What one of a kind cannot get, those of it with less credit cannot either.
+            room.is_stuck[p.kind[car]] = 1
+    return found
+
+
+@in_place
+def _two_for_two(p: Problem, room: Room, by_credit: Ints) -> bool:
+    """Whether two served cars gave their places to two with more credit together."""
+    room.tries[0] += 1
+    for out in by_credit[::-1]:
+        held = room.choice[out]
+        if held == OFF or not _is_new(p, room, out, held):
+            continue
+        put(p, room, out, OFF)
+        room.is_tried[:] = 0
+        for first in by_credit:
+            if room.choice[first] != OFF or first == out or room.is_tried[p.kind[first]]:
+                continue
+            room.is_tried[p.kind[first]] = 1
+            if not _place(p, room, first):
+                continue
+            if _second_for(p, room, by_credit, out, p.credit[first] - p.credit[out]):
+                return True
+            put(p, room, first, OFF)
+            if room.left[0] <= 0:
+                break
+        put(p, room, out, held)
+        if room.left[0] <= 0:
+            return False
+    return False
+
+
+@in_place
+def _second_for(p: Problem, room: Room, by_credit: Ints, but: int, gained: float) -> bool:
+    """Whether a waiting car, beside one, came in for one with less credit than it brings with what was gained."""
+    room.is_stuck[:] = 0
+    for second in by_credit:
+        if room.choice[second] != OFF or second == but or room.is_stuck[p.kind[second]]:
+            continue
+        if _settle_last(p, room, second, p.rank[second], gained + p.credit[second]):
+            return True
+        room.is_stuck[p.kind[second]] = 1
+        if room.left[0] <= 0:
+            return False
+    return False

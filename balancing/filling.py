@@ -6,160 +6,249 @@ stop are exactly those that cannot rise without lowering a smaller share. Betwee
 linear in the level (a line in the plane for phasors), so bottlenecks are solved for, never searched.
 """
 
-import heapq
 import math
-from collections.abc import Sequence
+from typing import Final, NamedTuple
 
-from balancing.problem import SLACK, Option
+import numpy as np
 
-OWN_LIMIT = -1
+from balancing.compiled import Floats, Ints, compiled, in_place
+from balancing.problem import Problem
+
+OWN_LIMIT: Final = -1
 """In place of a row: the car's own maximum stopped it."""
 
+NOT_STOPPED: Final = -2
+OFF: Final = -1
+"""In place of an option: the car is not served."""
 
-class _Group:
-    """Cars with equal options, which share one current."""
+TIE: Final = 1e-6
+"""Differences of float arithmetic, far below the 0.02 A that count as equal to a judge."""
+RELATIVE_TIE: Final = 1e-9
 
-    __slots__ = ("count", "current", "is_rising", "option", "stopped_by")
-
-    def __init__(self, option: Option) -> None:
-        self.option = option
-        self.count = 0
-        self.current = option.lowest
-        self.is_rising = False
-        self.stopped_by: int | None = None
+WORSE: Final = -1
+EQUAL: Final = 0
+BETTER: Final = 1
 
 
-def fill(options: Sequence[Option], capacity: Sequence[float]) -> tuple[list[float], list[int]]:
-    """Per option its current, and the row that stopped it or OWN_LIMIT.
+class Filling(NamedTuple):
+    """Where a site is filled, again and again, and what came of it last time.
 
-    The options' minima fit the rows together; `capacity` is per row.
+    `current` and `stop` (a row, or OWN_LIMIT) hold for served cars; `shares` are those of the served, smallest first.
     """
-    groups: dict[int, _Group] = {}
-    members: list[_Group] = []
-    for option in options:
-        # Equal options of one problem are one object, and that is cheaper to compare than their fields.
-        group = groups.get(id(option))
-        if group is None:
-            group = groups[id(option)] = _Group(option)
-        group.count += 1
-        members.append(group)
-    _Filling(list(groups.values()), capacity).run()
-    return (
-        [group.current for group in members],
-        [OWN_LIMIT if group.stopped_by is None else group.stopped_by for group in members],
+
+    current: Floats
+    stop: Ints
+    shares: Floats
+    served: Ints
+    """One number: how many of `shares` count."""
+    work: Ints
+    """One number: what the last filling cost, in steps."""
+    is_rising: Ints
+    fixed: Floats
+    """Per row the current of cars that hold, along and across."""
+    slope: Floats
+    """Per row the rise of the others with the level, along and across."""
+    rising: Ints
+    full_at: Floats
+    """A binary tree of the levels at which rows are full, the smallest at 1; row r at len / 2 + r."""
+    dirty: Ints
+    is_dirty: Ints
+    rest: Floats
+    """What comes after the shares in the objective (balancing/objective.py)."""
+    loads: Floats
+
+
+@compiled
+def filling_for(p: Problem) -> Filling:
+    """Room to fill this problem in."""
+    cars, rows = len(p.rank), len(p.capacity)
+    leaves = 1
+    while leaves < rows:
+        leaves *= 2
+    return Filling(
+        np.zeros(cars),
+        np.zeros(cars, np.int64),
+        np.zeros(cars),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(cars, np.int64),
+        np.zeros((rows, 2)),
+        np.zeros((rows, 2)),
+        np.zeros(rows, np.int64),
+        np.full(2 * leaves, np.inf),
+        np.zeros(rows + 1, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(4),
+        np.zeros(3),
     )
 
 
-class _Filling:
-    """One run: per row the current of cars that hold (`fixed`), the rise of the others per level (`slope`)."""
+@in_place
+def fill(p: Problem, f: Filling, choice: Ints, best: Floats) -> int:
+    """WORSE, EQUAL or BETTER: how the shares compare with `best` lexicographically; given up as soon as they are worse.
 
-    __slots__ = ("bottlenecks", "capacity", "fixed", "groups", "level", "on_row", "rising", "slope", "version")
+    `choice` is an option or OFF per car, and the options' minima fit the rows together. `best` may be empty: then BETTER.
+    """
+    _reset(p, f, choice)
+    verdict = EQUAL if len(best) else BETTER
+    level = 0.0
+    for event in p.levels:
+        f.work[0] += 1
+        option, is_end = event >> 1, event & 1
+        car = p.car[option]
+        if choice[car] != option:
+            continue
+        at = (p.highest[option] if is_end else p.lowest[option]) * p.share[option]
+        if at > level:
+            verdict = _stop_at_bottlenecks(p, f, choice, at, verdict, best)
+            level = at
+        if f.stop[car] != NOT_STOPPED:
+            if not is_end and not f.is_rising[car]:
+                # Its row was full while it held its minimum: here its share stands among the others.
+                verdict = _append(f, f.current[car] * p.share[option], verdict, best)
+        elif is_end:
+            _stop(p, f, car, option, p.highest[option], OWN_LIMIT)
+            verdict = _append(f, at, verdict, best)
+        else:
+            _start(p, f, car, option)
+        if verdict == WORSE:
+            return WORSE
+    return _stop_at_bottlenecks(p, f, choice, np.inf, verdict, best)
 
-    def __init__(self, groups: list[_Group], capacity: Sequence[float]) -> None:
-        self.groups = groups
-        self.capacity = capacity
-        self.level = 0.0
-        self.on_row: dict[int, list[_Group]] = _rows_that_can_bind(groups, capacity)
-        self.fixed = {row: [0.0, 0.0] for row in self.on_row}
-        self.slope = {row: [0.0, 0.0] for row in self.on_row}
-        self.rising = dict.fromkeys(self.on_row, 0)
-        self.version = dict.fromkeys(self.on_row, 0)
-        self.bottlenecks: list[tuple[float, int, int]] = []
 
-    def run(self) -> None:
-        events: list[tuple[float, int, int]] = []
-        for number, group in enumerate(self.groups):
-            option = group.option
-            self._add(self.fixed, group, option.lowest)
-            if option.lowest >= option.highest:
-                group.stopped_by = OWN_LIMIT
+@in_place
+def _reset(p: Problem, f: Filling, choice: Ints) -> None:
+    f.fixed[:] = 0.0
+    f.slope[:] = 0.0
+    f.rising[:] = 0
+    f.full_at[:] = np.inf
+    f.is_dirty[:] = 0
+    f.dirty[0] = 0
+    f.served[0] = 0
+    f.work[0] = len(choice) + len(f.rising)
+    f.is_rising[:] = 0
+    for car in range(len(choice)):
+        option = choice[car]
+        f.stop[car] = NOT_STOPPED
+        f.current[car] = 0.0
+        if option != OFF:
+            f.current[car] = p.lowest[option]
+            _add(p, f.fixed, option, p.lowest[option])
+
+
+@in_place
+def _add(p: Problem, sums: Floats, option: int, amount: float) -> None:
+    for entry in range(p.first_row[option], p.first_row[option + 1]):
+        row = p.row[entry]
+        sums[row, 0] += amount * p.along[entry]
+        sums[row, 1] += amount * p.across[entry]
+
+
+@in_place
+def _start(p: Problem, f: Filling, car: int, option: int) -> None:
+    f.is_rising[car] = 1
+    _add(p, f.fixed, option, -p.lowest[option])
+    _add(p, f.slope, option, 1.0 / p.share[option])
+    _mark(p, f, option, 1)
+
+
+@in_place
+def _stop(p: Problem, f: Filling, car: int, option: int, current: float, row: int) -> None:
+    f.stop[car] = row
+    f.current[car] = current
+    if f.is_rising[car]:
+        _add(p, f.slope, option, -1.0 / p.share[option])
+        _add(p, f.fixed, option, current)
+        _mark(p, f, option, -1)
+
+
+@in_place
+def _mark(p: Problem, f: Filling, option: int, change: int) -> None:
+    """The option's rows have so many more cars that rise; when they are full has to be found out again."""
+    for entry in range(p.first_row[option], p.first_row[option + 1]):
+        row = p.row[entry]
+        f.rising[row] += change
+        if f.rising[row] == 0:
+            f.slope[row] = 0.0
+        if not f.is_dirty[row]:
+            f.is_dirty[row] = 1
+            f.dirty[0] += 1
+            f.dirty[f.dirty[0]] = row
+
+
+@in_place
+def _refresh(p: Problem, f: Filling) -> None:
+    leaves = len(f.full_at) // 2
+    for place in range(1, f.dirty[0] + 1):
+        row = f.dirty[place]
+        f.is_dirty[row] = 0
+        f.work[0] += 4 if p.is_vector else 1
+        node = leaves + row
+        f.full_at[node] = _full_at(p, f, row) if f.rising[row] else np.inf
+        while node > 1:
+            node >>= 1
+            f.full_at[node] = min(f.full_at[2 * node], f.full_at[2 * node + 1])
+    f.dirty[0] = 0
+
+
+@in_place
+def _full_at(p: Problem, f: Filling, row: int) -> float:
+    fixed, across = f.fixed[row, 0], f.fixed[row, 1]
+    slope, slope_across = f.slope[row, 0], f.slope[row, 1]
+    capacity = p.capacity[row]
+    if across == 0.0 and slope_across == 0.0:
+        return float((capacity - fixed) / slope)
+    square = slope * slope + slope_across * slope_across
+    half = fixed * slope + across * slope_across
+    rest = fixed * fixed + across * across - capacity * capacity
+    # Phasors lie within 60° of each other, so half >= 0 and this form loses no digits.
+    return float(-rest / (half + math.sqrt(max(0.0, half * half - square * rest))))
+
+
+@in_place
+def _stop_at_bottlenecks(p: Problem, f: Filling, choice: Ints, before: float, verdict: int, best: Floats) -> int:
+    """The verdict after every row that is full before that level has stopped its cars."""
+    leaves = len(f.full_at) // 2
+    while True:
+        _refresh(p, f)
+        level = f.full_at[1]
+        if level >= before:
+            return verdict
+        node = 1
+        while node < leaves:
+            node *= 2
+            if f.full_at[node] != level:
+                node += 1
+        row = node - leaves
+        for option in p.loading[p.first_loading[row] : p.first_loading[row + 1]]:
+            car = p.car[option]
+            if choice[car] != option or f.stop[car] != NOT_STOPPED:
                 continue
-            events.append((option.lowest * option.share_per_ampere, 0, number))
-            events.append((option.highest * option.share_per_ampere, 1, number))
-        events.sort()
-        for level, is_end, number in events:
-            self._stop_at_bottlenecks(before=level)
-            group = self.groups[number]
-            if group.stopped_by is not None:
+            if not f.is_rising[car]:
+                f.stop[car] = row
                 continue
-            self.level = max(self.level, level)
-            if is_end:
-                self._stop(group, group.option.highest, OWN_LIMIT)
-            else:
-                self._start(group)
-        self._stop_at_bottlenecks(before=math.inf)
-
-    def _add(self, sums: dict[int, list[float]], group: _Group, amount: float) -> None:
-        total = amount * group.count
-        for row, (along, across) in zip(group.option.rows, group.option.loads, strict=True):
-            if row in sums:
-                sums[row][0] += total * along
-                sums[row][1] += total * across
-
-    def _start(self, group: _Group) -> None:
-        group.is_rising = True
-        self._add(self.fixed, group, -group.option.lowest)
-        self._add(self.slope, group, 1 / group.option.share_per_ampere)
-        self._refresh(group, 1)
-
-    def _stop(self, group: _Group, current: float, row: int) -> None:
-        group.stopped_by = row
-        group.current = current
-        if group.is_rising:
-            group.is_rising = False
-            self._add(self.slope, group, -1 / group.option.share_per_ampere)
-            self._add(self.fixed, group, current)
-            self._refresh(group, -1)
-
-    def _refresh(self, group: _Group, change: int) -> None:
-        for row in group.option.rows:
-            if row not in self.rising:
-                continue
-            self.rising[row] += change
-            self.version[row] += 1
-            if self.rising[row] == 0:
-                self.slope[row] = [0.0, 0.0]
-                continue
-            heapq.heappush(self.bottlenecks, (self._full_at(row), row, self.version[row]))
-
-    def _full_at(self, row: int) -> float:
-        (fixed, across), (slope, slope_across) = self.fixed[row], self.slope[row]
-        capacity = self.capacity[row]
-        if not across and not slope_across:
-            return (capacity - fixed) / slope
-        square = slope * slope + slope_across * slope_across
-        half = fixed * slope + across * slope_across
-        rest = fixed * fixed + across * across - capacity * capacity
-        # Phasors lie within 60° of each other, so half >= 0 and this form loses no digits.
-        return -rest / (half + math.sqrt(max(0.0, half * half - square * rest)))
-
-    def _stop_at_bottlenecks(self, *, before: float) -> None:
-        bottlenecks = self.bottlenecks
-        while bottlenecks and bottlenecks[0][0] < before:
-            level, row, version = heapq.heappop(bottlenecks)
-            if version != self.version[row]:
-                continue
-            self.level = max(self.level, level)
-            for group in self.on_row[row]:
-                if group.stopped_by is None:
-                    self._stop(group, self._current_of(group), row)
-
-    def _current_of(self, group: _Group) -> float:
-        option = group.option
-        if not group.is_rising:
-            return option.lowest
-        return min(option.highest, max(option.lowest, self.level / option.share_per_ampere))
+            current = min(p.highest[option], max(p.lowest[option], level / p.share[option]))
+            _stop(p, f, car, option, current, row)
+            verdict = _append(f, current * p.share[option], verdict, best)
+            if verdict == WORSE:
+                return WORSE
 
 
-def _rows_that_can_bind(groups: list[_Group], capacity: Sequence[float]) -> dict[int, list[_Group]]:
-    """Row → its groups, for rows that these cars' maxima together exceed."""
-    on_row: dict[int, list[_Group]] = {}
-    most: dict[int, list[float]] = {}
-    for group in groups:
-        total = group.count * group.option.highest
-        for row, (along, across) in zip(group.option.rows, group.option.loads, strict=True):
-            on_row.setdefault(row, []).append(group)
-            sums = most.setdefault(row, [0.0, 0.0])
-            sums[0] += total * along
-            sums[1] += total * across
-    return {row: found for row, found in on_row.items() if math.hypot(*most[row]) > capacity[row] + SLACK}
+@in_place
+def _append(f: Filling, share: float, verdict: int, best: Floats) -> int:
+    """The verdict with one more share, which is no smaller than those before it."""
+    place = f.served[0]
+    f.shares[place] = share
+    f.served[0] += 1
+    if verdict != EQUAL or place >= len(best):
+        return verdict
+    return compare(share, best[place])
+
+
+@in_place
+def compare(mine: float, other: float) -> int:
+    """WORSE, EQUAL or BETTER, with float noise counted as equal."""
+    difference = mine - other
+    if abs(difference) <= TIE + RELATIVE_TIE * abs(other):
+        return EQUAL
+    return BETTER if difference > 0 else WORSE

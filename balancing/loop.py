@@ -11,6 +11,7 @@ import msgspec
 import orjson
 import structlog
 
+from balancing.allocate import make_ready
 from balancing.circuit import Allocation
 from balancing.controller import Decision, Order, SiteController
 from balancing.document import dump_allocation, dump_instance
@@ -79,6 +80,8 @@ class Balancer:
 
     async def run(self) -> None:
         """Until cancelled: one task for each active site. A site's task that crashed is begun anew."""
+        # Beside the event loop: chargers go on being answered, at their fallbacks, while machine code is made.
+        await asyncio.to_thread(make_ready)
         try:
             while True:
                 wanted = set(await offers.balanced_installations())

@@ -1,22 +1,22 @@
-"""Which lines a charger may load: its modes by wiring, switching, car and what is allowed now."""
+"""Which lines a charger may load, and what a set of lines does with a current."""
 
 import math
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
-from balancing.circuit import ChargerInput, Lines, Network, Switching, in_grid_order
+from balancing.circuit import ChargerInput, Line, Lines, Network, Switching, in_grid_order
 
-STEP_TOLERANCE = 1e-6
+SLACK: Final = 1e-9
+"""Ampere by which sums of floats may pass a capacity before they count as above it."""
+
+STEP_TOLERANCE: Final = 1e-6
 """Steps: 5.9999999 A is 60 steps of 0.1 A (docs/balance-format.md, `current_step`)."""
 
+DECIMALS: Final = 9
+"""Beyond the resolution of any charger, within that of a float."""
 
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """One way for a charger to feed its car: lines, κ and the range of a set-point above 0."""
-
-    lines: Lines
-    kappa: float
-    lowest: float
-    highest: float
+COS_30: Final = math.sqrt(3) / 2
+SIN_30: Final = 0.5
 
 
 def kappa(lines: Lines, network: Network) -> float:
@@ -31,11 +31,14 @@ def permitted_lines(charger: ChargerInput, network: Network) -> tuple[Lines, ...
 
     An unknown car counts as three-phase. A two-phase car uses terminals 1 and 2, in IT it counts as a one-phase car.
     """
-    wiring = charger.wiring
-    narrow = 2 if network.is_it else 1
-    found = [loaded_lines(wiring, charger.vehicle.phases, network)]
+    return _permitted_lines(charger.wiring, charger.switching, charger.vehicle.phases, network)
+
+
+@lru_cache(maxsize=1024)
+def _permitted_lines(wiring: Lines, switching: Switching, phases: int | None, network: Network) -> tuple[Lines, ...]:
+    found = [loaded_lines(wiring, phases, network)]
     if len(wiring) == 3:
-        found.extend(_narrow_lines(wiring, charger.switching, narrow))
+        found.extend(_narrow_lines(wiring, switching, 2 if network.is_it else 1))
     return tuple(dict.fromkeys(found))
 
 
@@ -61,35 +64,17 @@ def best_kappa(charger: ChargerInput, network: Network) -> float:
     return max(kappa(lines, network) for lines in permitted_lines(charger, network))
 
 
-def existing_modes(charger: ChargerInput, network: Network) -> tuple[Mode, ...]:
-    """The modes allowed now whose minimum is not above their maximum, both held to `current_step`."""
-    narrow = 2 if network.is_it else 1
-    modes = []
-    for lines in permitted_lines(charger, network):
-        if charger.modes is not None and lines not in charger.modes:
-            continue
-        caps = [charger.max_current]
-        if charger.vehicle.max_current is not None:
-            caps.append(charger.vehicle.max_current)
-        if charger.max_current_1p is not None and len(lines) == narrow:
-            caps.append(charger.max_current_1p)
-        lowest, highest = _whole_steps(charger.min_current, min(caps), charger.current_step)
-        if lowest <= highest:
-            modes.append(Mode(lines, kappa(lines, network), lowest, highest))
-    return tuple(modes)
+def line_loads(lines: Lines, *, is_vector: bool) -> tuple[tuple[Line, tuple[float, float]], ...]:
+    """Per line that a mode loads, what one ampere of it adds there.
 
-
-def _whole_steps(lowest: float, highest: float, step: float) -> tuple[float, float]:
-    if not step:
-        return lowest, highest
-    return (
-        step * math.ceil(lowest / step - STEP_TOLERANCE),
-        step * math.floor(highest / step + STEP_TOLERANCE),
-    )
-
-
-DECIMALS = 9
-"""Beyond the resolution of any charger, within that of a float."""
+    With I12, I23, I31 the pair currents: |I1|² = (I3p + cos30°·(I12+I31))² + (sin30°·(I12-I31))².
+    """
+    if not is_vector or len(lines) != 2:
+        return tuple((line, (1.0, 0.0)) for line in lines)
+    first, second = lines
+    if (second.place - first.place) % 3 != 1:
+        first, second = second, first
+    return ((first, (COS_30, SIN_30)), (second, (COS_30, -SIN_30)))
 
 
 def round_down(current: float, step: float) -> float:

@@ -1,7 +1,13 @@
-"""An instance as rows and cars: one row per circuit and line that can bind, one option per car and mode."""
+"""An instance as arrays: one row per circuit and line that can bind, one option per car and mode.
+
+Cars and rows are in the order of their ids, so no answer depends on the order of lists.
+"""
 
 import math
 from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from balancing.circuit import (
     LINES,
@@ -10,18 +16,17 @@ from balancing.circuit import (
     Instance,
     Line,
     Lines,
+    Network,
     Overload,
-    Previous,
     Vector,
     ancestors,
+    in_grid_order,
 )
-from balancing.phases import Mode, best_kappa, existing_modes
+from balancing.compiled import Floats, Ints, compiled, in_place
+from balancing.phases import COS_30, SIN_30, SLACK, STEP_TOLERANCE, kappa, permitted_lines
 
-SLACK = 1e-9
-"""Ampere by which sums of floats may pass a capacity before they count as above it."""
-
-COS_30 = math.sqrt(3) / 2
-SIN_30 = 0.5
+NO_ROW: Final = -1
+"""In place of a row: none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,72 +38,70 @@ class Row:
     capacity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One mode of one car: the rows it loads and how a share of its objective grows with current.
+class Problem(NamedTuple):
+    """What the search sees. Options of car c are `first_option[c]` to `first_option[c + 1]`, widest first.
 
-    `loads` has, per row, the current's part in phase with the line's voltage and across it; plain sums are (1, 0).
+    An option loads the rows at `first_row[o]` to `first_row[o + 1]` of `row`; one ampere of it adds there `along` in phase
+    with the line's voltage and `across` it, (1, 0) in plain sums. Lines are masks: 1, 2, 4 for L1, L2, L3.
     """
 
-    lines: Lines
-    kappa: float
-    lowest: float
-    highest: float
-    share_per_ampere: float
-    rows: tuple[int, ...]
-    loads: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Car:
-    """One charger that wants current and has a mode that fits an empty site; `place` sorts its class, first first.
-
-    Cars of one `kind` have equal options: only class, credit and past tell them apart.
-    """
-
-    charger: str
-    place: tuple[int, int]
-    credit: float
-    options: tuple[Option, ...]
-    previous: Previous | None
-    kind: int
-
-    @property
-    def was_on(self) -> bool:
-        """Whether it had current before."""
-        return self.previous is not None and self.previous.current > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What the search sees: cars by charger id, rows that can bind, and the root's fixed load per line."""
-
-    rows: tuple[Row, ...]
-    cars: tuple[Car, ...]
+    first_option: Ints
+    rank: Ints
+    """Per car its class, 0 first."""
+    credit: Floats
+    kind: Ints
+    """Cars of one kind have equal options: only class, credit and past tell them apart."""
+    is_known: Ints
+    """1 where there is a previous allocation."""
+    lines_before: Ints
+    """0 where the car was off."""
+    current_before: Floats
+    car: Ints
+    """Per option its car."""
+    lines: Ints
+    kappa: Floats
+    lowest: Floats
+    highest: Floats
+    share: Floats
+    """Per option: how a car's share of its objective grows with its current, per ampere."""
+    first_row: Ints
+    row: Ints
+    along: Floats
+    across: Floats
+    first_loading: Ints
+    loading: Ints
+    """Per row, from `first_loading[r]` to `first_loading[r + 1]`, the options that load it."""
+    levels: Ints
+    """Where a share begins to rise (2·option) and where it ends (2·option + 1), lowest first."""
+    capacity: Floats
+    """Ampere per row."""
+    root_load: Floats
     is_vector: bool
     judges_imbalance: bool
-    root_load: Vector
+    has_choice: bool
+    circuit: Ints
+    """Per car."""
+    above: Ints
+    """Per circuit the one that feeds it, -1 at the root."""
+    in_all: Floats
+    """Per circuit what its three lines carry together, ampere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A problem with what its numbers stand for."""
+
+    problem: Problem
+    cars: tuple[ChargerInput, ...]
+    """The chargers that want current, by id; those in `place` are cars of the problem."""
+    place: Ints
+    """Per charger that wants current its car in the problem, or -1."""
+    stopped_by: Ints
+    """Per charger without a car: the row of `rows` that stops its every mode, NO_ROW where no mode exists."""
+    rows: tuple[tuple[str, Line], ...]
+    row_of: Ints
+    """Per row of the problem its place in `rows`."""
     overloaded: tuple[Overload, ...]
-    excluded: dict[str, int | None]
-    """Charger id → row that its every mode is stopped by, None where no mode exists."""
-    all_rows: tuple[Row, ...]
-    capacity: tuple[float, ...]
-    """Ampere per row."""
-    classes: tuple[tuple[int, ...], ...]
-    """Places in `cars` per (priority, tier), first class first."""
-
-
-def line_loads(lines: Lines, *, is_vector: bool) -> tuple[tuple[Line, tuple[float, float]], ...]:
-    """Per line that a mode loads, what one ampere of it adds there.
-
-    With I12, I23, I31 the pair currents: |I1|² = (I3p + cos30°·(I12+I31))² + (sin30°·(I12-I31))².
-    """
-    if not is_vector or len(lines) != 2:
-        return tuple((line, (1.0, 0.0)) for line in lines)
-    first, second = lines
-    if (second.place - first.place) % 3 != 1:
-        first, second = second, first
-    return ((first, (COS_30, SIN_30)), (second, (COS_30, -SIN_30)))
 
 
 def offline_reservation(charger: ChargerInput) -> tuple[float, Lines]:
@@ -108,134 +111,306 @@ def offline_reservation(charger: ChargerInput) -> tuple[float, Lines]:
     return charger.max_current, charger.wiring
 
 
-def compile_problem(instance: Instance) -> Problem:
-    """The instance with capacities computed, modes listed and everything that cannot bind left out.
+def mask_of(lines: Lines) -> int:
+    """The lines as a mask: 1, 2, 4 for L1, L2, L3."""
+    return sum(1 << line.place for line in lines)
 
-    Cars and rows are in the order of their ids, so no answer depends on the order of lists.
-    """
+
+LINES_OF: Final = tuple(in_grid_order(line for line in LINES if mask & 1 << line.place) for mask in range(8))
+"""Mask → lines."""
+
+_MASKS: Final = {lines: mask for mask, lines in enumerate(LINES_OF)}
+
+
+# Columns of the table of cars; from _MODE on the lines of up to four modes, widest first, 0 where there is none.
+_CIRCUIT, _MODE, _BEST, _MIN, _MAX, _MAX_1P, _MAX_CAR, _STEP, _WEIGHT = 0, 1, 5, 6, 7, 8, 9, 10, 11
+_PRIORITY, _TIER, _CREDIT, _IS_KNOWN, _BEFORE, _CURRENT_BEFORE, _COLUMNS = range(12, 19)
+
+MOST_MODES: Final = 4
+"""All wired lines, and one line (or pair) at each of three terminals."""
+
+
+def compile_problem(instance: Instance) -> Compiled:
+    """The instance with capacities computed, modes listed and everything that cannot bind left out."""
     paths = ancestors(instance.circuits)
-    rows, overloaded = _rows(instance, paths)
-    index = {(row.circuit, row.line): place for place, row in enumerate(rows)}
-    cars: list[Car] = []
-    excluded: dict[str, int | None] = {}
-    for charger in sorted(instance.chargers, key=lambda charger: charger.id):
-        if not charger.state.wants_current:
-            continue
-        best = best_kappa(charger, instance.network)
-        modes = existing_modes(charger, instance.network)
-        options = [_option(mode, charger, best, paths[charger.circuit], index, instance.uses_vectors) for mode in modes]
-        fitting = [option for option in options if _stopping_row(option, rows) is None]
-        if not fitting:
-            excluded[charger.id] = _stopping_row(options[0], rows) if options else None
-            continue
-        place = (-charger.priority, -charger.tier)
-        cars.append(Car(charger.id, place, charger.credit, tuple(fitting), charger.previous, 0))
+    order = sorted(paths, key=lambda name: (len(paths[name]), name))
+    number = {name: place for place, name in enumerate(order)}
+    above = np.array([number[paths[name][1]] if len(paths[name]) > 1 else -1 for name in order], dtype=np.int64)
+    capacity, overloaded = _capacities(instance, paths, number)
+    wanting = tuple(sorted((one for one in instance.chargers if one.state.wants_current), key=lambda one: one.id))
+    table = np.array([_columns(car, number, instance.network) for car in wanting], dtype=np.float64).reshape(
+        len(wanting), _COLUMNS
+    )
+    is_it = instance.network.is_it
+    count, stopped_by, lines, lowest, highest, most = _list_modes(table, above, capacity, is_it)
+    is_car = count > 0
+    row_of = np.flatnonzero(most > capacity)
+    kept = np.full(len(capacity), NO_ROW)
+    kept[row_of] = np.arange(len(row_of))
     root = next(circuit for circuit in instance.circuits if circuit.parent is None)
-    kept_rows, kept_cars = _without_idle_rows(rows, cars)
+    problem = _assemble(
+        table[is_car],
+        _Modes(count[is_car], lines[is_car], lowest[is_car], highest[is_car]),
+        above,
+        kept,
+        capacity,
+        np.array(_positive(root.other_load)),
+        instance,
+    )
+    place = np.where(is_car, np.cumsum(is_car) - 1, -1)
+    rows = tuple((name, line) for name in order for line in LINES)
+    return Compiled(problem, wanting, place, stopped_by, rows, row_of, overloaded)
+
+
+_ON_NO_LINE: Final = 8
+"""A previous allocation with current and no lines: it was on, and whatever follows is a change."""
+
+
+class _Modes(NamedTuple):
+    """Per car how many modes, and their lines, lowest and highest current, in the first places of a line each."""
+
+    many: Ints
+    lines: Ints
+    lowest: Floats
+    highest: Floats
+
+
+def _assemble(
+    table: Floats,
+    modes: _Modes,
+    above: Ints,
+    kept: Ints,
+    capacity: Floats,
+    root_load: Floats,
+    instance: Instance,
+) -> Problem:
+    """The problem of the cars in `table`; `kept` is per row of the site its place in the problem, or NO_ROW."""
+    cars = len(table)
+    is_option = np.arange(MOST_MODES) < modes.many[:, None]
+    car = np.repeat(np.arange(cars), modes.many)
+    lines, lowest, highest = modes.lines[is_option], modes.lowest[is_option], modes.highest[is_option]
+    kappas = np.array([kappa(one, instance.network) for one in LINES_OF])[lines]
+    share = kappas / (table[:, _BEST] * table[:, _WEIGHT])[car]
+    circuits = table[:, _CIRCUIT].astype(np.int64)
+    first_row, row, along, across = _option_rows(circuits[car], lines, above, kept, instance.uses_vectors)
+    levels = np.stack([lowest * share, highest * share], axis=1).reshape(-1)
+    is_known = table[:, _IS_KNOWN].astype(np.int64)
+    before, current_before = table[:, _BEFORE].astype(np.int64), table[:, _CURRENT_BEFORE].copy()
     return Problem(
-        rows=kept_rows,
-        cars=kept_cars,
+        first_option=np.concatenate([[0], np.cumsum(modes.many)]),
+        rank=_ranks(table),
+        credit=table[:, _CREDIT].copy(),
+        kind=_kinds(table, _same_rows(above, kept)[circuits]),
+        is_known=is_known,
+        lines_before=np.where(current_before > 0, np.where(before > 0, before, _ON_NO_LINE), 0),
+        current_before=current_before,
+        car=car,
+        lines=lines,
+        kappa=kappas,
+        lowest=lowest,
+        highest=highest,
+        share=share,
+        first_row=first_row,
+        row=row,
+        along=along,
+        across=across,
+        first_loading=np.concatenate([[0], np.cumsum(np.bincount(row, minlength=int(kept.max()) + 1))]),
+        loading=np.repeat(np.arange(len(lines)), np.diff(first_row))[np.argsort(row, kind="stable")],
+        levels=np.argsort(levels, kind="stable"),
+        capacity=capacity[kept >= 0],
+        root_load=root_load,
         is_vector=instance.uses_vectors,
         judges_imbalance=not instance.uses_vectors and not instance.network.is_one_phase,
-        root_load=_positive(root.other_load),
-        overloaded=overloaded,
-        excluded=excluded,
-        all_rows=rows,
-        capacity=tuple(row.capacity for row in kept_rows),
-        classes=_classes(kept_cars),
+        has_choice=bool(len(car) > cars),
+        circuit=circuits,
+        above=above,
+        in_all=capacity.reshape(-1, 3).sum(axis=1),
     )
 
 
-def _classes(cars: tuple[Car, ...]) -> tuple[tuple[int, ...], ...]:
-    members: dict[tuple[int, int], list[int]] = {}
-    for place, car in enumerate(cars):
-        members.setdefault(car.place, []).append(place)
-    return tuple(tuple(members[place]) for place in sorted(members))
+def _ranks(table: Floats) -> Ints:
+    """Per car its class by (priority, tier), 0 the first."""
+    classes = sorted({(-priority, -tier) for priority, tier in table[:, _PRIORITY : _TIER + 1].tolist()})
+    rank = {one: place for place, one in enumerate(classes)}
+    ranks = [rank[-priority, -tier] for priority, tier in table[:, _PRIORITY : _TIER + 1].tolist()]
+    return np.array(ranks, dtype=np.int64)
+
+
+def _same_rows(above: Ints, kept: Ints) -> Ints:
+    """Per circuit the first one at or above it that has rows which can bind: circuits with the same one are alike."""
+    same = np.full(len(above), -1)
+    for circuit in range(len(above)):
+        if max(kept[3 * circuit : 3 * circuit + 3]) >= 0:
+            same[circuit] = circuit
+        elif above[circuit] >= 0:
+            same[circuit] = same[above[circuit]]
+    return same
+
+
+def _kinds(table: Floats, circuits: Ints) -> Ints:
+    """Per car its kind: equal options."""
+    kinds: dict[tuple[float, ...], int] = {}
+    what = np.column_stack([circuits, table[:, _CIRCUIT + 1 : _WEIGHT + 1]])
+    return np.array([kinds.setdefault(tuple(one), len(kinds)) for one in what.tolist()], dtype=np.int64)
 
 
 def _positive(load: Vector) -> Vector:
     return (max(0.0, load[0]), max(0.0, load[1]), max(0.0, load[2]))
 
 
-def _rows(instance: Instance, paths: dict[str, tuple[str, ...]]) -> tuple[tuple[Row, ...], tuple[Overload, ...]]:
-    reserved = {name: [0.0, 0.0, 0.0] for name in paths}
-    for charger in sorted(instance.chargers, key=lambda charger: charger.id):
-        if charger.state is ChargerState.OFFLINE:
-            current, lines = offline_reservation(charger)
-            for name in paths[charger.circuit]:
-                for line in lines:
-                    reserved[name][line.place] += current
-    rows: list[Row] = []
-    overloaded: list[Overload] = []
-    for circuit in sorted(instance.circuits, key=lambda circuit: (len(paths[circuit.id]), circuit.id)):
-        other = _positive(circuit.other_load)
-        for line in LINES:
-            free = circuit.fuse[line.place] - other[line.place] - reserved[circuit.id][line.place]
-            rows.append(Row(circuit.id, line, max(0.0, free)))
-            if free < 0:
-                overloaded.append(Overload(circuit.id, line, -free))
-    return tuple(rows), tuple(overloaded)
+def _capacities(
+    instance: Instance, paths: dict[str, tuple[str, ...]], number: dict[str, int]
+) -> tuple[Floats, tuple[Overload, ...]]:
+    """Ampere per row for managed cars, and the lines that other load and reservations alone overload."""
+    reserved = np.zeros((len(number), 3))
+    offline = (charger for charger in instance.chargers if charger.state is ChargerState.OFFLINE)
+    for charger in sorted(offline, key=lambda charger: charger.id):
+        current, lines = offline_reservation(charger)
+        for name in paths[charger.circuit]:
+            for line in lines:
+                reserved[number[name], line.place] += current
+    fuse, other = np.zeros((len(number), 3)), np.zeros((len(number), 3))
+    for circuit in instance.circuits:
+        fuse[number[circuit.id]] = circuit.fuse
+        other[number[circuit.id]] = _positive(circuit.other_load)
+    free = fuse - other - reserved
+    names = sorted(number, key=number.__getitem__)
+    overloaded = tuple(
+        Overload(names[circuit], LINES[line], -float(free[circuit, line])) for circuit, line in np.argwhere(free < 0)
+    )
+    return np.maximum(free, 0.0).reshape(-1), overloaded
 
 
-def _option(
-    mode: Mode,
-    charger: ChargerInput,
-    best: float,
-    path: tuple[str, ...],
-    index: dict[tuple[str, Line], int],
-    is_vector: bool,
-) -> Option:
-    loads = [
-        (index[circuit, line], load) for circuit in path for line, load in line_loads(mode.lines, is_vector=is_vector)
-    ]
-    return Option(
-        lines=mode.lines,
-        kappa=mode.kappa,
-        lowest=mode.lowest,
-        highest=mode.highest,
-        share_per_ampere=mode.kappa / (best * charger.weight),
-        rows=tuple(row for row, _ in loads),
-        loads=tuple(load for _, load in loads),
+def _columns(car: ChargerInput, number: dict[str, int], network: Network) -> tuple[float, ...]:
+    """One car's line of the table."""
+    permitted = permitted_lines(car, network)
+    modes = [_MASKS[lines] for lines in permitted if car.modes is None or lines in car.modes]
+    previous = car.previous
+    return (
+        number[car.circuit],
+        *modes,
+        *_NO_MODES[len(modes) :],
+        kappa(permitted[0], network),
+        car.min_current,
+        car.max_current,
+        math.inf if car.max_current_1p is None else car.max_current_1p,
+        math.inf if car.vehicle.max_current is None else car.vehicle.max_current,
+        car.current_step,
+        car.weight,
+        car.priority,
+        car.tier,
+        car.credit,
+        previous is not None,
+        0 if previous is None else _MASKS[previous.phases],
+        0.0 if previous is None else previous.current,
     )
 
 
-def _stopping_row(option: Option, rows: tuple[Row, ...]) -> int | None:
-    """The tightest row that one car's minimum alone exceeds; a single load has length 1 on each of its lines."""
-    tightest = min(option.rows, key=lambda row: rows[row].capacity)
-    return tightest if option.lowest > rows[tightest].capacity + SLACK else None
+_NO_MODES: Final = (0,) * MOST_MODES
 
 
-def _without_idle_rows(rows: tuple[Row, ...], cars: list[Car]) -> tuple[tuple[Row, ...], tuple[Car, ...]]:
-    """Rows that stay below capacity even with every car at its maximum are dropped from rows and options."""
-    most = [0.0] * len(rows)
-    for car in cars:
-        reach: dict[int, float] = {}
-        for option in car.options:
-            for row in option.rows:
-                reach[row] = max(reach.get(row, 0.0), option.highest)
-        for row, current in reach.items():
-            most[row] += current
-    kept = [place for place, row in enumerate(rows) if most[place] > row.capacity]
-    renumbered = {place: number for number, place in enumerate(kept)}
-    known: dict[Option, Option] = {}
-    ways: dict[tuple[Option, ...], int] = {}
-    slim: list[Car] = []
-    for car in cars:
-        options = tuple(_renumber_option(option, renumbered) for option in car.options)
-        options = tuple(known.setdefault(option, option) for option in options)
-        kind = ways.setdefault(options, len(ways))
-        slim.append(Car(car.charger, car.place, car.credit, options, car.previous, kind))
-    return tuple(rows[place] for place in kept), tuple(slim)
+@compiled
+def _list_modes(
+    table: Floats, above: Ints, capacity: Floats, is_it: bool
+) -> tuple[Ints, Ints, Ints, Floats, Floats, Floats]:
+    """Per car its modes that fit an empty site: how many, lines, lowest and highest current; what stops the others; what rows may carry.
+
+    A car none of whose modes fits is stopped by the tightest row of its first one, NO_ROW where no mode exists.
+    """
+    cars = len(table)
+    count, stopped_by = np.zeros(cars, np.int64), np.full(cars, NO_ROW)
+    lines = np.zeros((cars, MOST_MODES), np.int64)
+    lowest, highest = np.zeros((cars, MOST_MODES)), np.zeros((cars, MOST_MODES))
+    most = np.zeros(len(capacity))
+    reach = np.zeros(3)
+    for car in range(cars):
+        circuit = int(table[car, _CIRCUIT])
+        reach[:] = 0.0
+        for mode in range(MOST_MODES):
+            mask = int(table[car, _MODE + mode])
+            low, high = _range_of(table[car], mask, is_it)
+            if mask == 0 or low > high:
+                continue
+            row = _tightest(circuit, mask, above, capacity)
+            if low > capacity[row] + SLACK:
+                if stopped_by[car] == NO_ROW:
+                    stopped_by[car] = row
+                continue
+            lines[car, count[car]], lowest[car, count[car]], highest[car, count[car]] = mask, low, high
+            count[car] += 1
+            for line in range(3):
+                if mask & 1 << line:
+                    reach[line] = max(reach[line], high)
+        while circuit >= 0:
+            for line in range(3):
+                most[3 * circuit + line] += reach[line]
+            circuit = above[circuit]
+    return count, stopped_by, lines, lowest, highest, most
 
 
-def _renumber_option(option: Option, renumbered: dict[int, int]) -> Option:
-    pairs = [(renumbered[row], load) for row, load in zip(option.rows, option.loads, strict=True) if row in renumbered]
-    return Option(
-        option.lines,
-        option.kappa,
-        option.lowest,
-        option.highest,
-        option.share_per_ampere,
-        tuple(row for row, _ in pairs),
-        tuple(load for _, load in pairs),
-    )
+@compiled
+def _range_of(car: Floats, mask: int, is_it: bool) -> tuple[float, float]:
+    """Lowest and highest current on these lines, in whole steps."""
+    high = min(car[_MAX], car[_MAX_CAR])
+    if lines_in(mask) == (2 if is_it else 1):
+        high = min(high, car[_MAX_1P])
+    step = car[_STEP]
+    if step == 0.0:
+        return car[_MIN], high
+    return step * math.ceil(car[_MIN] / step - STEP_TOLERANCE), step * math.floor(high / step + STEP_TOLERANCE)
+
+
+@in_place
+def lines_in(mask: int) -> int:
+    """How many lines there are in a mask."""
+    return (mask & 1) + (mask >> 1 & 1) + (mask >> 2 & 1)
+
+
+@compiled
+def _tightest(circuit: int, mask: int, above: Ints, capacity: Floats) -> int:
+    """The row with least capacity that these lines load; a single load has length 1 on each of them."""
+    tightest = NO_ROW
+    while circuit >= 0:
+        for line in range(3):
+            row = 3 * circuit + line
+            if mask & 1 << line and (tightest == NO_ROW or capacity[row] <= capacity[tightest]):
+                tightest = row
+        circuit = above[circuit]
+    return tightest
+
+
+@compiled
+def _load(mask: int, line: int, is_vector: bool) -> tuple[float, float]:
+    """What one ampere adds on a line that it loads: `phases.line_loads` for masks."""
+    if not is_vector or mask == 7:
+        return 1.0, 0.0
+    is_first = mask & 1 << (line + 1) % 3 != 0
+    return COS_30, SIN_30 if is_first else -SIN_30
+
+
+@compiled
+def _option_rows(
+    circuits: Ints, lines: Ints, above: Ints, kept: Ints, is_vector: bool
+) -> tuple[Ints, Ints, Floats, Floats]:
+    """Per option where its rows begin; the rows that can bind, and what an ampere adds there."""
+    options, entries = len(lines), 0
+    first_row = np.zeros(options + 1, np.int64)
+    for option in range(options):
+        circuit = circuits[option]
+        while circuit >= 0:
+            for line in range(3):
+                entries += lines[option] & 1 << line != 0 and kept[3 * circuit + line] >= 0
+            circuit = above[circuit]
+        first_row[option + 1] = entries
+    row, along, across = np.zeros(entries, np.int64), np.zeros(entries), np.zeros(entries)
+    at = 0
+    for option in range(options):
+        circuit = circuits[option]
+        while circuit >= 0:
+            for line in range(3):
+                if lines[option] & 1 << line and kept[3 * circuit + line] >= 0:
+                    row[at] = kept[3 * circuit + line]
+                    along[at], across[at] = _load(lines[option], line, is_vector)
+                    at += 1
+            circuit = above[circuit]
+    return first_row, row, along, across

@@ -1,274 +1,590 @@
 """Which lines each served car uses: moves away from what binds, and an exhaustive search where the site is small.
 
-`effort` counts nodes: one attempt to place a car, or one car's part in filling the site once.
+`effort` counts what is done and never looks at a clock: trying to place a car is 1, filling the site is one for each of its options.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
-from balancing.admission import Budget, Room, admit, as_before, narrowest, widest
-from balancing.filling import OWN_LIMIT, fill
-from balancing.objective import OFF, Solution, compare, evaluate, is_better
-from balancing.problem import COS_30, SLACK, Car, Problem
+import numpy as np
 
-EXHAUSTIVE_UP_TO = 30
-"""Cars; above it the bounds of the exhaustive search prune too little to be worth its nodes."""
+from balancing.admission import AS_BEFORE, NARROWEST, WIDEST, Room, admit, fits, put, room_for
+from balancing.compiled import Floats, Ints, compiled, copy_into, in_place
+from balancing.filling import BETTER, EQUAL, OFF, OWN_LIMIT, TIE, WORSE, Filling, fill, filling_for
+from balancing.objective import compared, count_served, judge
+from balancing.phases import SLACK
+from balancing.problem import Problem, lines_in
+from balancing.relaxation import open_option, relaxed
 
-FILL_OVERHEAD = 8
-"""Nodes that filling the site costs besides one for each served car."""
+EXHAUSTIVE_UP_TO: Final = 14
+"""Cars; above it the bounds of the exhaustive search prune too little to be worth its effort."""
+
+KICKS_UP_TO: Final = 60
+"""Cars; above it one descent takes what effort there is."""
+
+LARGE_SITE: Final = 5
+"""A site with more cars than that gets one such part of the effort: filling it is all the dearer."""
 
 
-def solve(problem: Problem, effort: int) -> Solution:
-    """The best solution found within `effort` nodes; exact where the search ends before them."""
-    budget = Budget(effort)
-    best = _first_solution(problem, budget)
-    has_choice = any(len(car.options) > 1 for car in problem.cars)
-    everyone = OFF not in best.choice
-    if everyone and not has_choice:
+class Solution(NamedTuple):
+    """An option or OFF per car, its current, the row that stopped it or OWN_LIMIT, and the objective."""
+
+    choice: Ints
+    current: Floats
+    stop: Ints
+    served: Floats
+    shares: Floats
+    rest: Floats
+
+
+@compiled
+def solve(p: Problem, effort: int) -> Solution:
+    """The best solution found within the effort; exact where the search ends before it is spent."""
+    f = filling_for(p)
+    is_large = len(p.rank) > KICKS_UP_TO
+    room = room_for(p, effort // LARGE_SITE if is_large else effort)
+    best = _first_solution(p, f, room)
+    if not p.has_choice and (len(p.rank) == 0 or min(best.choice) != OFF):
         return best
-    if has_choice or _has_ties(problem):
-        best = _improve(problem, best, budget)
-    if len(problem.cars) <= EXHAUSTIVE_UP_TO:
-        best = _Exhaustive(problem, best, budget).run()
+    if is_large:
+        best = _movelines_in(p, f, room, best)
+    best = _descend(p, f, room, best, True)
+    if is_large:
+        return best
+    if len(p.rank) <= EXHAUSTIVE_UP_TO:
+        return _exhaust(p, f, room, best)
+    part = 2 * room.left[0] // 5
+    for turn in range(2):
+        room.left[0] = part
+        best = _exhaust(p, f, room, best)
+        if room.left[0] > 0 or turn == 1:
+            break
+        room.left[0] = part // 2
+        best = _kick(p, f, room, best)
     return best
 
 
-def _has_ties(problem: Problem) -> bool:
-    """Whether two cars of a class have equal credit, so that either may be served."""
-    return any(len({problem.cars[place].credit for place in members}) < len(members) for members in problem.classes)
-
-
-def _first_solution(problem: Problem, budget: Budget) -> Solution:
-    best: Solution | None = None
-    tried: set[tuple[int, ...]] = set()
-    for preference in (widest, narrowest, as_before):
-        choice = tuple(admit(problem, preference, budget))
-        if choice not in tried:
-            tried.add(choice)
-            solution = evaluate(problem, choice)
-            if best is None or is_better(solution, best):
-                best = solution
-    assert best is not None  # noqa: S101  three preferences were tried
+@compiled
+def _first_solution(p: Problem, f: Filling, room: Room) -> Solution:
+    """The best of the admissions that begin with other preferences; where cars have to wait, only one that lets few do so."""
+    order = _easiest_first(p)
+    best = _empty(p)
+    for preference in (NARROWEST, WIDEST, AS_BEFORE):
+        if preference != NARROWEST and (not p.has_choice or min(best.choice) == OFF):
+            break
+        room.choice[:] = OFF
+        room.used[:] = 0.0
+        admit(p, room, order, preference)
+        if _is_better(p, f, room, best):
+            best = _solution(f, room)
     return best
 
 
-def _cost(choice: Sequence[int]) -> int:
-    return FILL_OVERHEAD + len(choice) - choice.count(OFF)
+@compiled
+def _movelines_in(p: Problem, f: Filling, room: Room, best: Solution) -> Solution:
+    """A solution to which no half of those cars moved that would have more on other lines if they moved alone."""
+    _occupy(p, room, best.choice)
+    many = len(p.rank)
+    while many > 0 and room.left[0] > 0:
+        moved = _move_up_to(p, room, best, _row_levels(p, best), _most_pressed(p, best), many)
+        if moved > 0 and _filled(p, f, room, best.shares, best.rest) == BETTER:
+            count_served(p, room.choice, room.served)
+            best = _solution(f, room)
+        else:
+            _occupy(p, room, best.choice)
+            many = min(many, moved) // 2
+    return best
 
 
-def _improve(problem: Problem, best: Solution, budget: Budget) -> Solution:
-    """A solution that no single move, and no exchange of two places, makes better."""
-    found = True
-    while found:
-        found = False
-        for choice in _neighbours(problem, best):
-            if not budget.spend(_cost(choice)):
-                return best
-            if not _minima_fit(problem, choice):
+@in_place
+def _move_up_to(p: Problem, room: Room, best: Solution, level: Floats, pressed: Ints, many: int) -> int:
+    """How many cars, `many` at most and the most pressed first, were moved to lines with a higher level."""
+    moved = 0
+    for car in pressed:
+        held = room.choice[car]
+        share, target = best.current[car] * p.share[held] * 1.001 + TIE, held
+        for option in range(p.first_option[car], p.first_option[car + 1]):
+            least = p.highest[option] * p.share[option]
+            for entry in range(p.first_row[option], p.first_row[option + 1]):
+                least = min(least, level[p.row[entry]])
+            if least > share:
+                share, target = least, option
+        if target == held:
+            continue
+        put(p, room, car, OFF)
+        put(p, room, car, target if fits(p, room, target) else held)
+        moved += room.choice[car] == target
+        if moved == many:
+            break
+    return moved
+
+
+@compiled
+def _row_levels(p: Problem, best: Solution) -> Floats:
+    """Per row the share at which it was full, infinite where it was not."""
+    level = np.full(len(p.capacity), np.inf)
+    for car in range(len(p.rank)):
+        if best.choice[car] != OFF and best.stop[car] != OWN_LIMIT:
+            share = best.current[car] * p.share[best.choice[car]]
+            level[best.stop[car]] = min(share, level[best.stop[car]])
+    return level
+
+
+@compiled
+def _easiest_first(p: Problem) -> Ints:
+    """The cars, first class first; those that load fewest lines, ask least and have most credit before the others."""
+    cars = len(p.rank)
+    fewest, lowest = np.zeros(cars), np.zeros(cars)
+    for car in range(cars):
+        fewest[car], lowest[car] = np.inf, np.inf
+        for option in range(p.first_option[car], p.first_option[car + 1]):
+            mask = p.lines[option]
+            fewest[car] = min(fewest[car], lines_in(mask))
+            lowest[car] = min(lowest[car], p.lowest[option])
+    order = np.arange(cars)
+    was_on = (p.lines_before > 0).astype(np.int64)
+    for key in (-was_on.astype(np.float64), -p.credit, lowest, fewest, p.rank.astype(np.float64)):
+        order = order[np.argsort(key[order], kind="mergesort")]
+    return order
+
+
+@compiled
+def _empty(p: Problem) -> Solution:
+    cars = len(p.rank)
+    served = np.full(2 * (max(p.rank) + 1) if cars else 0, -1.0)
+    return Solution(np.full(cars, OFF), np.zeros(cars), np.zeros(cars, np.int64), served, np.zeros(0), np.zeros(4))
+
+
+@in_place
+def _is_better(p: Problem, f: Filling, room: Room, best: Solution) -> bool:
+    """Whether the room's choice is better than `best`; then it was filled, and its objective is known."""
+    count_served(p, room.choice, room.served)
+    verdict = compared(room.served, best.served)
+    if verdict == WORSE:
+        return False
+    return _filled(p, f, room, best.shares if verdict == EQUAL else best.shares[:0], best.rest) == BETTER
+
+
+@compiled
+def _solution(f: Filling, room: Room) -> Solution:
+    """What was filled and judged last."""
+    shares = f.shares[: f.served[0]].copy()
+    return Solution(room.choice.copy(), f.current.copy(), f.stop.copy(), room.served.copy(), shares, f.rest.copy())
+
+
+@in_place
+def _occupy(p: Problem, room: Room, choice: Ints) -> None:
+    for car in range(len(choice)):
+        if room.choice[car] != choice[car]:
+            put(p, room, car, choice[car])
+
+
+@in_place
+def _filled(p: Problem, f: Filling, room: Room, shares: Floats, rest: Floats) -> int:
+    """How the room's choice compares with these shares and then that rest; what was filled is judged unless it is WORSE."""
+    verdict = fill(p, f, room.choice, shares)
+    room.left[0] -= f.work[0]
+    if verdict == WORSE:
+        return WORSE
+    judge(p, f, room.choice)
+    return compared(f.rest, rest) if verdict == EQUAL else verdict
+
+
+@compiled
+def _descend(p: Problem, f: Filling, room: Room, best: Solution, is_thorough: bool) -> Solution:
+    """A solution that no single move, no exchange of two places and no exchange of two cars' lines makes better.
+
+    `is_thorough`: nor any other lines for two cars.
+    """
+    _occupy(p, room, best.choice)
+    while _better_neighbour(p, f, room, best, _most_pressed(p, best), is_thorough):
+        count_served(p, room.choice, room.served)
+        best = _solution(f, room)
+    _occupy(p, room, best.choice)
+    return best
+
+
+@in_place
+def _better_neighbour(p: Problem, f: Filling, room: Room, best: Solution, pressed: Ints, is_thorough: bool) -> bool:
+    """Whether the room holds a better choice now, the first found; `pressed` cars are moved, the first ones first."""
+    for car in pressed:
+        held = room.choice[car]
+        for option in range(p.first_option[car], p.first_option[car + 1]):
+            if option == held:
                 continue
-            solution = evaluate(problem, choice)
-            if is_better(solution, best):
-                best, found = solution, True
-                break
+            put(p, room, car, OFF)
+            if fits(p, room, option):
+                put(p, room, car, option)
+                if _filled(p, f, room, best.shares, best.rest) == BETTER:
+                    return True
+            put(p, room, car, held)
+            if room.left[0] <= 0:
+                return False
+    for car in pressed:
+        if _exchanged_places(p, f, room, best, car):
+            return True
+    for first in range(len(pressed)):
+        for second in range(first + 1, len(pressed)):
+            if _exchanged_lines(p, f, room, best, pressed[first], pressed[second], is_thorough):
+                return True
+            if room.left[0] <= 0:
+                return False
+    return False
+
+
+@in_place
+def _exchanged_places(p: Problem, f: Filling, room: Room, best: Solution, out: int) -> bool:
+    """Whether a waiting car of equal class and credit is better served than this one."""
+    held = room.choice[out]
+    for come in range(len(room.choice)):
+        if room.choice[come] != OFF or p.rank[come] != p.rank[out] or abs(p.credit[come] - p.credit[out]) > SLACK:
+            continue
+        put(p, room, out, OFF)
+        for option in range(p.first_option[come], p.first_option[come + 1]):
+            if fits(p, room, option):
+                put(p, room, come, option)
+                if _filled(p, f, room, best.shares, best.rest) == BETTER:
+                    return True
+                put(p, room, come, OFF)
+        put(p, room, out, held)
+        if room.left[0] <= 0:
+            return False
+    return False
+
+
+@in_place
+def _exchanged_lines(
+    p: Problem, f: Filling, room: Room, best: Solution, first: int, second: int, is_thorough: bool
+) -> bool:
+    """Whether other lines for both cars are better, or, if not `is_thorough`, those of the other one for each."""
+    held, other = room.choice[first], room.choice[second]
+    for one in range(p.first_option[first], p.first_option[first + 1]):
+        if one == held or not (is_thorough or p.lines[one] == p.lines[other]):
+            continue
+        for two in range(p.first_option[second], p.first_option[second + 1]):
+            if two == other or not (is_thorough or p.lines[two] == p.lines[held]):
+                continue
+            put(p, room, first, OFF)
+            put(p, room, second, OFF)
+            if fits(p, room, one):
+                put(p, room, first, one)
+                if fits(p, room, two):
+                    put(p, room, second, two)
+                    if _filled(p, f, room, best.shares, best.rest) == BETTER:
+                        return True
+            put(p, room, first, held)
+            put(p, room, second, other)
+    return False
+
+
+@compiled
+def _most_pressed(p: Problem, best: Solution) -> Ints:
+    """Served cars by the level of the fullest row that they load, then by their own share, smallest first."""
+    level = _row_levels(p, best)
+    cars = np.flatnonzero(best.choice != OFF)
+    fullest, share = np.full(len(cars), np.inf), np.zeros(len(cars))
+    for place in range(len(cars)):
+        option = best.choice[cars[place]]
+        share[place] = best.current[cars[place]] * p.share[option]
+        for entry in range(p.first_row[option], p.first_row[option + 1]):
+            fullest[place] = min(fullest[place], level[p.row[entry]])
+    order = np.argsort(share, kind="mergesort")
+    return cars[order[np.argsort(fullest[order], kind="mergesort")]]
+
+
+@compiled
+def _kick(p: Problem, f: Filling, room: Room, best: Solution) -> Solution:
+    """The best of many descents, each from the best so far with a few cars on other lines."""
+    number, walk, stale = 12345, best, 0
+    while room.left[0] > 0:
+        _occupy(p, room, walk.choice)
+        movable = _movable(p, walk)
+        if len(movable) == 0:
+            return best
+        for _ in range(2 + number % 3):
+            number = (number * 1103515245 + 12345) % 2147483648
+            car = movable[(number >> 8) % len(movable)]
+            number = (number * 1103515245 + 12345) % 2147483648
+            options = p.first_option[car + 1] - p.first_option[car]
+            option = p.first_option[car] + (number >> 8) % options
+            held = room.choice[car]
+            put(p, room, car, OFF)
+            put(p, room, car, option if fits(p, room, option) else held)
+        _filled(p, f, room, best.shares[:0], best.rest)
+        count_served(p, room.choice, room.served)
+        walk = _descend(p, f, room, _solution(f, room), False)
+        verdict = compared(walk.shares, best.shares)
+        stale += 1
+        if verdict == BETTER or (verdict == EQUAL and compared(walk.rest, best.rest) == BETTER):
+            best, stale = walk, 0
+        if stale == 1:
+            walk, stale = best, 0
     return best
 
 
-def _minima_fit(problem: Problem, choice: Sequence[int]) -> bool:
-    room = Room(problem)
-    for car, number in zip(problem.cars, choice, strict=True):
-        if number != OFF:
-            if not room.fits(car.options[number]):
-                return False
-            room.add(car.options[number])
-    return True
+@compiled
+def _movable(p: Problem, best: Solution) -> Ints:
+    """The served cars that have a choice."""
+    found = np.zeros(len(p.rank), np.int64)
+    many = 0
+    for car in range(len(p.rank)):
+        if best.choice[car] != OFF and p.first_option[car + 1] - p.first_option[car] > 1:
+            found[many] = car
+            many += 1
+    return found[:many]
 
 
-def _neighbours(problem: Problem, solution: Solution) -> Iterator[list[int]]:
-    """Other choices, those that relieve the smallest shares first; one of each kind of car and option."""
-    cars, choice = problem.cars, solution.choice
-    for place in _most_pressed(problem, solution):
-        for number in range(len(cars[place].options)):
-            if number != choice[place]:
-                yield _with(choice, {place: number})
-    on = [place for place in _most_pressed(problem, solution) if choice[place] != OFF]
-    off = _one_of_each(problem, choice, [place for place, number in enumerate(choice) if number == OFF])
-    for gone in on:
-        for come in off:
-            if cars[come].place == cars[gone].place and abs(cars[come].credit - cars[gone].credit) <= SLACK:
-                for number in range(len(cars[come].options)):
-                    yield _with(choice, {gone: OFF, come: number})
-    for first_at, first in enumerate(on):
-        for second in on[first_at + 1 :]:
-            yield from _exchanges(cars, choice, first, second)
+class Branching(NamedTuple):
+    """An exhaustive search: the relaxed problem that bounds it, and what is decided so far.
+
+    `twin` is 1 where a car equals the one before it in `order`; `most` is per class a bound of what can be served and its credit.
+    """
+
+    q: Problem
+    g: Filling
+    is_short: bool
+    """Whether the best known solution leaves a car waiting."""
+    order: Ints
+    twin: Ints
+    choice: Ints
+    """As the room's, with open options for cars that will be served by lines not yet decided."""
+    may_come: Ints
+    """Per place in `order` 1 where the car is not decided and fits."""
+    most: Floats
+    free: Floats
+    sorted: Floats
+    need: Floats
+    """Per car and row of the relaxed problem what its minimum takes there, whatever its lines."""
 
 
-def _exchanges(cars: Sequence[Car], choice: Sequence[int], first: int, second: int) -> Iterator[list[int]]:
-    for one in range(len(cars[first].options)):
-        for two in range(len(cars[second].options)):
-            if one != choice[first] and two != choice[second]:
-                yield _with(choice, {first: one, second: two})
-
-
-def _with(choice: Sequence[int], changes: dict[int, int]) -> list[int]:
-    changed = list(choice)
-    for place, number in changes.items():
-        changed[place] = number
-    return changed
-
-
-def _one_of_each(problem: Problem, choice: Sequence[int], places: Sequence[int]) -> list[int]:
-    cars = problem.cars
-    seen: dict[tuple[object, ...], int] = {}
-    for place in places:
-        car = cars[place]
-        seen.setdefault((car.kind, choice[place], car.place, car.credit, car.previous), place)
-    return list(seen.values())
-
-
-def _most_pressed(problem: Problem, solution: Solution) -> list[int]:
-    """Served cars by the level of the fullest row that they load, then their own share, smallest first."""
-    level: dict[int, float] = {}
-    shares: dict[int, float] = {}
-    for place, number in enumerate(solution.choice):
-        if number != OFF:
-            option = problem.cars[place].options[number]
-            share = shares[place] = solution.currents[place] * option.share_per_ampere
-            stop = solution.stops[place]
-            if stop != OWN_LIMIT:
-                level[stop] = min(share, level.get(stop, math.inf))
-    pressed: list[tuple[float, float, int]] = []
-    for place, share in shares.items():
-        option = problem.cars[place].options[solution.choice[place]]
-        if len(problem.cars[place].options) > 1 or OFF in solution.choice:
-            fullest = min((level.get(row, math.inf) for row in option.rows), default=math.inf)
-            pressed.append((fullest, share, place))
-    return _one_of_each(problem, solution.choice, [place for _, _, place in sorted(pressed)])
-
-
-class _Exhaustive:
-    """Depth first over cars by class: an option or off each, cut where no completion can be better.
+@compiled
+def _exhaust(p: Problem, f: Filling, room: Room, best: Solution) -> Solution:
+    """The best solution of all, unless effort runs out: an option or OFF for one car after the other, cut where nothing better can follow.
 
     Cars that only their credit tells apart take options in order, so that no permutation is tried twice.
     """
-
-    def __init__(self, problem: Problem, best: Solution, budget: Budget) -> None:
-        self.problem = problem
-        self.best = best
-        self.budget = budget
-        self.room = Room(problem)
-        self.choice = [OFF] * len(problem.cars)
-        self.order = [place for members in problem.classes for place in sorted(members, key=self._by_kind)]
-        self.class_of = [number for number, members in enumerate(problem.classes) for _ in members]
-        self.has_choice = any(len(car.options) > 1 for car in problem.cars)
-        self.twins = [False] + [self._are_twins(a, b) for a, b in zip(self.order, self.order[1:], strict=False)]
-
-    def _by_kind(self, place: int) -> tuple[int, bool, str, float, int]:
-        car = self.problem.cars[place]
-        return (car.kind, not car.was_on, repr(car.previous), -car.credit, place)
-
-    def _are_twins(self, first: int, second: int) -> bool:
-        one, two = self.problem.cars[first], self.problem.cars[second]
-        return (one.kind, one.place, one.previous) == (two.kind, two.place, two.previous)
-
-    def run(self) -> Solution:
-        self._descend(0)
-        return self.best
-
-    def _descend(self, depth: int) -> None:
-        if depth == len(self.order):
-            self._finish()
-            return
-        if not self.budget.spend() or not self._can_be_better(depth):
-            return
-        place = self.order[depth]
-        car = self.problem.cars[place]
-        first = 0
-        if self.twins[depth]:
-            before = self.choice[self.order[depth - 1]]
-            first = len(car.options) if before == OFF else before
-        for number in range(first, len(car.options)):
-            option = car.options[number]
-            if self.room.fits(option):
-                self.room.add(option)
-                self.choice[place] = number
-                self._descend(depth + 1)
-                self.choice[place] = OFF
-                self.room.add(option, -1)
-        self._descend(depth + 1)
-
-    def _finish(self) -> None:
-        if self.budget.spend(_cost(self.choice)):
-            solution = evaluate(self.problem, self.choice)
-            if is_better(solution, self.best):
-                self.best = solution
-
-    def _can_be_better(self, depth: int) -> bool:
-        order = compare(self._most_served(depth), self.best.served)
-        if order != 0:
-            return order > 0
-        if not self.has_choice or not self.budget.spend(_cost(self.choice)):
-            return True
-        return compare(self._best_shares(depth), self.best.shares) >= 0
-
-    def _most_served(self, depth: int) -> list[float]:
-        """No completion serves more: undecided cars of a class count while a minimum of theirs fits what is left."""
-        count = [0.0] * len(self.problem.classes)
-        credit = [0.0] * len(count)
-        waiting: list[list[Car]] = [[] for _ in count]
-        for at, place in enumerate(self.order):
-            number, car = self.class_of[at], self.problem.cars[place]
-            if at < depth:
-                count[number] += self.choice[place] != OFF
-                credit[number] += car.credit if self.choice[place] != OFF else 0.0
-            else:
-                waiting[number].append(car)
-        vector: list[float] = []
-        for number, cars in enumerate(waiting):
-            most = min([len(cars), *self._places(cars)])
-            gained = sorted((car.credit for car in cars), reverse=True)[:most]
-            vector += (count[number] + most, credit[number] + sum(gained))
-        return vector
-
-    def _places(self, cars: Sequence[Car]) -> Iterator[int]:
-        """Upper bounds on how many of the cars fit: one a row that only some of their options avoid."""
-        if not cars:
-            return
-        for row in range(len(self.problem.rows)):
-            left = self._left(row) + SLACK
-            lowest = sorted(min(o.lowest for o in car.options) for car in cars if _needs(car, row))
-            fitting = 0
-            for current in lowest:
-                left -= current
-                if left < 0:
-                    break
-                fitting += 1
-            yield len(cars) - len(lowest) + fitting
-
-    def _left(self, row: int) -> float:
-        """Ampere that plain sums leave on a row; phasors within 60° of each other add to at least cos 30° of that."""
-        capacity = self.problem.capacity[row] / (COS_30 if self.problem.is_vector else 1.0)
-        used = 0.0
-        for place, number in enumerate(self.choice):
-            if number != OFF and row in (option := self.problem.cars[place].options[number]).rows:
-                used += option.lowest
-        return capacity - used
-
-    def _best_shares(self, depth: int) -> list[float]:
-        """Shares that no completion beats: decided cars alone on the site, the others each with all that is left."""
-        decided = [self.problem.cars[p].options[self.choice[p]] for p in self.order[:depth] if self.choice[p] != OFF]
-        currents, _ = fill(decided, self.problem.capacity)
-        shares = [current * option.share_per_ampere for current, option in zip(currents, decided, strict=True)]
-        missing = len(self.best.shares) - len(shares)
-        left = [self._left(row) for row in range(len(self.problem.rows))]
-        open_shares = sorted((self._best_share(self.problem.cars[p], left) for p in self.order[depth:]), reverse=True)
-        return sorted(shares + open_shares[: max(0, missing)])
-
-    def _best_share(self, car: Car, left: Sequence[float]) -> float:
-        return max(
-            option.share_per_ampere * min([option.highest, *(left[row] for row in option.rows)])
-            for option in car.options
+    q = relaxed(p)
+    cars = len(p.rank)
+    order = _branching_order(p, best)
+    twin = np.zeros(cars, np.int64)
+    for depth in range(1, cars):
+        one, two = order[depth - 1], order[depth]
+        twin[depth] = (
+            p.kind[one] == p.kind[two]
+            and p.rank[one] == p.rank[two]
+            and p.is_known[one] == p.is_known[two]
+            and p.lines_before[one] == p.lines_before[two]
+            and p.current_before[one] == p.current_before[two]
         )
+    need = np.zeros((cars, len(q.capacity)))
+    for car in range(cars):
+        option = open_option(p, car)
+        for entry in range(q.first_row[option], q.first_row[option + 1]):
+            need[car, q.row[entry]] = q.lowest[option] * q.along[entry]
+    b = Branching(
+        q,
+        filling_for(q),
+        min(best.choice) == OFF,
+        order,
+        twin,
+        np.full(cars, OFF),
+        np.zeros(cars, np.int64),
+        np.zeros(len(room.served)),
+        np.zeros(len(q.capacity)),
+        np.zeros(cars),
+        need,
+    )
+    room.choice[:] = OFF
+    room.used[:] = 0.0
+    # Depth first without recursion: `tried` is per depth the next option to try.
+    tried = np.zeros(cars + 1, np.int64)
+    depth = 0
+    tried[0] = _first_try(p, room, b, 0)
+    while depth >= 0 and room.left[0] > 0:
+        if depth == cars:
+            if _is_better(p, f, room, best):
+                best = _solution(f, room)
+            depth -= 1
+            continue
+        car = order[depth]
+        if room.choice[car] != OFF:
+            put(p, room, car, OFF)
+        option = tried[depth]
+        last = p.first_option[car + 1]
+        if option > last:
+            depth -= 1
+            continue
+        tried[depth] += 1
+        if option < last:
+            if not fits(p, room, option):
+                continue
+            put(p, room, car, option)
+        room.left[0] -= 1
+        if _can_be_better(p, room, b, best, depth + 1):
+            depth += 1
+            if depth < cars:
+                tried[depth] = _first_try(p, room, b, depth)
+    return best
 
 
-def _needs(car: Car, row: int) -> bool:
-    return all(row in option.rows for option in car.options)
+@compiled
+def _branching_order(p: Problem, best: Solution) -> Ints:
+    """First class first; in each those without a choice, then those that press most in `best`; those of a kind beside each other."""
+    cars = len(p.rank)
+    pressed = _most_pressed(p, best)
+    turn, choices = np.full(cars, cars), np.zeros(cars, np.int64)
+    for place in range(len(pressed) - 1, -1, -1):
+        turn[p.kind[pressed[place]]] = place
+    for car in range(cars):
+        choices[car] = p.first_option[car + 1] - p.first_option[car] > 1
+    order = np.arange(cars)
+    for key in (-p.credit, p.current_before, p.lines_before.astype(np.float64), p.kind.astype(np.float64)):
+        order = order[np.argsort(key[order], kind="mergesort")]
+    order = order[np.argsort(turn[p.kind[order]], kind="mergesort")]
+    order = order[np.argsort(choices[order], kind="mergesort")]
+    return order[np.argsort(p.rank[order], kind="mergesort")]
+
+
+@in_place
+def _first_try(p: Problem, room: Room, b: Branching, depth: int) -> int:
+    """The first option to try of the car at that depth: no earlier one than its twin has; after the last one comes OFF."""
+    car = b.order[depth]
+    if not b.twin[depth]:
+        return int(p.first_option[car])
+    before = b.order[depth - 1]
+    if room.choice[before] == OFF:
+        return int(p.first_option[car + 1])
+    return int(p.first_option[car] + room.choice[before] - p.first_option[before])
+
+
+@in_place
+def _can_be_better(p: Problem, room: Room, b: Branching, best: Solution, depth: int) -> bool:
+    """Whether anything that follows from what is decided up to `depth` may be better than `best`, or as good."""
+    may_wait = False
+    if b.is_short:
+        room.left[0] -= len(b.free) * len(b.order) // 4
+        may_wait = _bound_served(p, room, b, depth)
+        verdict = compared(b.most, best.served)
+        if verdict != EQUAL:
+            return verdict == BETTER
+    elif not _all_fit(p, room, b, depth):
+        return False
+    copy_into(b.choice, room.choice)
+    for at in range(depth, len(b.order)):
+        # Where one of them may wait, nobody knows which: none of them takes anything from the others.
+        b.choice[b.order[at]] = open_option(p, b.order[at]) if b.may_come[at] and not may_wait else OFF
+    verdict = fill(b.q, b.g, b.choice, best.shares)
+    room.left[0] -= b.g.work[0]
+    return verdict != WORSE
+
+
+@in_place
+def _all_fit(p: Problem, room: Room, b: Branching, depth: int) -> bool:
+    """Whether no decided car waits and every undecided one still fits."""
+    for at in range(len(b.order)):
+        car = b.order[at]
+        b.may_come[at] = at >= depth
+        if room.choice[car] == OFF and not (at >= depth and _fits_somehow(p, room, car)):
+            return False
+    return True
+
+
+@in_place
+def _bound_served(p: Problem, room: Room, b: Branching, depth: int) -> bool:
+    """Whether a completion that serves `b.most`, which none surpasses, may leave an undecided car waiting that fits.
+
+    Of the undecided cars of a class no more can be served than any one row has room for.
+    """
+    may_wait = False
+    b.most[:] = 0.0
+    copy_into(b.free, b.q.capacity)
+    for at in range(depth):
+        option = room.choice[b.order[at]]
+        if option != OFF:
+            for entry in range(b.q.first_row[option], b.q.first_row[option + 1]):
+                b.free[b.q.row[entry]] -= p.lowest[option] * b.q.along[entry]
+    start = 0
+    while start < len(b.order):
+        rank, end, fitting = p.rank[b.order[start]], start, 0
+        while end < len(b.order) and p.rank[b.order[end]] == rank:
+            car = b.order[end]
+            b.may_come[end] = end >= depth and _fits_somehow(p, room, car)
+            fitting += b.may_come[end]
+            if room.choice[car] != OFF:
+                b.most[2 * rank] += 1.0
+                b.most[2 * rank + 1] += p.credit[car]
+            end += 1
+        most = _places(p, b, start, end, fitting)
+        may_wait = may_wait or most < fitting
+        b.most[2 * rank] += most
+        b.most[2 * rank + 1] += _largest_credit(p, b, start, end, most)
+        start = end
+    return may_wait
+
+
+@in_place
+def _places(p: Problem, b: Branching, start: int, end: int, fitting: int) -> int:
+    """For how many of the cars that may come every single row has room; phasors are not asked."""
+    most = fitting
+    for row in range(len(b.free) if not p.is_vector else 0):
+        needing = 0
+        for at in range(start, end):
+            need = b.need[b.order[at], row]
+            if b.may_come[at] and need > 0.0:
+                _insert_sorted(b.sorted, needing, need)
+                needing += 1
+        left, many = b.free[row] + SLACK, 0
+        while many < needing and b.sorted[many] <= left:
+            left -= b.sorted[many]
+            many += 1
+        most = min(most, fitting - needing + many)
+    return most
+
+
+@in_place
+def _largest_credit(p: Problem, b: Branching, start: int, end: int, most: int) -> float:
+    """The largest sum of credit of so many of the cars that may come."""
+    many = 0
+    for at in range(start, end):
+        if b.may_come[at]:
+            _insert_sorted(b.sorted, many, -p.credit[b.order[at]])
+            many += 1
+    total = 0.0
+    for place in range(most):
+        total -= b.sorted[place]
+    return total
+
+
+@in_place
+def _insert_sorted(values: Floats, many: int, value: float) -> None:
+    """One more value among the first `many`, smallest first."""
+    place = many
+    while place > 0 and values[place - 1] > value:
+        values[place] = values[place - 1]
+        place -= 1
+    values[place] = value
+
+
+@in_place
+def _fits_somehow(p: Problem, room: Room, car: int) -> bool:
+    for option in range(p.first_option[car], p.first_option[car + 1]):  # noqa: SIM110  generators are no machine code
+        if fits(p, room, option):
+            return True
+    return False
+
+
+@compiled
+def full_rows(p: Problem, choice: Ints) -> tuple[Ints, Ints]:
+    """Per row how many served cars load it; per car the row that the minima of the served leave least of, or -1."""
+    sharing, held = np.zeros(len(p.capacity), np.int64), np.zeros(len(p.capacity))
+    for option in choice:
+        if option != OFF:
+            for entry in range(p.first_row[option], p.first_row[option + 1]):
+                sharing[p.row[entry]] += 1
+                held[p.row[entry]] += p.lowest[option]
+    fullest = np.full(len(p.rank), -1)
+    for car in range(len(p.rank)):
+        for entry in range(p.first_row[p.first_option[car]], p.first_row[p.first_option[car + 1]]):
+            row = p.row[entry]
+            if fullest[car] < 0 or p.capacity[row] - held[row] < p.capacity[fullest[car]] - held[fullest[car]]:
+                fullest[car] = row
+    return sharing, fullest

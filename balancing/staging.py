@@ -21,8 +21,7 @@ from balancing.failsafe import (
     per_line,
     reservation,
 )
-from balancing.phases import round_down
-from balancing.problem import SLACK, line_loads
+from balancing.phases import SLACK, line_loads, round_down
 
 FOLLOWS_WITHIN_A = 0.5
 """A draw up to so much above a target follows it (docs/balancing.md §2, reduce before increase)."""
