@@ -6,6 +6,7 @@ the hash of all sources here, because a function's machine code contains that of
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -20,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _HERE: Final = Path(__file__).parent
+_NAME: Final = "machine-code-"
 
 
 def _version() -> str:
@@ -30,13 +32,14 @@ def _version() -> str:
 
 
 def _cache() -> Path | None:
-    """Where machine code is kept; None where nothing can be written."""
-    own = _HERE / "__pycache__"
-    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lade"
-    for folder in (own, users):
+    """Where machine code is kept; None where nothing can be written. What other versions of the sources left is removed."""
+    for folder in (_HERE / "__pycache__", Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lade"):
+        found = folder / f"{_NAME}{_version()}"
         try:
-            found = folder / f"machine-code-{_version()}"
-            found.mkdir(parents=True, exist_ok=True)
+            if not found.exists():
+                for old in folder.glob(f"{_NAME}*"):
+                    shutil.rmtree(old, ignore_errors=True)
+                found.mkdir(parents=True, exist_ok=True)
         except OSError:
             continue
         if os.access(found, os.W_OK):
