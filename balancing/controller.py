@@ -181,9 +181,16 @@ class SiteController:
             hold_default(known, now_s)
 
     def is_wanted(self, order: Order) -> bool:
-        """Whether the order may still go out: the charger is here, and over the connection for which it was made."""
+        """Whether the order may still go out: over the connection for which it was made, and nothing newer says otherwise by now.
+
+        Where answers are slow or lost, a queue of what was wanted once would keep what is wanted now from the charger.
+        """
         known = self._known.get(order.charger_id)
-        return known is not None and known.epoch == order.epoch
+        if known is None or known.epoch != order.epoch:
+            return False
+        if order.number is None:
+            return order.serial == known.default_serial
+        return order.number == known.stage.next_number - 1
 
     def stage(self, charger_id: UUID) -> ChargerStage | None:
         """How a charger stands; None when the site has none of that id."""

@@ -408,6 +408,25 @@ def test_an_order_for_an_earlier_connection_is_not_wanted() -> None:
     assert not bench.controller.is_wanted(order)
 
 
+def test_an_order_that_was_overtaken_is_not_wanted() -> None:
+    """It waits behind another one, and something else is wanted by now: only the newest goes out, of offers and of defaults."""
+    bench = Bench(charger(1))
+    bench.settle()
+    key = UUID(int=101)
+    bench.chargers[key] = charging(charger(1), session=1, draw=0.0, at_s=1.0)
+    [first] = bench.decide(1.0).orders
+    assert bench.controller.is_wanted(first)
+    bench.fuse_a = 10.0
+    [second] = bench.decide(2.0).orders
+    assert not bench.controller.is_wanted(first)
+    assert bench.controller.is_wanted(second)
+    told = []
+    for at_s, current in ((3.0, 8.0), (4.0, 6.0)):
+        bench.chargers[key] = replace(bench.chargers[key], offline_current_a=current)
+        told += [order for order in bench.decide(at_s).orders if order.number is None]
+    assert [bench.controller.is_wanted(order) for order in (*told, second)] == [False, True, True]
+
+
 def test_a_restart_waits_for_measurements_before_it_cuts() -> None:
     """Charges that fill the fuse go on as they are: their readings come every 30 s, and the first may be too early."""
     first, second = (
