@@ -141,6 +141,8 @@ class SiteController:
         """What each circuit leaves to its chargers, as far as it is metered, by what was read there."""
         held = {charger_id: reserved(known.stage, now_s).vector for charger_id, known in self._known.items()}
         meters = self._meters.look(facts, held, limits_of(facts), now=now, now_s=now_s)
+        if not meters:
+            return capacity_of(facts)
         kept = {charger_id: _kept(known.stage, held[charger_id]) for charger_id, known in self._known.items()}
         return capacity_of(facts, meters, reserved_below(facts, kept))
 

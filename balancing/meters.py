@@ -50,6 +50,8 @@ CLOCK_SLACK_S = 5.0
 """A reading from further in the future was stamped before the clock was set back: nobody knows how old it is."""
 
 FIRST_PERIOD_S = 5.0
+THINNED_S = 5.0
+"""What was seen within so many seconds is written down as one."""
 GAPS = 3
 """The shortest of so many gaps between readings is the meter's period: one that was missed does not make it slower."""
 WHOLE_CHANGES = 10
@@ -83,13 +85,26 @@ class Highest:
         return (first, second, third)
 
     def seen(self, by_s: float) -> "Seen":
-        """What counts, with instants that are later by so much."""
-        return [[(round(at_s + by_s, 1), value) for at_s, value in line] for line in self._lines]
+        """What counts, with instants that are later by so much; of a few seconds the highest, as if it had been seen at their end."""
+        return [_thinned((at_s + by_s, value) for at_s, value in line) for line in self._lines]
 
     def recall(self, seen: "Seen", by_s: float) -> None:
         """What another process saw, with instants that are earlier by so much."""
         for line, values in zip(self._lines, seen, strict=True):
             line.extend((at_s - by_s, value) for at_s, value in values)
+
+
+def _thinned(seen: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same in fewer words, never lower: values fall from the first to the last."""
+    found: list[tuple[float, float]] = []
+    began_s = -math.inf
+    for at_s, value in seen:
+        if at_s - began_s < THINNED_S:
+            found[-1] = (round(at_s, 1), found[-1][1])
+        else:
+            found.append((round(at_s, 1), value))
+            began_s = at_s
+    return found
 
 
 Seen = list[list[tuple[float, float]]]
@@ -328,6 +343,9 @@ class SiteMeters:
         now_s: float,
     ) -> dict[UUID, CircuitKnowledge]:
         """What is known of each circuit with a meter. `held` is what each charger may draw, `fuses` each circuit's limit."""
+        if all(circuit.meter is None for circuit in facts.circuits):
+            self._draws, self._circuits = {}, {}
+            return {}
         present = {charger.id for charger in facts.chargers}
         self._draws = {key: draws for key, draws in self._draws.items() if key in present}
         for charger in facts.chargers:

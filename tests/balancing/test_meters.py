@@ -234,6 +234,20 @@ def test_who_takes_over_counts_on_no_less_load() -> None:
         assert other.room(131.0) == 43.0
 
 
+def test_what_is_written_down_of_a_meter_is_short() -> None:
+    """However often it is read: of each few seconds the highest, and never less than was seen."""
+    first = Yard()
+    for second in range(900):
+        first.read(60.0 - second / 20, float(second))
+        first.decide(float(second))
+    (history,) = first.controller.meter_news(now=NOON + timedelta(seconds=899), now_s=899.0).values()
+    assert len(history) < 25_000
+    another = Yard(history=history)
+    another.read(15.05, 899.0)
+    assert another.room(899.0) <= first.room(899.0)
+    assert another.room(899.0) == pytest.approx(first.room(899.0), abs=0.3)
+
+
 def test_a_meter_that_was_last_read_long_ago_leaves_the_safe_current_after_a_start() -> None:
     """It was never seen since, as far as this process knows."""
     yard = Yard(safe_a=9.0)
