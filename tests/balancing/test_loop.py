@@ -125,7 +125,7 @@ class Garage:
 
     async def rest(self) -> None:
         """Everybody else has had a turn."""
-        for _ in range(5):
+        for _ in range(15):
             # A command reads a row before it is answered: as many round trips as that may take, and turns between.
             for _ in range(20):
                 await asyncio.sleep(0)
