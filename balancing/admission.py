@@ -20,6 +20,8 @@ NARROWEST: Final = 1
 """Fewest lines first, and of those the ones with most room."""
 AS_BEFORE: Final = 2
 """The lines of the previous command first, then the narrowest."""
+LOOKS: Final = 8
+"""Cars that can be looked at for what trying to place one takes."""
 
 
 class Room(NamedTuple):
@@ -193,6 +195,7 @@ def _settle(p: Problem, room: Room, car: int, rank: int, credit: float) -> bool:
         return True
     for wanted in range(p.first_option[car], p.first_option[car + 1]):
         full = _full_row(p, room, wanted)
+        room.left[0] -= (p.first_loading[full + 1] - p.first_loading[full]) // LOOKS
         for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
             other = p.car[held]
             if room.choice[other] != held or other == car or not _may_go(p, other, rank, credit):
@@ -219,6 +222,7 @@ def _settle_last(p: Problem, room: Room, car: int, rank: int, credit: float) -> 
         return True
     for wanted in range(p.first_option[car], p.first_option[car + 1]):
         full = _full_row(p, room, wanted)
+        room.left[0] -= (p.first_loading[full + 1] - p.first_loading[full]) // LOOKS
         for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
             other = p.car[held]
             if room.choice[other] != held or other == car or not _may_go(p, other, rank, credit):
@@ -238,6 +242,7 @@ def _settle_last(p: Problem, room: Room, car: int, rank: int, credit: float) -> 
 def _after_two(p: Problem, room: Room, car: int, wanted: int, first: int, rank: int, credit: float) -> bool:
     """Whether the car got the wanted option after another one beside `first` went too. Else all is as before."""
     full = _full_row(p, room, wanted)
+    room.left[0] -= (p.first_loading[full + 1] - p.first_loading[full]) // LOOKS
     for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
         second = p.car[held]
         if room.choice[second] != held or second == car or not _may_go(p, second, rank, credit):
@@ -305,6 +310,7 @@ def _one_out_two_in(p: Problem, room: Room, members: Ints) -> bool:
 def _two_in(p: Problem, room: Room, members: Ints, but: int) -> bool:
     """Whether two waiting cars, beside one, came in; whichever lines the first one takes."""
     room.is_tried[:] = 0
+    room.left[0] -= len(members) // LOOKS
     for first in members:
         if room.choice[first] != OFF or first == but or room.is_tried[p.kind[first]] or room.left[0] <= 0:
             continue
@@ -343,6 +349,7 @@ def _one_out_two_settle(p: Problem, room: Room, members: Ints) -> bool:
 def _place_any(p: Problem, room: Room, members: Ints, but: int) -> int:
     """The first waiting car, beside one, for which there was a place, which it has now; -1 where there is none."""
     room.is_stuck[:] = 0
+    room.left[0] -= len(members) // LOOKS
     for car in members:
         if room.choice[car] == OFF and car != but and not room.is_stuck[p.kind[car]]:
             if _place(p, room, car):
@@ -355,6 +362,7 @@ def _place_any(p: Problem, room: Room, members: Ints, but: int) -> int:
 def _settle_any(p: Problem, room: Room, members: Ints, but: int) -> bool:
     """Whether a waiting car, beside one, came in, others moving for it."""
     room.is_stuck[:] = 0
+    room.left[0] -= len(members) // LOOKS
     for car in members:
         if room.choice[car] == OFF and car != but and not room.is_stuck[p.kind[car]] and room.left[0] > 0:
             if _settle(p, room, car, p.rank[car], -np.inf):
@@ -389,6 +397,7 @@ def _two_for_two(p: Problem, room: Room, by_credit: Ints) -> bool:
             continue
         put(p, room, out, OFF)
         room.is_tried[:] = 0
+        room.left[0] -= len(by_credit) // LOOKS
         for first in by_credit:
             if room.choice[first] != OFF or first == out or room.is_tried[p.kind[first]]:
                 continue
@@ -410,6 +419,7 @@ def _two_for_two(p: Problem, room: Room, by_credit: Ints) -> bool:
 def _second_for(p: Problem, room: Room, by_credit: Ints, but: int, gained: float) -> bool:
     """Whether a waiting car, beside one, came in for one with less credit than it brings with what was gained."""
     room.is_stuck[:] = 0
+    room.left[0] -= len(by_credit) // LOOKS
     for second in by_credit:
         if room.choice[second] != OFF or second == but or room.is_stuck[p.kind[second]]:
             continue

@@ -21,7 +21,7 @@ EXHAUSTIVE_UP_TO: Final = 14
 KICKS_UP_TO: Final = 60
 """Cars; above it one descent takes what effort there is."""
 
-LARGE_SITE: Final = 5
+LARGE_SITE: Final = 4
 """A site with more cars than that gets one such part of the effort: filling it is all the dearer."""
 
 
@@ -65,11 +65,12 @@ def solve(p: Problem, effort: int) -> Solution:
 
 @compiled
 def _first_solution(p: Problem, f: Filling, room: Room) -> Solution:
-    """The best of the admissions that begin with other preferences; where cars have to wait, only one that lets few do so."""
+    """The best of the admissions that begin with other preferences, or of the first alone where it took half of the effort."""
+    whole = room.left[0]
     order = _easiest_first(p)
     best = _empty(p)
     for preference in (NARROWEST, WIDEST, AS_BEFORE):
-        if preference != NARROWEST and (not p.has_choice or min(best.choice) == OFF):
+        if preference != NARROWEST and (not p.has_choice or 2 * room.left[0] < whole):
             break
         room.choice[:] = OFF
         room.used[:] = 0.0

@@ -65,15 +65,19 @@ def _paths(instance: Document) -> dict[str, list[str]]:
 
 
 def _reserved(instance: Document, circuit: str) -> list[float]:
-    paths, held = _paths(instance), [0.0] * 3
+    return _all_reserved(instance)[circuit]
+
+
+def _all_reserved(instance: Document) -> dict[str, list[float]]:
+    paths = _paths(instance)
+    held = {name: [0.0] * 3 for name in paths}
     for charger in instance["chargers"]:
-        if charger["state"] == "offline" and circuit in paths[charger["circuit"]]:
-            fallback = charger.get("fallback") or {
-                "current": charger.get("max_current", 32),
-                "phases": charger["wiring"],
-            }
+        if charger["state"] != "offline":
+            continue
+        fallback = charger.get("fallback") or {"current": charger.get("max_current", 32), "phases": charger["wiring"]}
+        for name in paths[charger["circuit"]]:
             for line in fallback["phases"]:
-                held[ORDER.index(line)] += fallback["current"]
+                held[name][ORDER.index(line)] += fallback["current"]
     return held
 
 
@@ -110,11 +114,14 @@ def violations(instance: Document, allocation: Document) -> list[str]:
         if current:
             found += [f"{charger['id']}: {problem}" for problem in _set_point(instance, charger, current, lines)]
     paths = _paths(instance)
+    below: dict[str, list[tuple[float, frozenset[str]]]] = {circuit["id"]: [] for circuit in instance["circuits"]}
+    for charger in instance["chargers"]:
+        if charger["id"] in given:
+            for name in paths[charger["circuit"]]:
+                below[name].append(given[charger["id"]])
+    reserved = _all_reserved(instance)
     for circuit in instance["circuits"]:
-        loads = [
-            given[c["id"]] for c in instance["chargers"] if c["id"] in given and circuit["id"] in paths[c["circuit"]]
-        ]
-        flowing, held = line_currents(instance, loads), _reserved(instance, circuit["id"])
+        flowing, held = line_currents(instance, below[circuit["id"]]), reserved[circuit["id"]]
         for index, line in enumerate(ORDER):
             other = max(0.0, circuit.get("other_load", [0, 0, 0])[index])
             if flowing[index] > max(0.0, circuit["fuse"][index] - other - held[index]) + TOLERANCE:
