@@ -166,9 +166,9 @@ def test_a_decision_that_comes_to_another_says_so(kept: UUID, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("given", "status", "message"),
     [
-        (str(new_id()), 1, "There is no decision by that id: they are kept 30 days."),
+        (str(UUID(int=1)), 1, "There is no decision by that id: they are kept 30 days."),
         ("nonsense", 1, "This is not the id of a decision"),
-        (global_id("Charger", new_id()), 1, "This is not the id of a decision"),
+        (global_id("Charger", UUID(int=1)), 1, "This is not the id of a decision"),
     ],
 )
 def test_a_decision_that_is_not_there(given: str, status: int, message: str) -> None:
