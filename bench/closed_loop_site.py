@@ -120,7 +120,7 @@ class Site:
         self._visits()
         for charger in self.chargers:
             charger.second(self.now_s)
-        household = {circuit.name: self._household(circuit.name) for circuit in self.scenario.circuits}
+        household = {circuit.name: self.household(circuit.name) for circuit in self.scenario.circuits}
         self._read_meters(household)
         for number in range(len(self.chargers)):
             self._report(number)
@@ -202,7 +202,7 @@ class Site:
             if charger.car is not None and plan.leaves_at_s is not None and self.now_s >= plan.leaves_at_s:
                 charger.unplug()
 
-    def _household(self, name: str) -> Vector:
+    def household(self, name: str) -> Vector:
         """What flows there besides chargers, inclusive of what is below."""
         total = [0.0, 0.0, 0.0]
         for circuit in self.scenario.circuits:
