@@ -11,6 +11,7 @@ from app.commands_serve import run
 from app.demo.run import run_demo
 from app.serve import listen
 from app.settings import DEFAULT_HOST, DEFAULT_PORT, OperatorError
+from balancing.allocate import load_machine_code
 
 
 @click.command("demo", short_help="Show a garage of 24 chargers, live.")
@@ -26,6 +27,7 @@ def demo_command(for_s: float | None, port: int | None, seed: int) -> None:
     what an owner sees through GraphQL. Sign-ins are shown. The last line of the output is one JSON object: what the cars
     say that they took, what was recorded, and how near the offers came to the breakers. Exit status 1 when these disagree.
     """
+    load_machine_code()
     console = Console(stderr=True)
     summary = run(run_demo(port=_port(port), for_s=for_s, seed=seed, console=console))
     click.echo(orjson.dumps(asdict(summary)).decode())

@@ -10,6 +10,7 @@ import uvloop
 from app.database import database_of, migrate
 from app.serve import Running, listen, serve_until_told
 from app.settings import ALL_ROLES, OperatorError, ServerRole, load_settings
+from balancing.allocate import load_machine_code
 
 T = TypeVar("T")
 
@@ -53,6 +54,9 @@ def serve_command(host: str | None, port: int | None, roles: frozenset[ServerRol
             "A process with some of the roles shares its work with others, and nothing leads from them to its embedded Valkey: "
             "set LADE_REDIS_URL and LADE_DATABASE_URL to servers that all of them reach, or leave out --roles."
         )
+    if ServerRole.BALANCER in roles:
+        # Before the first charger can come: loading takes most of a second, and a car does not wait for its limit.
+        load_machine_code()
     listening = listen(settings.host, settings.port)
     run(serve_until_told(settings, roles, listening, announce=_announce))
 

@@ -43,6 +43,15 @@ def allocate(instance: Instance, effort: int = DEFAULT) -> Allocation:
     return Allocation(instance.id, tuple(setpoints[name] for name in sorted(setpoints)), compiled.overloaded)
 
 
+def load_machine_code() -> bool:
+    """Whether it is there now, because it lay on disk; else `make_ready` makes it."""
+    from balancing.compiled import is_kept
+
+    if is_kept():
+        make_ready()
+    return is_kept()
+
+
 def make_ready() -> None:
     """Machine code is there from here on; where none is kept on disk, that takes about a minute."""
     circuit = Circuit("main", None, (6.0, 6.0, 6.0))

@@ -273,6 +273,13 @@ def _check_parents(parents: dict[str, str | None]) -> None:
         raise InstanceError("circuits", "a site has at least one circuit")
 
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+"""Beyond these, shares of one site differ by more than a float can hold."""
+
+LEAST_STEP_A = 1e-3
+"""No charger takes finer ones, and a current is many of them."""
+
+
 def check(instance: Instance) -> None:
     """Nothing, or InstanceError where a relation between fields does not hold."""
     paths = ancestors(instance.circuits)
@@ -289,6 +296,10 @@ def check(instance: Instance) -> None:
         problem = WIRING_RULES[instance.network](charger.wiring)
         if problem:
             raise InstanceError(f"{where}.wiring", problem)
+        if not LEAST_WEIGHT <= charger.weight <= MOST_WEIGHT:
+            raise InstanceError(f"{where}.weight", f"is not from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
+        if charger.current_step and not charger.current_step >= LEAST_STEP_A:
+            raise InstanceError(f"{where}.current_step", f"is neither 0 nor at least {LEAST_STEP_A:g}")
 
 
 def _tn_3(wiring: Lines) -> str:

@@ -1,7 +1,7 @@
 """Functions over arrays that run as machine code, and the arrays' types.
 
 Machine code is made at the first call and kept on disk, beside the source where that can be written to. It is kept under
-the hash of all sources here, because a function's machine code contains that of the functions it calls.
+the hash of all its sources, because a function's machine code contains that of the functions it calls.
 """
 
 import hashlib
@@ -24,10 +24,14 @@ _HERE: Final = Path(__file__).parent
 _NAME: Final = "machine-code-"
 
 
+SOURCES: Final = ("compiled", "phases", "problem", "filling", "objective", "admission", "relaxation", "search")
+"""What becomes machine code, and the constants in it."""
+
+
 def _version() -> str:
     sources = hashlib.sha256()
-    for source in sorted(_HERE.glob("*.py")):
-        sources.update(source.read_bytes())
+    for name in SOURCES:
+        sources.update((_HERE / f"{name}.py").read_bytes())
     return sources.hexdigest()[:16]
 
 
@@ -50,6 +54,11 @@ def _cache() -> Path | None:
 _CACHE: Final = _cache()
 if _CACHE is not None and not numba.config.CACHE_DIR:  # type: ignore[attr-defined]  # made from NUMBA_CACHE_DIR at its import
     numba.config.CACHE_DIR = str(_CACHE)  # type: ignore[attr-defined]
+
+
+def is_kept() -> bool:
+    """Whether machine code lies on disk, so that it is there in a moment."""
+    return _CACHE is not None and any(_CACHE.rglob("*.nbc"))
 
 
 def compiled(function: F) -> F:

@@ -114,13 +114,19 @@ class SiteController:
         self._fallbacks: Mapping[UUID, float] = {}
         self._meters = SiteMeters()
 
-    def decide(self, facts: SiteFacts, *, now: datetime, now_s: float) -> Decision:
-        """The decision for these facts; its orders count as sent from here on, so store them, then send them."""
+    def decide(self, facts: SiteFacts, *, now: datetime, now_s: float, can_allocate: bool = True) -> Decision:
+        """The decision for these facts; its orders count as sent from here on, so store them, then send them.
+
+        Where it cannot allocate yet, chargers are told only what holds without us: so nobody begins at a charger's own maximum,
+        and whoever charges goes on.
+        """
         self._observe(facts, now=now, now_s=now_s)
         held = {charger_id: known.fallbacks.highest for charger_id, known in self._known.items()}
         self._fallbacks = fallbacks_in_turn(facts, held)
         capacity = self._capacity(facts, now=now, now_s=now_s)
         instance = instance_of(facts, self._memories(), self._held(facts, now_s), capacity=capacity, now_s=now_s)
+        if not can_allocate:
+            return Decision(instance, Allocation(instance.id, ()), tuple(self._defaults(facts, now_s)))
         rooms = _rooms(instance)
         instance = self._as_observed(facts, instance, now_s)
         choice = choose(instance, self._positions(facts), switch_below_a=facts.three_to_one_switch_a, now_s=now_s)

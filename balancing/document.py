@@ -35,6 +35,9 @@ E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 ABSENT = object()
 
+MOST = 1e12
+"""No ampere, weight, credit or class of a site is beyond it; sums of more than that lose the amperes that they are made of."""
+
 
 def allocate_document(text: bytes, *, effort: int = DEFAULT) -> bytes:
     """The allocation (JSON) of one instance (JSON). Raises InstanceError."""
@@ -119,6 +122,8 @@ class _Object:
             raise InstanceError(self.path(name), "is not an integer")
         if value < least:
             raise InstanceError(self.path(name), f"is below {least:g}")
+        if abs(value) > MOST:
+            raise InstanceError(self.path(name), f"is beyond {MOST:g}")
         return value
 
     def vector(self, name: str, default: object = ABSENT, *, least: float = -math.inf) -> Vector:
@@ -154,8 +159,10 @@ def _list(value: object, path: str) -> list[object]:
 def _number(value: object, path: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InstanceError(path, "is not a number")
-    if not math.isfinite(value):
+    if value != value or value in (math.inf, -math.inf):
         raise InstanceError(path, "is not finite")
+    if abs(value) > MOST:
+        raise InstanceError(path, f"is beyond {MOST:g}")
     return float(value)
 
 
@@ -203,7 +210,7 @@ def _charger(fields: _Object) -> ChargerInput:
         credit=fields.number("credit", 0.0, least=0),
         modes=_modes(fields) if fields.has("modes") else None,
         previous=Previous(*_current_and_lines(fields.child("previous"))) if fields.has("previous") else None,
-        fallback=Fallback(*_current_and_lines(fields.child("fallback"))) if fields.has("fallback") else None,
+        fallback=_fallback(fields.child("fallback"), fields.lines("wiring")) if fields.has("fallback") else None,
     )
 
 
@@ -218,6 +225,12 @@ def _modes(fields: _Object) -> tuple[Lines, ...]:
     path = fields.path("modes")
     values = fields.values("modes")
     return tuple(in_grid_order(_lines(value, f"{path}[{index}]")) for index, value in enumerate(values))
+
+
+def _fallback(fields: _Object, wiring: Lines) -> Fallback:
+    """Without lines it loads all that are wired: nobody says that it loads none."""
+    current, lines = _current_and_lines(fields)
+    return Fallback(current, lines or in_grid_order(wiring))
 
 
 def _current_and_lines(fields: _Object) -> tuple[float, Lines]:

@@ -132,6 +132,7 @@ def _reset(p: Problem, f: Filling, choice: Ints) -> None:
         f.stop[car] = NOT_STOPPED
         f.current[car] = 0.0
         if option != OFF:
+            f.work[0] += p.first_row[option + 1] - p.first_row[option]
             f.current[car] = p.lowest[option]
             _add(p, f.fixed, option, p.lowest[option])
 
@@ -182,7 +183,7 @@ def _refresh(p: Problem, f: Filling) -> None:
     for place in range(1, f.dirty[0] + 1):
         row = f.dirty[place]
         f.is_dirty[row] = 0
-        f.work[0] += 4 if p.is_vector else 1
+        f.work[0] += 8 if p.is_vector else 2
         node = leaves + row
         f.full_at[node] = _full_at(p, f, row) if f.rising[row] else np.inf
         while node > 1:
@@ -202,7 +203,8 @@ def _full_at(p: Problem, f: Filling, row: int) -> float:
     half = fixed * slope + across * slope_across
     rest = fixed * fixed + across * across - capacity * capacity
     # Phasors lie within 60° of each other, so half >= 0 and this form loses no digits.
-    return float(-rest / (half + math.sqrt(max(0.0, half * half - square * rest))))
+    below = half + math.sqrt(max(0.0, half * half - square * rest))
+    return float(-rest / below) if below > 0.0 else 0.0
 
 
 @in_place
@@ -212,7 +214,7 @@ def _stop_at_bottlenecks(p: Problem, f: Filling, choice: Ints, before: float, ve
     while True:
         _refresh(p, f)
         level = f.full_at[1]
-        if level >= before:
+        if not level < before:
             return verdict
         node = 1
         while node < leaves:

@@ -33,12 +33,13 @@ from domain.offers import OfferRecord
 from domain.ports import ChargerCommands, DeviceVerdict, EventBus, Grip
 from domain.roles import OperatingMode
 
-LEASE_S = 15.0
-LEASE_RENEWED_BELOW_S = 10.0
+LEASE_S = 10.0
+"""With LOOK_FOR_SITES_S and a tick: a balancer that was killed is taken over within 15 s."""
+LEASE_RENEWED_BELOW_S = 7.0
 SETTLING_TICK_S = 1.0
 """While an offer is unconfirmed: a measurement that confirms it frees current for those who wait."""
 QUIET_TICK_S = 5.0
-LOOK_FOR_SITES_S = 2.0
+LOOK_FOR_SITES_S = 1.0
 LISTEN_AGAIN_S = 2.0
 COMMAND_TIMEOUT_S = 30.0
 """The same as the time after which staging repeats an offer that nobody acknowledged."""
@@ -72,6 +73,7 @@ class Balancer:
         self._holder = holder
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._sites: dict[UUID, SiteLoop] = {}
+        self._making_ready: asyncio.Task[None] | None = None
 
     @property
     def figures(self) -> BalancerFigures:
@@ -80,10 +82,12 @@ class Balancer:
 
     async def run(self) -> None:
         """Until cancelled: one task for each active site. A site's task that crashed is begun anew."""
-        # Beside the event loop: chargers go on being answered, at their fallbacks, while machine code is made.
-        await asyncio.to_thread(make_ready)
+        # Beside the event loop: meanwhile chargers are answered, and told what holds without us.
+        self._making_ready = asyncio.create_task(asyncio.to_thread(make_ready), name="balancer:machine-code")
         try:
             while True:
+                if self._making_ready.done():
+                    self._making_ready.result()
                 wanted = set(await offers.balanced_installations())
                 for gone in set(self._tasks) - wanted:
                     await _ended(self._tasks.pop(gone))
@@ -92,14 +96,18 @@ class Balancer:
                     self._keep_task(installation_id)
                 await self._ports.clock.sleep(LOOK_FOR_SITES_S)
         finally:
-            await asyncio.gather(*(_ended(task) for task in self._tasks.values()))
+            await asyncio.gather(*(_ended(task) for task in (self._making_ready, *self._tasks.values())))
+
+    def _is_ready(self) -> bool:
+        return self._making_ready is not None and self._making_ready.done()
 
     def _keep_task(self, installation_id: UUID) -> None:
         task = self._tasks.get(installation_id)
         if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
             _log.error("balancing of a site crashed and begins anew", installation=str(installation_id), exc_info=error)
         if task is None or task.done():
-            site = self._sites[installation_id] = SiteLoop(installation_id, self._ports, holder=self._holder)
+            site = SiteLoop(installation_id, self._ports, holder=self._holder, can_allocate=self._is_ready)
+            self._sites[installation_id] = site
             self._tasks[installation_id] = asyncio.create_task(site.run(), name=f"balancer:{installation_id}")
 
 
@@ -111,7 +119,15 @@ async def _ended(task: asyncio.Task[None]) -> None:
 class SiteLoop:
     """One site's balancing, from getting its lease to losing it."""
 
-    def __init__(self, installation_id: UUID, ports: BalancerPorts, *, holder: str) -> None:
+    def __init__(
+        self,
+        installation_id: UUID,
+        ports: BalancerPorts,
+        *,
+        holder: str,
+        can_allocate: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._can_allocate = can_allocate
         self._installation_id = installation_id
         self._ports = ports
         self._holder = holder
@@ -156,7 +172,8 @@ class SiteLoop:
         facts = await offers.site(self._installation_id, now=now, models=self._ports.models)
         if facts is None:
             return False
-        decision = self._controller.decide(facts, now=now, now_s=now_s)
+        can_allocate = self._can_allocate()
+        decision = self._controller.decide(facts, now=now, now_s=now_s, can_allocate=can_allocate)
         kept = records(facts, decision.allocation, self._controller, now=now, now_s=now_s)
         if not await self._keep(kept, grip, is_sending=bool(decision.orders)):
             _log.warning("another process balances this site by now", installation=str(self._installation_id))
@@ -166,7 +183,8 @@ class SiteLoop:
             return False
         for order in decision.orders:
             self._send(order, grip)
-        await self._record(decision, trigger)
+        if can_allocate:
+            await self._record(decision, trigger)
         self._tell(health_of(self._controller.meter_states, decision.allocation))
         await self._warn(self._controller.disobedient)
         for record in kept:
@@ -267,7 +285,8 @@ class SiteLoop:
 
     async def _next(self) -> str:
         """Why the next look is taken: something happened, or it is time."""
-        tick_s = SETTLING_TICK_S if self._controller.is_settling else QUIET_TICK_S
+        is_waiting = self._controller.is_settling or not self._can_allocate()
+        tick_s = SETTLING_TICK_S if is_waiting else QUIET_TICK_S
         try:
             async with asyncio.timeout(tick_s):
                 await self._wake.wait()

@@ -4,6 +4,7 @@ Cars and rows are in the order of their ids, so no answer depends on the order o
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -124,7 +125,7 @@ _MASKS: Final = {lines: mask for mask, lines in enumerate(LINES_OF)}
 
 # Columns of the table of cars; from _MODE on the lines of up to four modes, widest first, 0 where there is none.
 _CIRCUIT, _MODE, _BEST, _MIN, _MAX, _MAX_1P, _MAX_CAR, _STEP, _WEIGHT = 0, 1, 5, 6, 7, 8, 9, 10, 11
-_PRIORITY, _TIER, _CREDIT, _IS_KNOWN, _BEFORE, _CURRENT_BEFORE, _COLUMNS = range(12, 19)
+_CREDIT, _IS_KNOWN, _BEFORE, _CURRENT_BEFORE, _COLUMNS = range(12, 17)
 
 MOST_MODES: Final = 4
 """All wired lines, and one line (or pair) at each of three terminals."""
@@ -149,6 +150,7 @@ def compile_problem(instance: Instance) -> Compiled:
     kept[row_of] = np.arange(len(row_of))
     root = next(circuit for circuit in instance.circuits if circuit.parent is None)
     problem = _assemble(
+        [car for car, fits in zip(wanting, is_car.tolist(), strict=True) if fits],
         table[is_car],
         _Modes(count[is_car], lines[is_car], lowest[is_car], highest[is_car]),
         above,
@@ -176,6 +178,7 @@ class _Modes(NamedTuple):
 
 
 def _assemble(
+    cars: Sequence[ChargerInput],
     table: Floats,
     modes: _Modes,
     above: Ints,
@@ -185,9 +188,8 @@ def _assemble(
     instance: Instance,
 ) -> Problem:
     """The problem of the cars in `table`; `kept` is per row of the site its place in the problem, or NO_ROW."""
-    cars = len(table)
     is_option = np.arange(MOST_MODES) < modes.many[:, None]
-    car = np.repeat(np.arange(cars), modes.many)
+    car = np.repeat(np.arange(len(cars)), modes.many)
     lines, lowest, highest = modes.lines[is_option], modes.lowest[is_option], modes.highest[is_option]
     kappas = np.array([kappa(one, instance.network) for one in LINES_OF])[lines]
     share = kappas / (table[:, _BEST] * table[:, _WEIGHT])[car]
@@ -198,7 +200,7 @@ def _assemble(
     before, current_before = table[:, _BEFORE].astype(np.int64), table[:, _CURRENT_BEFORE].copy()
     return Problem(
         first_option=np.concatenate([[0], np.cumsum(modes.many)]),
-        rank=_ranks(table),
+        rank=_ranks(cars),
         credit=table[:, _CREDIT].copy(),
         kind=_kinds(table, _same_rows(above, kept)[circuits]),
         is_known=is_known,
@@ -221,19 +223,18 @@ def _assemble(
         root_load=root_load,
         is_vector=instance.uses_vectors,
         judges_imbalance=not instance.uses_vectors and not instance.network.is_one_phase,
-        has_choice=bool(len(car) > cars),
+        has_choice=bool(len(car) > len(cars)),
         circuit=circuits,
         above=above,
         in_all=capacity.reshape(-1, 3).sum(axis=1),
     )
 
 
-def _ranks(table: Floats) -> Ints:
+def _ranks(cars: Sequence[ChargerInput]) -> Ints:
     """Per car its class by (priority, tier), 0 the first."""
-    classes = sorted({(-priority, -tier) for priority, tier in table[:, _PRIORITY : _TIER + 1].tolist()})
-    rank = {one: place for place, one in enumerate(classes)}
-    ranks = [rank[-priority, -tier] for priority, tier in table[:, _PRIORITY : _TIER + 1].tolist()]
-    return np.array(ranks, dtype=np.int64)
+    places = [(-car.priority, -car.tier) for car in cars]
+    rank = {one: number for number, one in enumerate(sorted(set(places)))}
+    return np.array([rank[place] for place in places], dtype=np.int64)
 
 
 def _same_rows(above: Ints, kept: Ints) -> Ints:
@@ -276,7 +277,8 @@ def _capacities(
     free = fuse - other - reserved
     names = sorted(number, key=number.__getitem__)
     overloaded = tuple(
-        Overload(names[circuit], LINES[line], -float(free[circuit, line])) for circuit, line in np.argwhere(free < 0)
+        Overload(names[circuit], LINES[line], -float(free[circuit, line]))
+        for circuit, line in np.argwhere(free < -SLACK)
     )
     return np.maximum(free, 0.0).reshape(-1), overloaded
 
@@ -297,8 +299,6 @@ def _columns(car: ChargerInput, number: dict[str, int], network: Network) -> tup
         math.inf if car.vehicle.max_current is None else car.vehicle.max_current,
         car.current_step,
         car.weight,
-        car.priority,
-        car.tier,
         car.credit,
         previous is not None,
         0 if previous is None else _MASKS[previous.phases],
@@ -332,7 +332,7 @@ def _list_modes(
             if mask == 0 or low > high:
                 continue
             row = _tightest(circuit, mask, above, capacity)
-            if low > capacity[row] + SLACK:
+            if capacity[row] <= 0.0 or low > capacity[row] + SLACK:
                 if stopped_by[car] == NO_ROW:
                     stopped_by[car] = row
                 continue
@@ -357,7 +357,8 @@ def _range_of(car: Floats, mask: int, is_it: bool) -> tuple[float, float]:
     step = car[_STEP]
     if step == 0.0:
         return car[_MIN], high
-    return step * math.ceil(car[_MIN] / step - STEP_TOLERANCE), step * math.floor(high / step + STEP_TOLERANCE)
+    steps = max(1.0, np.ceil(car[_MIN] / step - STEP_TOLERANCE))
+    return step * steps, step * np.floor(high / step + STEP_TOLERANCE)
 
 
 @in_place

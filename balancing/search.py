@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from balancing.admission import AS_BEFORE, NARROWEST, WIDEST, Room, admit, fits, put, room_for
+from balancing.admission import AS_BEFORE, LOOKS, NARROWEST, WIDEST, Room, admit, fits, put, room_for
 from balancing.compiled import Floats, Ints, compiled, copy_into, in_place
 from balancing.filling import BETTER, EQUAL, OFF, OWN_LIMIT, TIE, WORSE, Filling, fill, filling_for
 from balancing.objective import compared, count_served, judge
@@ -212,6 +212,7 @@ def _better_neighbour(p: Problem, f: Filling, room: Room, best: Solution, presse
         for option in range(p.first_option[car], p.first_option[car + 1]):
             if option == held:
                 continue
+            room.left[0] -= 1
             put(p, room, car, OFF)
             if fits(p, room, option):
                 put(p, room, car, option)
@@ -223,6 +224,8 @@ def _better_neighbour(p: Problem, f: Filling, room: Room, best: Solution, presse
     for car in pressed:
         if _exchanged_places(p, f, room, best, car):
             return True
+        if room.left[0] <= 0:
+            return False
     for first in range(len(pressed)):
         for second in range(first + 1, len(pressed)):
             if _exchanged_lines(p, f, room, best, pressed[first], pressed[second], is_thorough):
@@ -236,9 +239,11 @@ def _better_neighbour(p: Problem, f: Filling, room: Room, best: Solution, presse
 def _exchanged_places(p: Problem, f: Filling, room: Room, best: Solution, out: int) -> bool:
     """Whether a waiting car of equal class and credit is better served than this one."""
     held = room.choice[out]
+    room.left[0] -= len(room.choice) // LOOKS
     for come in range(len(room.choice)):
         if room.choice[come] != OFF or p.rank[come] != p.rank[out] or abs(p.credit[come] - p.credit[out]) > SLACK:
             continue
+        room.left[0] -= 1
         put(p, room, out, OFF)
         for option in range(p.first_option[come], p.first_option[come + 1]):
             if fits(p, room, option):
@@ -264,6 +269,7 @@ def _exchanged_lines(
         for two in range(p.first_option[second], p.first_option[second + 1]):
             if two == other or not (is_thorough or p.lines[two] == p.lines[held]):
                 continue
+            room.left[0] -= 1
             put(p, room, first, OFF)
             put(p, room, second, OFF)
             if fits(p, room, one):
@@ -295,10 +301,10 @@ def _most_pressed(p: Problem, best: Solution) -> Ints:
 @compiled
 def _kick(p: Problem, f: Filling, room: Room, best: Solution) -> Solution:
     """The best of many descents, each from the best so far with a few cars on other lines."""
-    number, walk, stale = 12345, best, 0
+    number = 12345
     while room.left[0] > 0:
-        _occupy(p, room, walk.choice)
-        movable = _movable(p, walk)
+        _occupy(p, room, best.choice)
+        movable = _movable(p, best)
         if len(movable) == 0:
             return best
         for _ in range(2 + number % 3):
@@ -312,13 +318,10 @@ def _kick(p: Problem, f: Filling, room: Room, best: Solution) -> Solution:
             put(p, room, car, option if fits(p, room, option) else held)
         _filled(p, f, room, best.shares[:0], best.rest)
         count_served(p, room.choice, room.served)
-        walk = _descend(p, f, room, _solution(f, room), False)
-        verdict = compared(walk.shares, best.shares)
-        stale += 1
-        if verdict == BETTER or (verdict == EQUAL and compared(walk.rest, best.rest) == BETTER):
-            best, stale = walk, 0
-        if stale == 1:
-            walk, stale = best, 0
+        found = _descend(p, f, room, _solution(f, room), False)
+        verdict = compared(found.shares, best.shares)
+        if verdict == BETTER or (verdict == EQUAL and compared(found.rest, best.rest) == BETTER):
+            best = found
     return best
 
 
@@ -533,7 +536,7 @@ def _places(p: Problem, b: Branching, start: int, end: int, fitting: int) -> int
             if b.may_come[at] and need > 0.0:
                 _insert_sorted(b.sorted, needing, need)
                 needing += 1
-        left, many = b.free[row] + SLACK, 0
+        left, many = b.free[row] + 3 * SLACK, 0
         while many < needing and b.sorted[many] <= left:
             left -= b.sorted[many]
             many += 1

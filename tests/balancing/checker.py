@@ -74,9 +74,9 @@ def _all_reserved(instance: Document) -> dict[str, list[float]]:
     for charger in instance["chargers"]:
         if charger["state"] != "offline":
             continue
-        fallback = charger.get("fallback") or {"current": charger.get("max_current", 32), "phases": charger["wiring"]}
+        fallback = charger.get("fallback") or {"current": charger.get("max_current", 32)}
         for name in paths[charger["circuit"]]:
-            for line in fallback["phases"]:
+            for line in fallback.get("phases") or charger["wiring"]:
                 held[name][ORDER.index(line)] += fallback["current"]
     return held
 
@@ -196,7 +196,8 @@ def _changes(wanting: list[Document], given: dict[str, tuple[float, frozenset[st
         if previous is None:
             continue
         current, lines = given.get(charger["id"], (0.0, frozenset()))
-        was = frozenset(previous["phases"]) if previous["current"] > 0 else frozenset()
+        lines_before = frozenset(previous.get("phases") or ["on, nobody knows where"])
+        was = lines_before if previous["current"] > 0 else frozenset()
         changed += was != (lines if current > 0 else frozenset())
         difference += abs(current - previous["current"])
     return [float(-changed), -difference]

@@ -1,9 +1,12 @@
 """Machine code is that of the sources that are there."""
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from balancing.compiled import SOURCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,3 +39,14 @@ def test_an_installed_package_that_nobody_may_write_to_keeps_it_in_the_users_cac
     shutil.copytree(ROOT / "balancing", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__pycache__").write_text("in the way")
     assert kept_in(package, XDG_CACHE_HOME=str(tmp_path / "cache")).startswith(str(tmp_path / "cache" / "lade"))
+
+
+def test_whatever_becomes_machine_code_is_one_of_its_sources() -> None:
+    """Each file that compiles functions, and each that one of those takes constants or functions from, but for the question's words."""
+    folder = ROOT / "balancing"
+    texts = {path.stem: path.read_text() for path in folder.glob("*.py")}
+    compiling = {name for name, text in texts.items() if "from balancing.compiled import" in text or name == "compiled"}
+    taken_from = {
+        found for name in compiling for found in re.findall(r"^from balancing\.(\w+) import", texts[name], re.MULTILINE)
+    }
+    assert (compiling | taken_from) - {"circuit"} == set(SOURCES)

@@ -10,6 +10,7 @@ import pytest
 
 from app.database import Database
 from app.redis_bus import RedisBus
+from balancing.allocate import make_ready
 from balancing.loop import Balancer, BalancerPorts
 from devices.simulator.fleet import Fleet
 from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks
@@ -208,6 +209,7 @@ async def test_i8_every_command_ends_by_its_deadline(server: Server, charger: Re
 
 async def test_i9_what_is_offered_never_passes_the_fuse(server: Server, bus: RedisBus, site: Site) -> None:
     """On every line at every instant, while cars come and go, links break and answers are lost."""
+    make_ready()
     quirks = Quirks(answer_loss_rate=0.1, disconnects_every_s=3.0, disconnected_for_s=0.3)
     fleet = await a_fleet(server, site, quirks, count=5)
     ports = BalancerPorts(commands=server.service.commands, bus=bus, clock=SystemClock(), show=_show)
