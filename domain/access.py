@@ -36,6 +36,8 @@ CARD_MANAGERS: frozenset[Right] = frozenset({Role.OWNER, Role.ADMINISTRATOR, Sco
 """Who keeps the cards of those who may charge."""
 SITE_RULERS: frozenset[Right] = frozenset({Role.OWNER, Role.ADMINISTRATOR})
 """Who sets how people identify themselves, makes service accounts and reads the audit log."""
+ALERT_HANDLERS: frozenset[Right] = MANAGERS
+"""Who sees all alerts of a site, acknowledges them and is mailed about them; owners of a charger do for that charger."""
 CHARGERS: frozenset[Right] = frozenset({Role.USER, Role.OWNER})
 """Who may charge."""
 STARTERS: frozenset[Right] = CHARGERS | {Scope.CONTROL_CHARGING}
@@ -173,6 +175,17 @@ class Access:
             and started_at >= grant.owner_from
         )
 
+    def handles_alerts_of(self, installation_id: UUID) -> bool:
+        """Whether all alerts of the installation exist for this caller."""
+        return self.require(self.roles_at(installation_id), ALERT_HANDLERS)
+
+    def sees_alert(self, *, installation_id: UUID, charger_id: UUID | None) -> bool:
+        """Whether an alert exists for this caller: their installation's, or that of the charger which they own there."""
+        if self.handles_alerts_of(installation_id):
+            return True
+        grant = self.chargers.get(charger_id) if charger_id is not None else None
+        return grant is not None and grant.installation_id == installation_id and Role.OWNER in grant.roles
+
     def status_view(self, charger_id: UUID, installation_id: UUID, session_user_id: UUID | None) -> StatusView:
         """How much of the live status is seen while `session_user_id` charges there (None: nobody known)."""
         held = self.roles_at_charger(charger_id, installation_id)
@@ -210,6 +223,18 @@ class Access:
     def attempts_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `authorization_attempts`: they are seen as a session of that instant would be; appends to `arguments`."""
         return self._charging_condition(alias, "at", arguments)
+
+    def alerts_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `alerts`, as `sees_alert`; appends to `arguments`."""
+        if self.is_administrator:
+            return "1 = 1"
+        parts = [sql.any_of(f"{alias}.installation_id", self._installations_with(ALERT_HANDLERS), arguments)]
+        for charger_id, grant in sorted(self.chargers.items()):
+            if Role.OWNER in grant.roles:
+                arguments.extend((charger_id, grant.installation_id))
+                last = len(arguments)
+                parts.append(f"({alias}.charger_id = ${last - 1} AND {alias}.installation_id = ${last})")
+        return f"({' OR '.join(parts)})"
 
     def asked_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `authorization_requests`: those at installations whose questions this program is asked; appends to

@@ -11,6 +11,7 @@ from domain.access import Access, access_of, access_of_program
 from domain.ids import new_id
 from domain.lifecycle import Arrival, Connected, Login, connected
 from domain.models import (
+    Alert,
     ApiToken,
     AuthorizationAttempt,
     AuthorizationRequest,
@@ -31,6 +32,8 @@ from domain.models import (
     UserGroup,
 )
 from domain.roles import (
+    AlertKind,
+    AlertState,
     AuthorizationDecision,
     CredentialType,
     Decider,
@@ -40,6 +43,7 @@ from domain.roles import (
     Role,
     Scope,
     SessionState,
+    Severity,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -266,6 +270,31 @@ async def an_attempt(
         decision=AuthorizationDecision.ACCEPTED,
         decided_by=Decider.NATIVE,
         reason="Permitted here.",
+    )
+    return row.id
+
+
+async def an_alert(
+    installation_id: UUID,
+    charger_id: UUID | None = None,
+    *,
+    kind: AlertKind = AlertKind.CABLE_FAULT,
+    severity: Severity = Severity.ERROR,
+    opened_at: datetime = NOW,
+    resolved_at: datetime | None = None,
+) -> UUID:
+    """Something that is wrong there."""
+    row = await Alert.create(
+        id=new_id(),
+        installation_id=installation_id,
+        charger_id=charger_id,
+        kind=kind,
+        severity=severity,
+        state=AlertState.OPEN if resolved_at is None else AlertState.RESOLVED,
+        open_key=f"{kind}:{charger_id or installation_id}" if resolved_at is None else None,
+        message="Something is broken.",
+        opened_at=opened_at,
+        resolved_at=resolved_at,
     )
     return row.id
 

@@ -17,6 +17,7 @@ from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.circuit_views import circuits_by_ids
 from domain.views.installation_views import installations_by_ids
 from gql.context import Context
+from gql.resolvers import alerts as alert_resolvers
 from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import chargers as resolvers
 from gql.resolvers.commands import commands_of_charger
@@ -37,6 +38,7 @@ from gql.schema.removal import RemoveInput, RemoveResult
 from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 
 if TYPE_CHECKING:
+    from gql.schema.alerts import Alert, AlertWhere
     from gql.schema.authorization import AuthorizationAttempt, ChargeVerdict
     from gql.schema.circuits import Circuit
     from gql.schema.installations import Installation
@@ -131,6 +133,13 @@ class Charger(Node):
         authorization_resolvers.attempts_of_charger,
         UncountedConnection[Annotated["AuthorizationAttempt", strawberry.lazy("gql.schema.authorization")]],
         description="Attempts to charge here, newest first: those that the viewer may see.",
+    )
+    alerts = connection(
+        alert_resolvers.alerts_of_charger,
+        Connection[Annotated["Alert", strawberry.lazy("gql.schema.alerts")]],
+        further={"where": Annotated["AlertWhere", strawberry.lazy("gql.schema.alerts")] | None},
+        description="About this charger, newest first. For OWNER of the charger, OWNER and SERVICE of the installation and ADMINISTRATOR; "
+        "empty for all others, who see `status.warnings`.",
     )
     who_can_charge = connection(
         authorization_resolvers.people_who_can_charge,

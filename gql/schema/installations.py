@@ -17,6 +17,7 @@ from domain.views.installation_views import InstallationOrder as DomainOrder
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from domain.views.service_account_views import ServiceAccountRow
 from gql.context import Context
+from gql.resolvers import alerts as alert_resolvers
 from gql.resolvers import authorization as authorization_resolvers
 from gql.resolvers import installations as resolvers
 from gql.resolvers.audit import audit_of_installation
@@ -39,6 +40,7 @@ from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 from gql.schema.usage import usage_of_installation
 
 if TYPE_CHECKING:
+    from gql.schema.alerts import Alert, AlertWhere
     from gql.schema.audit import AuditEntry, AuditWhere
     from gql.schema.authorization import AuthenticationSettings, AuthorizationAttempt
     from gql.schema.balancing import BalancingDecision
@@ -181,6 +183,13 @@ class Installation(Node):
         authorization_resolvers.attempts_of_installation,
         UncountedConnection[Annotated["AuthorizationAttempt", strawberry.lazy("gql.schema.authorization")]],
         description="Attempts to charge here, newest first: those that the viewer may see.",
+    )
+    alerts = connection(
+        alert_resolvers.alerts_of_installation,
+        Connection[Annotated["Alert", strawberry.lazy("gql.schema.alerts")]],
+        further={"where": Annotated["AlertWhere", strawberry.lazy("gql.schema.alerts")] | None},
+        description="Here, newest first. For OWNER, SERVICE and ADMINISTRATOR all, for OWNER of a charger those of that charger; empty for "
+        "all others.",
     )
     decisions = connection(
         decisions_of,

@@ -22,6 +22,7 @@ from strawberry.types.field import StrawberryField
 from gql.ids import global_id
 from gql.rows import RowExecutor, mark_leaf
 from gql.schema import (
+    alerts,
     audit,
     authorization,
     balancing,
@@ -64,6 +65,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *exports.NODES,
     *authorization.NODES,
     *audit.NODES,
+    *alerts.NODES,
 )
 """Everything with a global id."""
 
@@ -94,8 +96,9 @@ MUTATIONS: Final[tuple[type, ...]] = (
     exports.ExportMutations,
     authorization.AuthorizationMutations,
     audit.PrivacyMutations,
+    alerts.AlertMutations,
 )
-SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions,)
+SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions, alerts.AlertSubscriptions)
 
 _BACKREF = "strawberry-definition"
 

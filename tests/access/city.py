@@ -150,7 +150,6 @@ async def _contents(town: Town) -> dict[str, UUID]:
     await ChargeSession.filter(id=corrected).update(replaced_by_id=session)
     active = await a_session(site, town.charger_id, user_id=driver, card_id=card, state=SessionState.ACTIVE)
     await _going_on(town, active, driver, branch)
-    await _a_fault(town)
     await AuditEntry.create(
         installation_id=site.id,
         at=NOW,
@@ -163,6 +162,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
     await UnknownCharger.create(identity=KNOCKS, first_seen_at=NOW, last_seen_at=NOW, address="192.0.2.7")
     group = await _a_group(town)
     return {
+        "alert": await _a_fault(town),
         "installation": site.id,
         "charger": town.charger_id,
         "circuit": branch,

@@ -11,6 +11,7 @@ from domain.roles import Scope
 from tests.factories import PEOPLE
 from tests.gql.matrix import (
     ADMINISTRATOR,
+    ALERT_HANDLERS,
     AUTHORIZERS,
     CALLERS,
     CARD_KEEPERS,
@@ -51,6 +52,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "viewer": ("", EVERYBODY),
     "installation": ("Installation", SEE_SITE),
     "charger": ("Charger", SEE_SITE),
+    "alert": ("Alert", ALERT_HANDLERS),
     "circuit": ("Circuit", SEE_CIRCUITS),
     "session": ("ChargeSession", SEE_SESSION),
     "corrected session": ("ChargeSession", SEE_SESSION),
@@ -94,6 +96,8 @@ _PAGE = "(first: 50) { totalCount nodes { id } }"
 _UNCOUNTED = "(first: 50) { nodes { id } }"
 
 FIELDS: Mapping[str, FieldRow] = {
+    "Alert.installation": FieldRow("alert", f"target: installation {_ID}", ALERT_HANDLERS),
+    "Alert.charger": FieldRow("alert", f"target: charger {_ID}", ALERT_HANDLERS),
     "Allocation.charger": FieldRow("decision", f"allocations {{ target: charger {_ID} }}", SEE_CIRCUITS),
     "AllocationExplanation.bindingCircuit": FieldRow(
         "charger", f"allocation {{ target: bindingCircuit {_ID} }}", SEE_CIRCUITS
@@ -115,6 +119,7 @@ FIELDS: Mapping[str, FieldRow] = {
     "Charger.activeSession": FieldRow("charger", f"target: activeSession {_ID}", SEE_SESSION),
     "Charger.sessions": FieldRow("charger", f"target: sessions{_PAGE}", SEE_SESSION),
     "Charger.commands": FieldRow("charger", f"target: commands{_UNCOUNTED}", SEE_COMMAND),
+    "Charger.alerts": FieldRow("charger", f"target: alerts{_PAGE}", ALERT_HANDLERS),
     "Charger.ocppMessages": FieldRow("charger", f"target: ocppMessages{_UNCOUNTED}", INSTALLERS),
     "Charger.permissions": FieldRow("charger", f"target: permissions{_PAGE}", SEE_GRANT),
     "ChargerStatus.currentA": FieldRow("charger", f"status {{ target: currentA {_AMPS} }}", SEE_CURRENTS),
@@ -164,6 +169,7 @@ FIELDS: Mapping[str, FieldRow] = {
     "ScheduleEntry.availableCurrentA": FieldRow(
         "installation", f"currentSchedule {{ target: availableCurrentA {_AMPS} }}", DETAILED
     ),
+    "Installation.alerts": FieldRow("installation", f"target: alerts{_PAGE}", ALERT_HANDLERS),
     "Installation.circuits": FieldRow("installation", f"target: circuits {_ID}", SEE_CIRCUITS),
     "Installation.chargers": FieldRow("installation", f"target: chargers{_PAGE}", SEE_SITE),
     "Installation.sessions": FieldRow("installation", f"target: sessions{_PAGE}", SEE_SESSION),

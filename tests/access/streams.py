@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.access.fields import EVERYBODY, NOBODY, SEE_COMMAND
-from tests.gql.matrix import AUTHORIZERS, CARD_KEEPERS, DRIVER, OWNER, SEE_SESSION, SEE_SITE
+from tests.gql.matrix import ALERT_HANDLERS, AUTHORIZERS, CARD_KEEPERS, DRIVER, OWNER, SEE_SESSION, SEE_SITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,13 @@ STREAMS: Mapping[str, StreamRow] = {
         "sessionChanged(target: {chargerId: $id}) { kind target: session { id } }",
         SEE_SITE,
         SEE_SESSION,
+        kind="Charger",
+    ),
+    "alertChanged": StreamRow(
+        "charger",
+        "alertChanged(target: {chargerId: $id}) { kind target: alert { id } }",
+        SEE_SITE,
+        ALERT_HANDLERS,
         kind="Charger",
     ),
     "commandChanged": StreamRow(

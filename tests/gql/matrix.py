@@ -45,6 +45,7 @@ from tests.factories import (
     a_program,
     a_question,
     a_session,
+    an_alert,
 )
 from tests.gql.asking import TOKENS, charger_id, circuit_id, installation_id, permission_id, user_id
 
@@ -72,6 +73,7 @@ MANAGERS = INSTALLERS | OWNER
 CONTROLLERS = MANAGERS | programs(Scope.CONTROL_CHARGING)
 CURRENT_SETTERS = MANAGERS | programs(Scope.SET_AVAILABLE_CURRENT)
 CHARGER_OWNERS = OWNER | {"OWNER of charger"}
+ALERT_HANDLERS = MANAGERS | CHARGER_OWNERS
 DRIVER = frozenset({"USER of charger"})
 """Whose charges there are."""
 SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
@@ -183,6 +185,11 @@ async def _move(town: Town) -> Mapping[str, Any]:
 
 async def _remove_charger(town: Town) -> Mapping[str, Any]:
     return {"id": charger_id(town.charger_id)}
+
+
+async def _acknowledge(town: Town) -> Mapping[str, Any]:
+    alert = await an_alert(town.site.id, town.charger_id)
+    return {"alertId": global_id("Alert", alert), "note": "An electrician comes."}
 
 
 async def _grant(town: Town) -> Mapping[str, Any]:
@@ -501,6 +508,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "startCardEnrollment": MutationRow(_enroll, CHARGER_OWNERS | {"USER of charger", "USER of installation"}),
     "upsertExternalUser": MutationRow(_upsert_external, PEOPLE_KEEPERS, seen=EVERYBODY, is_placeless=True),
     "removeExternalUser": MutationRow(_remove_external, PEOPLE_KEEPERS, seen=EVERYBODY, is_placeless=True),
+    "acknowledgeAlert": MutationRow(_acknowledge, ALERT_HANDLERS, seen=ALERT_HANDLERS),
     "setAuthentication": MutationRow(_set_authentication, SITE_RULERS),
     "configureExternalAuthentication": MutationRow(_configure, SITE_RULERS),
     "testExternalAuthentication": MutationRow(_preflight, SITE_RULERS),

@@ -72,6 +72,15 @@ class Oracle:
         """Whether they are OWNER of the installation."""
         return Role.OWNER in self.roles_at(site_id)
 
+    def _works_at(self, site_id: UUID) -> bool:
+        """Whether they are OWNER or SERVICE of the installation."""
+        return not self.roles_at(site_id).isdisjoint({Role.OWNER, Role.SERVICE})
+
+    def _owns_there(self, charger_id: UUID | None, site_id: UUID | None) -> bool:
+        """Whether they are OWNER of the charger by a grant at that installation, wherever it stands by now."""
+        owned = [one for one in self.grants if one.charger_id == charger_id and one.role is Role.OWNER]
+        return charger_id is not None and any(one.site_id == site_id for one in owned)
+
     def observes(self, site_id: UUID) -> bool:
         """Whether circuits exist for them."""
         staff = self.is_administrator or not self.roles_at(site_id).isdisjoint({Role.OWNER, Role.SERVICE})
@@ -249,7 +258,9 @@ class Oracle:
             is_own = self.user_id is not None and one.user_id == self.user_id
             site_id = one.site_id
             charger = next((each for each in self.world.chargers if each.id == one.charger_id), None)
+            handles = site_id is not None and (self.is_administrator or self._works_at(site_id))
             is_seen = {
+                "Alert": handles or self._owns_there(one.charger_id, site_id),
                 "AuthorizationRequest": site_id is not None and Scope.AUTHORIZE_CHARGING in self.scopes_at(site_id),
                 "OcppMessage": site_id is not None
                 and (self.is_administrator or Role.SERVICE in self.roles_at(site_id)),
@@ -261,6 +272,8 @@ class Oracle:
             }[one.kind]
             if is_seen:
                 known.add(one.kind, one.id, *one.words)
+                if one.kind == "Alert" and (handles or is_own):
+                    known.words.update(each.name for each in self.world.people if each.id == one.user_id)
                 if one.kind == "AuditEntry" and charger is not None:
                     known.add("Charger of an entry", charger.id)
 

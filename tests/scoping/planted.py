@@ -99,6 +99,7 @@ PLANTED: Mapping[str, Plant] = {
     "all chargers are listed": _open("chargers_condition"),
     "all installations are listed": _open("installations_condition"),
     "all circuits are listed": _open("circuits_condition"),
+    "all alerts are listed": _open("alerts_condition"),
     "all grants are listed": _open("permissions_condition"),
     "whoever sees a grant could have given it": _open("granting_condition"),
     "all groups are listed": _open("groups_condition"),

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from domain.ids import new_id
 from domain.models import (
+    Alert,
     ApiToken,
     AuditEntry,
     AuthorizationAttempt,
@@ -32,6 +33,8 @@ from domain.models import (
     Station,
 )
 from domain.roles import (
+    AlertKind,
+    AlertState,
     AuthorizationDecision,
     BindingLimit,
     CommandAction,
@@ -42,6 +45,7 @@ from domain.roles import (
     Scope,
     SessionFlag,
     SessionState,
+    Severity,
 )
 from tests.factories import (
     NOW,
@@ -481,6 +485,8 @@ async def _others(world: World, site: Site) -> None:
     )
     _add(world, "AuthorizationRequest", question_id, site.id, charger.id, None, token, reason)
     await _decision(world, site, [one.id for one in here])
+    for charger_id in (random.choice(here).id, random.choice(here).id, None):
+        await _alert(world, site, charger_id, random.choice(world.people))
     for _ in range(2):
         charger, actor, state = random.choice(here), world.word(), world.word()
         entry = await AuditEntry.create(
@@ -540,6 +546,25 @@ async def _others(world: World, site: Site) -> None:
         expires_at=NOW + timedelta(minutes=5),
     )
     _add(world, "CardEnrollment", enrolment.id, site.id, charger.id, person.id)
+
+
+async def _alert(world: World, site: Site, charger_id: UUID | None, person: PersonFact) -> None:
+    """One of the charger, or (None) of the whole site, after which that person looks."""
+    message, note = world.word(), world.word()
+    row = await Alert.create(
+        id=new_id(),
+        installation_id=site.id,
+        charger_id=charger_id,
+        kind=AlertKind.INTERNAL if charger_id else AlertKind.METER_STALE,
+        severity=Severity.ERROR,
+        state=AlertState.ACKNOWLEDGED,
+        message=f"Broken {message}",
+        opened_at=NOW,
+        acknowledged_at=NOW,
+        acknowledged_by_id=person.id,
+        note=f"Comes {note}",
+    )
+    _add(world, "Alert", row.id, site.id, charger_id, person.id, message, note)
 
 
 async def _decision(world: World, site: Site, charger_ids: Sequence[UUID]) -> None:

@@ -1,0 +1,135 @@
+"""Alerts as a stream: those that are not resolved, then how they open, are acknowledged and resolve, for whoever may see them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from domain import events
+from domain.access import Access
+from domain.errors import NotFoundError
+from domain.events import AlertChanged, Event
+from domain.live_status import followed_charger, followed_installation
+from domain.roles import AlertState
+from domain.views.alert_views import AlertPlace, AlertRow, alerts_by_ids, open_alerts
+from gql.context import Context
+from gql.live import Live, Source
+from gql.resolvers.live import cursor, eyes
+
+_SHARED: Final[Mapping[str, str]] = {
+    "Subscription": "alertChanged",
+    "AlertEvent": "cursor isResync kind alertId alert",
+    "Alert": "id kind severity state message installation charger openedAt acknowledgedAt acknowledgedBy note resolvedAt occurrences",
+    "Installation": "id name timeZone",
+    "Charger": "id name",
+}
+SHARED_FIELDS: Final = frozenset(f"{kind}.{name}" for kind, names in _SHARED.items() for name in names.split())
+"""Fields that look the same to everybody who handles the alerts of an installation."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEventRow:
+    """One event of `alertChanged`; `kind` is a LiveEventKind's name."""
+
+    kind: str
+    cursor: str
+    is_resync: bool = False
+    alert_id: UUID | None = None
+    alert: AlertRow | None = None
+
+
+class AlertSource:
+    """The alerts of an installation, or of one charger (then `place` names it, and the installation where it stands)."""
+
+    wakes_in_s: float | None = None
+
+    def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None) -> None:
+        self.access = access
+        self.channel = events.installation_channel(installation_id)
+        self.is_over = False
+        self._installation_id = installation_id
+        self._charger_id = charger_id
+        self._position = 0
+        self._open: dict[UUID, AlertRow] = {}
+
+    def visibility(self, field_paths: frozenset[str]) -> object:
+        """Who handles the installation's alerts sees the same as others who do; everybody else only what they themselves do."""
+        if self.access.handles_alerts_of(self._installation_id) and field_paths <= SHARED_FIELDS:
+            return "handler"
+        return eyes(self.access)
+
+    async def open(self) -> None:
+        """What is not resolved is read."""
+        is_whole = self._charger_id is None
+        place = AlertPlace(
+            installation_id=self._installation_id if is_whole else None,
+            charger_id=None if is_whole else self._charger_id,
+        )
+        self._open = {row.id: row for row in await open_alerts(self.access, place)}
+
+    def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
+        """The alerts that are not resolved, then READY; after a move the alerts only, of which there may now be more."""
+        if is_move:
+            return [self._told("CHANGED", row) for row in self._open.values()]
+        snapshot = [self._told("SNAPSHOT", row, is_resync=is_resync) for row in self._open.values()]
+        return [*snapshot, Live(AlertEventRow("READY", self._cursor(), is_resync))]
+
+    async def take(self, event: Event) -> Sequence[Live]:
+        """A change of one of the alerts, if it is theirs to see."""
+        if not isinstance(event, AlertChanged) or (self._charger_id or event.charger_id) != event.charger_id:
+            return ()
+        row = (await alerts_by_ids(self.access, [event.alert_id])).get(event.alert_id)
+        if row is None:
+            known = self._open.pop(event.alert_id, None)
+            return () if known is None else [self._removed(event.alert_id)]
+        return self._changed(row)
+
+    def _changed(self, row: AlertRow) -> Sequence[Live]:
+        if self._open.get(row.id) == row:
+            return ()
+        if row.state is AlertState.RESOLVED:
+            self._open.pop(row.id, None)
+        else:
+            self._open[row.id] = row
+        self._position += 1
+        return [self._told("CHANGED", row)]
+
+    async def refresh(self) -> Sequence[Live]:
+        """What changed without our hearing of it, and a heartbeat."""
+        before = self._open
+        await self.open()
+        over = [key for key in before if key not in self._open]
+        resolved = await alerts_by_ids(self.access, over) if over else {}
+        told = [self._told("CHANGED", resolved[key]) if key in resolved else self._removed(key) for key in over]
+        told += [self._told("CHANGED", row) for key, row in self._open.items() if before.get(key) != row]
+        self._position += len(told)
+        return [*told, Live(AlertEventRow("HEARTBEAT", self._cursor()), key="heartbeat")]
+
+    def leaving(self, successor: Source) -> Sequence[Live]:
+        """REMOVED for each alert that no longer exists for them."""
+        seen = successor.access
+        return [
+            self._removed(row.id)
+            for row in self._open.values()
+            if not seen.sees_alert(installation_id=row.installation_id, charger_id=row.charger_id)
+        ]
+
+    def _told(self, kind: str, row: AlertRow, *, is_resync: bool = False) -> Live:
+        event = AlertEventRow(kind, self._cursor(), is_resync, row.id, row)
+        return Live(event, key=row.id if kind == "CHANGED" else None)
+
+    def _removed(self, alert_id: UUID) -> Live:
+        return Live(AlertEventRow("REMOVED", self._cursor(), False, alert_id), key=alert_id)
+
+    def _cursor(self) -> str:
+        return cursor(self._position)
+
+
+async def alert_changed(context: Context, *, charger_id: UUID | None, installation_id: UUID | None) -> Source:
+    """The alerts of that charger or installation. NotFoundError when it is hidden or absent."""
+    access = context.access
+    if charger_id is not None:
+        return AlertSource(access, await followed_charger(access, charger_id), charger_id)
+    if installation_id is not None:
+        return AlertSource(access, await followed_installation(access, installation_id), None)
+    raise NotFoundError(path=("target",))
