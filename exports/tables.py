@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from domain.periods import TIME_DIMENSIONS
 from domain.roles import DateQuality, ReportBasis, UsageDimension
 from domain.units import kwh
 from domain.usage.question import Usage, UsageRow, UsageSummary
@@ -14,6 +15,9 @@ from domain.usage.sessions import CountedSession
 
 Cell = str | int | Decimal | datetime | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""
+
+
+_NORWEGIAN = frozenset({"nb", "nn", "no"})
 
 
 class Kind(StrEnum):
@@ -37,20 +41,39 @@ class Column:
 
     def heading_in(self, language: str) -> str:
         """The heading for people of that language; English where there is none."""
-        return self.norwegian if language in ("nb", "nn", "no") else self.heading
+        return self.norwegian if language in _NORWEGIAN else self.heading
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars beside a table: (label, value) in the order in which they stand; `is_time` when that is the order of time."""
+
+    heading: str
+    norwegian: str
+    points: tuple[tuple[str, Decimal], ...]
+    is_time: bool = False
+
+    def heading_in(self, language: str) -> str:
+        """The heading for people of that language; English where there is none."""
+        return self.norwegian if language in _NORWEGIAN else self.heading
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table with what stands above it; `totals` stands below the rows, None where a column has no total."""
+    """A table with what stands above it and, where it has one, the chart beside it. Its title has at most 24 signs."""
 
     title: str
     heading: tuple[tuple[str, str], ...]
     columns: tuple[Column, ...]
+    chart: Chart | None = None
 
 
+_UTC = ZoneInfo("UTC")
 _HOUR_S = Decimal(3600)
 _HUNDREDTH = Decimal("0.01")
+_MOST_BARS = 30
+_MOST_COLUMNS = 400
+"""A year of days."""
 
 
 def hours(seconds: int) -> Decimal:
@@ -129,6 +152,7 @@ def summary_heading(summary: UsageSummary, made_by: str) -> tuple[tuple[str, str
         ("Time zone", period.zone.key),
         ("Basis", _BASES[question.basis]),
         ("Made", f"{summary.made_at.astimezone(period.zone):%Y-%m-%d %H:%M} by {made_by}"),
+        ("Revision", "None: live figures as of then, not a locked report"),
         ("Coverage", covered),
         *((("Note", summary.empty_because.text),) if summary.empty_because else ()),
         ("Note", STANDBY),
@@ -136,9 +160,64 @@ def summary_heading(summary: UsageSummary, made_by: str) -> tuple[tuple[str, str
 
 
 def summary_sheet(summary: UsageSummary, made_by: str) -> Sheet:
-    """The table of a summary's groups."""
+    """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
-    return Sheet("Summary", summary_heading(summary, made_by), (*dimensions, *(column for column, _ in _FIGURES)))
+    columns = (*dimensions, *(column for column, _ in _FIGURES))
+    return Sheet("Summary", summary_heading(summary, made_by), columns, _bars(summary))
+
+
+def hours_sheet(summary: UsageSummary, made_by: str) -> Sheet:
+    """The table of the energy of each hour; the summary is by HOUR."""
+    return Sheet("Hours", summary_heading(summary, made_by), tuple(column for column, _ in _HOURS))
+
+
+def hours_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
+    """One hour."""
+    return tuple(read(row, zone) for _, read in _HOURS)
+
+
+def hours_totals(summary: UsageSummary) -> tuple[Cell, ...]:
+    """The line below: the same total that the API gives."""
+    return ("Total", None, kwh(summary.total.energy_wh), None)
+
+
+_HOURS: Sequence[tuple[Column, Callable[[UsageRow, ZoneInfo], Cell]]] = (
+    (Column("Hour", "Time", Kind.INSTANT, 24), lambda row, zone: local(row.start_at, zone)),
+    (Column("Begins (UTC)", "Begynner (UTC)", Kind.INSTANT, 19), lambda row, _: local(row.start_at, _UTC)),
+    (Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14), lambda row, _: kwh(row.usage.energy_wh)),
+    (Column("Sessions", "Økter", Kind.COUNT, 10), lambda row, _: row.usage.session_count),
+)
+
+
+def _bars(summary: UsageSummary) -> Chart:
+    """The energy of each group of the first dimension: time in its order, things from the largest on, the least as one."""
+    first = summary.question.group_by[0]
+    energies: dict[str, int] = {}
+    labels: dict[str, str] = {}
+    starts: dict[str, datetime] = {}
+    for row in summary.rows:
+        part = row.group[0]
+        energies[part.key] = energies.get(part.key, 0) + row.usage.energy_wh
+        labels[part.key] = row.labels[0]
+        if part.bucket is not None:
+            starts[part.key] = part.bucket.start_at
+    is_time = first in TIME_DIMENSIONS
+    if is_time:
+        chosen = sorted(energies, key=lambda key: starts[key])[-_MOST_COLUMNS:]
+        points = [(labels[key], energies[key]) for key in chosen]
+    else:
+        largest = sorted(energies, key=lambda key: (-energies[key], labels[key], key))
+        points = [(labels[key], energies[key]) for key in largest[:_MOST_BARS]]
+        if len(largest) > _MOST_BARS:
+            rest = largest[_MOST_BARS:]
+            points.append((f"{len(rest)} others", sum(energies[key] for key in rest)))
+    column = _DIMENSIONS[first]
+    return Chart(
+        f"Energy (kWh) by {column.heading.lower()}",
+        f"Energi (kWh) etter {column.norwegian.lower()}",
+        tuple((label, kwh(energy)) for label, energy in points),
+        is_time,
+    )
 
 
 def summary_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:

@@ -1,23 +1,20 @@
 """Workbooks, written row by row in constant memory: generic, whatever the sheets are about. Runs in a process of its own."""
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import cast
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from openpyxl.cell.cell import Cell as SheetCell
-from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils import get_column_letter
-from openpyxl.worksheet.worksheet import Worksheet
+from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileCreateError
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
 
-from exports.tables import Cell, Column, Kind, Sheet
+from exports.tables import Cell, Chart, Kind, Sheet
 
 LONGEST_TEXT = 32_767
-"""The most signs that a cell holds (ECMA-376, SpreadsheetML limits of Excel)."""
+"""The most signs that a cell holds (Excel's limits; ECMA-376 sets none)."""
 
 MOST_ROWS = 1_048_576
 """The most rows that a sheet holds."""
@@ -28,76 +25,142 @@ _FORMATS = {
     Kind.HOURS: "#,##0.00",
     Kind.INSTANT: "yyyy-mm-dd hh:mm:ss",
 }
-_BOLD = Font(bold=True)
-_SHADED = PatternFill("solid", fgColor="DDE6EE")
-_WRAPPED = Alignment(vertical="top", wrap_text=True)
+_A4 = 9
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Signs that XML 1.0 cannot hold."""
+
+_BAR_HEIGHT, _CHART_WIDTH, _CHART_FRAME = 20, 640, 120
+"""Pixels."""
+
+
+@dataclass(slots=True)
+class _Table:
+    """A sheet being written: the page that rows go to, and how many rows that page has."""
+
+    sheet: Sheet
+    page: Worksheet
+    used: int
+    pages: int = 1
 
 
 class WorkbookWriter:
-    """One workbook being written. Sheets are begun in the order in which they will stand, rows come in any number of calls."""
+    """One workbook being written. Sheets are begun in the order in which they will stand, rows come in any number of calls.
 
-    def __init__(self, path: Path, *, language: str = "en") -> None:
-        self._path = path
+    What does not fit on a sheet goes on on another one of the same name with a number. Beside the file it needs room for the same,
+    uncompressed, in the file's folder; OSError when there is none.
+    """
+
+    def __init__(self, path: Path, *, language: str = "en", most_rows: int = MOST_ROWS) -> None:
         self._language = language
-        self._book = Workbook(write_only=True)
-        self._sheets: list[tuple[Worksheet, Sequence[Column]]] = []
-        self._rows: list[int] = []
+        self._most_rows = most_rows
+        # No formula and no link is ever made: cells are written by their types.
+        self._book = Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)})
+        self._book.use_zip64()
+        self._tables: list[_Table] = []
+        self._charts: list[tuple[Worksheet, Chart, int]] = []
+        self._plain = {kind: self._book.add_format({"num_format": _FORMATS.get(kind, "General")}) for kind in Kind}
+        self._bold = {
+            kind: self._book.add_format({"num_format": _FORMATS.get(kind, "General"), "bold": True, "top": 1})
+            for kind in Kind
+        }
+        self._name = self._book.add_format({"bold": True})
+        self._heading = self._book.add_format(
+            {"bold": True, "bg_color": "#DDE6EE", "valign": "top", "text_wrap": True, "bottom": 1}
+        )
 
     def begin_sheet(self, sheet: Sheet) -> int:
         """The number of a new sheet with its heading block and frozen column headings; rows are added to it by that number."""
-        page = cast(Worksheet, self._book.create_sheet(sheet.title))
-        above = len(sheet.heading) + 2 if sheet.heading else 1
-        page.freeze_panes = f"A{above + 1}"
-        for place, column in enumerate(sheet.columns, start=1):
-            page.column_dimensions[get_column_letter(place)].width = column.width
-        for name, text in sheet.heading:
-            page.append([_text(page, name, bold=True), _text(page, text)])
-        if sheet.heading:
-            page.append([])
-        page.append([_heading(page, column.heading_in(self._language)) for column in sheet.columns])
-        self._sheets.append((page, sheet.columns))
-        self._rows.append(above)
-        return len(self._sheets) - 1
+        page, used = self._page(sheet, sheet.title)
+        if sheet.chart is not None:
+            self._charts.append((page, sheet.chart, len(sheet.columns)))
+        self._tables.append(_Table(sheet, page, used))
+        return len(self._tables) - 1
 
     def add_rows(self, number: int, rows: Iterable[Sequence[Cell]], *, bold: bool = False) -> None:
-        """The rows stand at the end of that sheet. OverflowError when it is full."""
-        page, columns = self._sheets[number]
+        """The rows stand at the end of that sheet, and where it is full, on the next of its name."""
+        table = self._tables[number]
+        formats = [(self._bold if bold else self._plain)[column.kind] for column in table.sheet.columns]
         for row in rows:
-            if self._rows[number] >= MOST_ROWS:
-                raise OverflowError(f"A sheet holds {MOST_ROWS} rows; ask for a shorter period.")
-            self._rows[number] += 1
-            page.append([_cell(page, value, column, bold=bold) for value, column in zip(row, columns, strict=True)])
+            if table.used >= self._most_rows:
+                table.pages += 1
+                table.page, table.used = self._page(table.sheet, f"{table.sheet.title} {table.pages}")
+            _write_row(table.page, table.used, row, formats)
+            table.used += 1
 
     def close(self) -> None:
         """The file is complete."""
-        self._book.save(self._path)
+        for number, (page, chart, columns) in enumerate(self._charts, start=1):
+            self._draw(page, chart, columns, "Chart" if number == 1 else f"Chart {number}")
+        try:
+            self._book.close()
+        except FileCreateError as error:
+            raise error.__context__ if isinstance(error.__context__, OSError) else OSError(str(error)) from error
+
+    def _page(self, sheet: Sheet, title: str) -> tuple[Worksheet, int]:
+        """A new page with everything above its rows, and how many rows that is."""
+        page = self._book.add_worksheet(title)
+        for place, column in enumerate(sheet.columns):
+            page.set_column(place, place, column.width)
+        above = len(sheet.heading) + 1 if sheet.heading else 0
+        for place, (name, text) in enumerate(sheet.heading):
+            page.write_string(place, 0, _text(name), self._name)
+            page.write_string(place, 1, _text(text))
+        for place, column in enumerate(sheet.columns):
+            page.write_string(above, place, _text(column.heading_in(self._language)), self._heading)
+        page.freeze_panes(above + 1, 0)
+        page.repeat_rows(above)
+        page.set_paper(_A4)
+        page.set_landscape()
+        page.fit_to_pages(1, 0)
+        page.set_footer("&L&A&R&P / &N")
+        return page, above + 1
+
+    def _draw(self, page: Worksheet, chart: Chart, columns: int, title: str) -> None:
+        """The chart stands to the right of the table; what it is drawn from lies on a hidden sheet."""
+        points = self._book.add_worksheet(title)
+        points.hide()
+        for place, (label, value) in enumerate(chart.points):
+            points.write_string(place, 0, _text(label))
+            points.write_number(place, 1, float(value), self._plain[Kind.KWH])
+        if not chart.points:
+            return
+        # Things are read from top to bottom, time from left to right.
+        drawing = self._book.add_chart({"type": "column" if chart.is_time else "bar"})
+        assert drawing is not None  # noqa: S101  both types exist
+        last = len(chart.points) - 1
+        drawing.add_series(
+            {
+                "categories": [title, 0, 0, last, 0], "values": [title, 0, 1, last, 1], "gap": 40,
+                "fill": {"color": "#2E6F9E"},
+            }
+        )  # fmt: skip
+        drawing.set_title({"name": chart.heading_in(self._language), "name_font": {"size": 12}})
+        drawing.set_legend({"none": True})
+        drawing.set_y_axis({"major_gridlines": {"visible": chart.is_time}, "reverse": not chart.is_time})
+        drawing.set_x_axis({"major_gridlines": {"visible": not chart.is_time}})
+        height = 360 if chart.is_time else _CHART_FRAME + _BAR_HEIGHT * len(chart.points)
+        drawing.set_size({"width": _CHART_WIDTH, "height": height})
+        page.insert_chart(0, columns + 1, drawing)
 
 
-def _cell(page: Worksheet, value: Cell, column: Column, *, bold: bool) -> SheetCell | None:
-    match value:
-        case None:
-            return None
-        case str():
-            return _text(page, value, bold=bold)
-        case int() | Decimal() | datetime():
-            # Spreadsheets keep every number as a double; whole Wh as kWh survive that exactly.
-            cell = WriteOnlyCell(page, value=float(value) if isinstance(value, Decimal) else value)
-            cell.number_format = _FORMATS.get(column.kind, "General")
-            if bold:
-                cell.font = _BOLD
-            return cell
+def _write_row(page: Worksheet, place: int, row: Sequence[Cell], formats: Sequence[Format]) -> None:
+    for column, (value, format) in enumerate(zip(row, formats, strict=True)):
+        match value:
+            case None:
+                pass
+            case str():
+                page.write_string(place, column, _text(value), format)
+            case datetime():
+                page.write_datetime(place, column, value, format)
+            case _:
+                # Spreadsheets keep every number as a double; whole Wh as kWh survive that exactly.
+                page.write_number(place, column, float(value), format)
 
 
-def _heading(page: Worksheet, text: str) -> SheetCell:
-    cell = _text(page, text, bold=True)
-    cell.fill, cell.alignment = _SHADED, _WRAPPED
-    return cell
-
-
-def _text(page: Worksheet, text: str, *, bold: bool = False) -> SheetCell:
+def _text(text: str) -> str:
     """Text that stays text, whatever it begins with: a name like `=HYPERLINK(…)` must never be carried out."""
-    cell = WriteOnlyCell(page, value=ILLEGAL_CHARACTERS_RE.sub("\ufffd", text)[:LONGEST_TEXT])
-    cell.data_type = "s"
-    if bold:
-        cell.font = _BOLD
-    return cell
+    plain = _UNWRITABLE.sub("\ufffd", text.replace("\r", "\n"))[:LONGEST_TEXT]
+    if plain.startswith("<r>") and plain.endswith("</r>"):
+        # XlsxWriter takes this for markup of its own and would write it unescaped.
+        return f" {plain}"[:LONGEST_TEXT]
+    return plain

@@ -3,11 +3,13 @@
 import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 
 from domain.access import Access, access_of
@@ -18,20 +20,26 @@ from domain.filters import Condition
 from domain.pages import PageRequest
 from domain.people import people_by_ids
 from domain.ports import EventBus
-from domain.roles import ExportFormat, ReportKind
+from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
 from domain.sessions import sessions_page
 from domain.summaries import counted_sessions, usage_summary
 from domain.usage.question import UsageQuestion, UsageSummary
 from domain.usage.sessions import CountedSession
 from exports import tables
 from exports.endpoints import MEDIA_TYPES, file_of
+from exports.folder import DRAFT, FolderError, draft_of, folder_trouble, make_room, remove, sweep
 from exports.tables import Cell, Sheet
 from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_file, begin_sheet, finish_file
 
 POLL_S = 1.0
 EXPIRE_EVERY_S = 60.0
-BATCH = 1_000
+PROGRESS_EVERY_S = 0.5
+BATCH = 250
+"""Rows that are made at once: a few milliseconds of the loop that others wait for."""
 _NAMED_IN_FILE = 2
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +61,6 @@ class ExportWorker:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         next_expiry = self._clock.monotonic()
         while True:
             if self._clock.monotonic() >= next_expiry:
@@ -67,17 +74,18 @@ class ExportWorker:
         for export_id in await expire(self._clock.now()):
             for kind in MEDIA_TYPES:
                 file_of(self._folder, export_id, kind).unlink(missing_ok=True)
+        await asyncio.to_thread(sweep, self._folder, self._clock.now())
 
     async def make_next(self) -> bool:
         """Whether a file was waiting; it is READY or FAILED now."""
         job = await next_job(self._clock.now())
         if job is None:
             return False
-        draft = self._folder / f"{job.id}.part"
+        draft = draft_of(self._folder, job.id)
+        is_whole = False
         try:
             made = await self._make(job, draft)
-            size = draft.stat().st_size
-            draft.rename(file_of(self._folder, job.id, job.format))
+            size = await self._publish(job, draft)
             await complete(
                 job,
                 file_name=made.name,
@@ -86,24 +94,37 @@ class ExportWorker:
                 now=self._clock.now(),
                 bus=self._bus,
             )
+            is_whole = True
         except LostJobError:
             _log.info("an export was cancelled or taken over", export_id=str(job.id))
-        except (DomainError, OverflowError) as error:
-            # The person's rights or the question no longer hold, or the answer does not fit: they are told.
-            await fail(job, getattr(error, "message", str(error)), now=self._clock.now(), bus=self._bus)
+        except (DomainError, FolderError) as error:
+            # The person's rights or the question no longer hold, or there is no room: they are told.
+            _log.warning("an export failed", export_id=str(job.id), error=error.message)
+            await fail(job, error.message, now=self._clock.now(), bus=self._bus)
         except (WriterGoneError, asyncio.CancelledError):
             # Another worker need not wait for the lease to run out.
             await release(job)
             raise
         finally:
-            draft.unlink(missing_ok=True)
+            if not is_whole:
+                # What the process has open of the unfinished file would go on filling the disk.
+                self._writing.renew()
+            remove(draft)
         return True
+
+    async def _publish(self, job: ExportJob, draft: Path) -> int:
+        """The finished file stands where it is fetched from; its size."""
+        with folder_trouble():
+            size = (draft / DRAFT).stat().st_size
+            (draft / DRAFT).rename(file_of(self._folder, job.id, job.format))
+        return size
 
     async def _make(self, job: ExportJob, draft: Path) -> _Made:
         access = await access_of(job.user_id, now=self._clock.now())
         access.signed_in()
         made_by = (await people_by_ids(access, [job.user_id]))[job.user_id].name
-        file = _File(self, job, str(draft))
+        make_room(draft)
+        file = _File(self, job, str(draft / DRAFT))
         await file.begin()
         if job.source.usage is not None:
             return await self._usage(file, access, job.source.usage, made_by)
@@ -115,11 +136,23 @@ class ExportWorker:
         heading = tables.summary_heading(summary, made_by)
         count = len(summary.rows)
         if file.job.kind is ReportKind.SUMMARY:
-            rows = [tables.summary_row(row, summary.zone) for row in summary.rows]
-            await file.sheet(tables.summary_sheet(summary, made_by), rows, tables.summary_totals(summary))
+            await file.sheet(
+                tables.summary_sheet(summary, made_by),
+                summary.rows,
+                lambda row: tables.summary_row(row, summary.zone),
+                tables.summary_totals(summary),
+            )
         if file.job.kind is ReportKind.SESSIONS or file.job.format is ExportFormat.XLSX:
             sessions = await file.sessions(heading, counted_sessions(access, question), summary)
             count = sessions if file.job.kind is ReportKind.SESSIONS else count
+        if file.job.kind is ReportKind.SUMMARY and file.job.format is ExportFormat.XLSX and _has_hours(question):
+            hourly = await usage_summary(access, _by_hour(question))
+            await file.sheet(
+                tables.hours_sheet(hourly, made_by),
+                hourly.rows,
+                lambda row: tables.hours_row(row, hourly.zone),
+                tables.hours_totals(hourly),
+            )
         await file.finish()
         return _Made(_file_name(summary, file.job), count)
 
@@ -130,13 +163,18 @@ class ExportWorker:
         await file.finish()
         return _Made(f"charge-sessions-{at:%Y-%m-%d}.{file.job.format.lower()}", count)
 
-    async def write(self, function: object, *args: object) -> object:
-        """What the function returns in the writing process."""
-        return await self._writing.call(function, *args)  # type: ignore[arg-type]  # functions of exports.writing only
+    async def write(self, function: Callable[..., T], *args: object) -> T:
+        """What the function of `exports.writing` returns in the writing process. FolderError when the disk does not take it."""
+        with folder_trouble():
+            return await self._writing.call(function, *args)
 
     async def progress(self, job: ExportJob, progress: float) -> None:
         """Whoever watches sees it; the lease is renewed."""
         await report_progress(job, progress, now=self._clock.now(), bus=self._bus)
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return self._clock.monotonic()
 
 
 class _File:
@@ -146,39 +184,79 @@ class _File:
         self.job = job
         self._worker = worker
         self._path = path
+        self._told_at = worker.monotonic()
 
     async def begin(self) -> None:
         await self._worker.write(begin_file, self._path, self.job.format.value, _language(self.job.locale))
 
-    async def sheet(self, sheet: Sheet, rows: list[tuple[Cell, ...]], totals: tuple[Cell, ...]) -> None:
+    async def sheet(
+        self, sheet: Sheet, rows: Sequence[R], shown: Callable[[R], tuple[Cell, ...]], totals: tuple[Cell, ...]
+    ) -> None:
         number = await self._worker.write(begin_sheet, self._path, sheet)
         for first in range(0, len(rows), BATCH):
-            await self._worker.write(add_rows, self._path, number, rows[first : first + BATCH], False)
-        await self._worker.write(add_rows, self._path, number, [totals], True)
-        await self._worker.progress(self.job, 0.1)
+            await self._rows(number, [shown(row) for row in rows[first : first + BATCH]])
+            await self._progress(0.1)
+        await self._rows(number, [totals], is_bold=True)
 
     async def sessions(
         self,
         heading: tuple[tuple[str, str], ...],
-        batches: AsyncIterator[object],
+        batches: AsyncIterator[Sequence[CountedSession]],
         summary: UsageSummary | None,
     ) -> int:
         """How many sessions were written, with their total below."""
         number = await self._worker.write(begin_sheet, self._path, tables.session_sheet(heading))
         expected = max(1, summary.total.session_count) if summary is not None else 10 * BATCH
         count = energy_wh = 0
-        async for batch in batches:
-            assert isinstance(batch, list)  # noqa: S101  for the type checker
+        batch = await _following(batches)
+        while batch:
             rows = [tables.session_row(one, _zone(one, summary)) for one in batch]
             count += len(batch)
             energy_wh += sum(one.energy_wh for one in batch)
-            await self._worker.write(add_rows, self._path, number, rows, False)
-            await self._worker.progress(self.job, round(min(0.95, 0.1 + 0.85 * count / expected), 3))
-        await self._worker.write(add_rows, self._path, number, [tables.session_totals(count, energy_wh)], True)
+            # The next ones are read while these are written.
+            _, batch = await together(self._rows(number, rows), _following(batches))
+            await self._progress(0.1 + 0.85 * count / expected)
+        await self._rows(number, [tables.session_totals(count, energy_wh)], is_bold=True)
         return count
 
     async def finish(self) -> None:
         await self._worker.write(finish_file, self._path)
+
+    async def _rows(self, number: int, rows: list[tuple[Cell, ...]], *, is_bold: bool = False) -> None:
+        await self._worker.write(add_rows, self._path, number, rows, is_bold)
+
+    async def _progress(self, progress: float) -> None:
+        """Told at most so often: each time is a write to the database."""
+        now = self._worker.monotonic()
+        if now - self._told_at >= PROGRESS_EVERY_S:
+            self._told_at = now
+            await self._worker.progress(self.job, round(min(0.95, progress), 3))
+
+
+async def together(first: Awaitable[T], second: Awaitable[R]) -> tuple[T, R]:
+    """What both return, done at the same time; both have ended also when one of them fails."""
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        raise one
+    if isinstance(other, BaseException):
+        raise other
+    return one, other
+
+
+async def _following(batches: AsyncIterator[Sequence[T]]) -> Sequence[T]:
+    """The next batch; an empty one after the last."""
+    async for batch in batches:
+        return batch
+    return ()
+
+
+def _has_hours(question: UsageQuestion) -> bool:
+    """Whether the energy of each hour is known: only this basis asks when energy was taken."""
+    return question.basis is ReportBasis.INTERVAL and question.group_by != (UsageDimension.HOUR,)
+
+
+def _by_hour(question: UsageQuestion) -> UsageQuestion:
+    return msgspec.structs.replace(question, group_by=(UsageDimension.HOUR,), include_idle=False)
 
 
 async def _history_batches(access: Access, where: Condition) -> AsyncIterator[list[CountedSession]]:

@@ -34,7 +34,7 @@ class _Writer(Protocol):
 
 
 def _workbook(path: Path, *, language: str) -> _Writer:
-    # In here it is imported by the writing process alone: the server never needs its sixteen megabytes.
+    # In here it is imported by the writing process alone: the server never needs its megabytes.
     from exports.workbook import WorkbookWriter
 
     return WorkbookWriter(path, language=language)
@@ -77,6 +77,12 @@ class WritingProcess:
             self._pool = None
             pool.shutdown(wait=False)
             raise WriterGoneError from error
+
+    def renew(self) -> None:
+        """The next call begins a new process; this one ends after what it is at, and lets go of what it has open."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
     def close(self) -> None:
         """The process has ended, after what it is at."""

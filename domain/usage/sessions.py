@@ -13,7 +13,8 @@ from domain.usage.intervals import energy_inside, touches
 from domain.usage.question import UsageQuestion
 from domain.usage.rows import INSTANTS, Scope, counted
 
-BATCH = 1_000
+BATCH = 250
+"""Sessions that are read at once: a few milliseconds of the loop that others wait for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Files from asking to fetching."""
 
 import asyncio
+import errno
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -37,6 +39,7 @@ from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
 from exports.endpoints import export_routes, file_of
+from exports.folder import FolderError, draft_of, folder_trouble, make_room
 from exports.links import ExportLinks
 from exports.worker import ExportWorker
 from exports.writing import WriterGoneError, WritingProcess
@@ -323,6 +326,88 @@ async def test_a_file_whose_writer_died_is_made_by_the_next(town: Town, office: 
     assert (await exports_by_ids(owner, [export_id]))[export_id].state is ExportState.QUEUED
     assert await office.worker.make_next()
     assert (await exports_by_ids(owner, [export_id]))[export_id].state is ExportState.READY
+
+
+@pytest.mark.parametrize("format", [ExportFormat.XLSX, ExportFormat.CSV])
+async def test_a_file_that_finds_no_room_fails_and_leaves_nothing(
+    town: Town, tmp_path: Path, format: ExportFormat
+) -> None:
+    """Whoever asked is told why; the next file, for which there is room, is made."""
+    await _sessions(town, 400)
+    writing = WritingProcess()
+    office = Office(tmp_path / "exports", writing)
+    try:
+        await writing.call(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))
+        made = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=format)
+        assert (made.state, made.size_bytes, made.file_name) == (ExportState.FAILED, None, None)
+        assert made.error == "The file grew larger than the server may write: ask for a shorter period, or for less."
+        assert list(office.folder.iterdir()) == []
+        again = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=format)
+        assert (again.state, again.row_count) == (ExportState.READY, 400)
+        assert list(office.folder.iterdir()) == [office.path(again)]
+    finally:
+        writing.close()
+
+
+async def test_a_folder_that_cannot_be_written_fails_the_file_and_says_so(town: Town, office: Office) -> None:
+    """The worker goes on, and makes the next once the folder is what it should be."""
+    await _sessions(town)
+    office.folder.rmdir()
+    office.folder.write_text("not a folder")
+    made = await office.make(town, _usage(town))
+    assert made.state is ExportState.FAILED
+    assert made.error is not None
+    assert made.error.startswith("The folder where files are kept cannot be written (")
+    office.folder.unlink()
+    assert (await office.make(town, _usage(town))).state is ExportState.READY
+
+
+def test_no_room_is_told_in_words() -> None:
+    """A full disk and a full quota are the same to a person."""
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(FolderError, match="There is no room left on the disk"), folder_trouble():
+            raise OSError(number, "from the kernel")
+
+
+async def test_what_nobody_can_want_any_more_is_swept_away(town: Town, office: Office) -> None:
+    """Drafts of workers that died and files that nobody knows of; what is of today stays."""
+    await _sessions(town)
+    made = await office.make(town, _usage(town))
+    fresh, old = draft_of(office.folder, new_id()), draft_of(office.folder, new_id())
+    lost = office.folder / f"{new_id()}.xlsx"
+    for draft in (fresh, old):
+        make_room(draft)
+    lost.touch()
+    now = office.clock.now().timestamp()
+    for path, hours in ((office.path(made), 0), (fresh, 1), (old, 3), (lost, 27)):
+        os.utime(path, (now - 3_600 * hours, now - 3_600 * hours))
+    await office.worker.expire()
+    assert set(office.folder.iterdir()) == {office.path(made), fresh}
+
+
+async def test_a_workbook_of_when_energy_was_taken_has_a_sheet_of_hours(town: Town, office: Office) -> None:
+    """Each hour with its instant, so that the two hours 02 of an autumn night differ; their total is that of the summary."""
+    start = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    await factories.a_session(
+        town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=3), energy_wh=3_000
+    )
+    question = UsageQuestion(
+        from_date=date(2026, 10, 1),
+        to_date=date(2026, 11, 1),
+        installation_ids=(town.site.id,),
+        basis=ReportBasis.INTERVAL,
+    )
+    made = await office.make(town, ExportSource(usage=question))
+    book = load_workbook(office.path(made))
+    assert book.sheetnames[:3] == ["Summary", "Sessions", "Hours"]
+    rows = list(book["Hours"].iter_rows(values_only=True))[-5:]
+    assert [(row[0], row[1], row[2]) for row in rows[:4]] == [
+        (datetime(2026, 10, 25, 1), datetime(2026, 10, 24, 23), 0.5),  # noqa: DTZ001  spreadsheets know no zones
+        (datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 0), 1.0),  # noqa: DTZ001
+        (datetime(2026, 10, 25, 2), datetime(2026, 10, 25, 1), 1.0),  # noqa: DTZ001
+        (datetime(2026, 10, 25, 3), datetime(2026, 10, 25, 2), 0.5),  # noqa: DTZ001
+    ]
+    assert rows[4][2] == 3.0
 
 
 PARENT = """
