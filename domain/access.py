@@ -30,6 +30,8 @@ INSTALLERS: frozenset[Right] = frozenset({Role.SERVICE, Role.ADMINISTRATOR})
 """Who may change breakers, circuits and chargers."""
 SESSION_READERS: frozenset[Right] = frozenset({Role.OWNER, Scope.READ_SESSIONS})
 """Who sees all sessions."""
+TARIFF_MANAGERS: frozenset[Right] = frozenset({Role.OWNER, Scope.MANAGE_TARIFFS})
+"""Who sees and sets what charging costs."""
 GRANTERS: frozenset[Right] = frozenset({Role.OWNER, Scope.MANAGE_PERMISSIONS})
 """Who decides who else may charge; administrators do everywhere."""
 CARD_MANAGERS: frozenset[Right] = frozenset({Role.OWNER, Role.ADMINISTRATOR, Scope.MANAGE_CARDS})
@@ -135,6 +137,10 @@ class Access:
     def reads_sessions_of(self, installation_id: UUID) -> bool:
         """Whether all sessions of the installation exist for this caller."""
         return self.require(self.installations.get(installation_id, NOTHING_HELD), SESSION_READERS)
+
+    def sees_tariffs_of(self, installation_id: UUID) -> bool:
+        """Whether the installation's tariffs exist for this caller."""
+        return self.require(self.installations.get(installation_id, NOTHING_HELD), TARIFF_MANAGERS)
 
     def sees_installation(self, installation_id: UUID) -> bool:
         """Whether it exists for this person, perhaps only by name."""
@@ -310,6 +316,10 @@ class Access:
         if self.is_administrator:
             return "1 = 1"
         return sql.any_of(f"{alias}.installation_id", self._installations_with(GRANTERS), arguments)
+
+    def tariffs_condition(self, alias: str, arguments: list[object]) -> str:
+        """A condition on rows of `tariffs`; appends to `arguments`. Administrators see those of sites that they own, too."""
+        return sql.any_of(f"{alias}.installation_id", self._installations_with(TARIFF_MANAGERS), arguments)
 
     def ruled_condition(self, column: str, arguments: list[object]) -> str:
         """A condition that holds where the column names an installation that this person rules; appends to `arguments`."""

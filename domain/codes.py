@@ -22,3 +22,29 @@ COUNTRIES = frozenset(_ISO_3166.split())
 """ISO 3166-1 alpha-2, officially assigned."""
 CURRENCIES = frozenset(_ISO_4217.split())
 """ISO 4217, money that circulates: neither funds, metals nor test codes."""
+
+MINOR_DIGITS = {
+    **dict.fromkeys(
+        [
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ],
+        0,
+    ),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+}
+"""ISO 4217's number of decimals where it is not two."""

@@ -16,6 +16,7 @@ from domain.access import Access
 from domain.accounts import MAX_PASSWORD_LENGTH
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, Path, invalid
 from domain.events import Event, LocalListOutdated, PermissionChanged, SignInEnded
+from domain.groups import leave_groups
 from domain.models import Permission, SignIn, User
 from domain.people import people_by_ids
 from domain.permission_book import is_last_gone, owners_of
@@ -142,7 +143,7 @@ async def _end_rights(access: Access, traces: _Traces) -> list[Event]:
         await Permission.filter(email=traces.email).update(
             email=None, user_id=user_id, revoked_at=now, invitation_digest=None, external_id=None
         )
-    await sql.execute("DELETE FROM group_members WHERE user_id = $1", user_id)
+    await leave_groups(user_id, now=now)
     for place in places:
         if not access.is_administrator and is_last_gone(before[place], await owners_of(place, now)):
             message = "This is the last owner of an installation: make another person OWNER there first."

@@ -3,6 +3,7 @@
 To put somebody into a group is to give them all that the group holds, so it takes the right to give each of it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -84,10 +85,22 @@ async def remove_group_member(access: Access, group_id: UUID, person: PersonKey,
         book.last_owner_path = ("person",)
         for row in await _held(group_id, access.now):
             book.require_may(Place(row.installation_id, row.charger_id), row.role, path=_GROUP)
-        await GroupMember.filter(group_id=group_id, user_id=user_id).delete()
+        await leave_groups(user_id, [group_id], now=access.now)
         await _audit(access, "userGroup.removeMember", group_id, installation_id, user_id)
         book.tell(user_id)
     return group_id
+
+
+async def leave_groups(user_id: UUID, group_ids: Sequence[UUID] | None = None, *, now: datetime) -> None:
+    """The person is in none of these groups (None: in no group at all); that they were is kept, for what their charging cost then."""
+    arguments: list[object] = [user_id]
+    condition = "user_id = $1"
+    if group_ids is not None:
+        condition += f" AND {sql.any_of('group_id', list(group_ids), arguments)}"
+    was = f"SELECT group_id, user_id, added_at, CAST(${len(arguments) + 1} AS {sql.instant_type()}) FROM group_members WHERE {condition}"  # noqa: S608
+    kept = f"INSERT INTO past_group_members (group_id, user_id, added_at, removed_at) {was}"
+    await sql.execute(kept, *arguments, now)
+    await sql.execute(f"DELETE FROM group_members WHERE {condition}", *arguments)  # noqa: S608
 
 
 async def _managed(access: Access, group_id: UUID) -> UUID:

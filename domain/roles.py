@@ -398,6 +398,16 @@ class UsageDimension(StrEnum):
     HOUR = "HOUR"
 
 
+class CostUnit(StrEnum):
+    """What a part of a tariff is paid for: energy, time connected, time connected after the car is full, a charge, a month."""
+
+    KWH = "KWH"
+    HOUR = "HOUR"
+    IDLE_HOUR = "IDLE_HOUR"
+    SESSION = "SESSION"
+    MONTH = "MONTH"
+
+
 class ReportKind(StrEnum):
     """What a file contains."""
 

@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -80,6 +80,8 @@ def stored(value: object) -> object:
             return str(value)
         case datetime():
             return str(value.astimezone(UTC))
+        case date():
+            return value.isoformat()
         case Decimal():
             return str(value)
         case Enum():
@@ -233,6 +235,11 @@ def literal(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
+def instant_type() -> str:
+    """The type of an instant in a CAST of a mark, whose type PostgreSQL cannot tell where it is selected; SQLite keeps text."""
+    return "TEXT" if is_sqlite() else "timestamptz"
+
+
 def for_update() -> str:
     """The suffix that locks the selected rows; SQLite's transaction is the lock."""
     return "" if is_sqlite() else " FOR UPDATE"
@@ -262,6 +269,11 @@ def optional_uuid_of(value: Any) -> UUID | None:
 def instant_of(value: Any) -> datetime:
     """An instant as it came from a row, aware, in UTC."""
     return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+
+
+def date_of(value: Any) -> date:
+    """A local date as it came from a row."""
+    return value if isinstance(value, date) else date.fromisoformat(str(value))
 
 
 def optional_instant_of(value: Any) -> datetime | None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -28,13 +28,18 @@ from domain.models import (
     ServiceAccount,
     ServiceAccountInstallation,
     Station,
+    Tariff,
+    TariffAssignment,
     User,
     UserGroup,
 )
+from domain.pricing.money import MICRO
+from domain.pricing.parts import TariffPart, written
 from domain.roles import (
     AlertKind,
     AlertState,
     AuthorizationDecision,
+    CostUnit,
     CredentialType,
     Decider,
     InstallationCategory,
@@ -310,6 +315,45 @@ async def a_question(site: Site, charger_id: UUID, *, card: str = "04A1B2C3", us
         requested_at=NOW,
         expires_at=NOW + timedelta(seconds=5),
         native_decision=AuthorizationDecision.INVALID,
+    )
+    return row.id
+
+
+ONE_A_KWH = TariffPart(CostUnit.KWH, MICRO)
+"""1.00 for a kWh, always."""
+
+
+async def a_tariff(site: Site, *parts: TariffPart, name: str = "Standard", vat_percent: int = 0) -> UUID:
+    """A tariff that holds for nobody yet: 1.00 for a kWh where no parts are given."""
+    row = await Tariff.create(
+        id=new_id(),
+        installation_id=site.id,
+        name=name,
+        vat_micro=vat_percent * MICRO,
+        parts=written(parts or (ONE_A_KWH,)),
+        created_at=LONG_AGO,
+    )
+    return row.id
+
+
+async def a_tariff_assignment(
+    site: Site,
+    tariff_id: UUID,
+    *,
+    user_id: UUID | None = None,
+    group_id: UUID | None = None,
+    valid_from: date = date(2020, 1, 1),
+    valid_to: date | None = None,
+) -> UUID:
+    """The tariff holds for the person, the group, or all of the site."""
+    row = await TariffAssignment.create(
+        id=new_id(),
+        tariff_id=tariff_id,
+        installation_id=site.id,
+        user_id=user_id,
+        group_id=group_id,
+        valid_from=valid_from,
+        valid_to=valid_to,
     )
     return row.id
 

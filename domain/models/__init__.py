@@ -26,6 +26,7 @@ from domain.models.people import MailedSecret, OpenIdLink, RecoveryCode, SignIn,
 from domain.models.permissions import Permission
 from domain.models.service_accounts import ApiToken, ExternalUser, ServiceAccount, ServiceAccountInstallation
 from domain.models.sessions import ChargeSession, EnergyInterval, Sample
+from domain.models.tariffs import PastGroupMember, Tariff, TariffAssignment, TariffPrice
 
 __all__ = [
     "Alert",
@@ -57,6 +58,7 @@ __all__ = [
     "Offer",
     "OpenIdLink",
     "OutboxMessage",
+    "PastGroupMember",
     "Permission",
     "RecoveryCode",
     "Sample",
@@ -65,6 +67,9 @@ __all__ = [
     "SessionEvent",
     "SignIn",
     "Station",
+    "Tariff",
+    "TariffAssignment",
+    "TariffPrice",
     "UnknownCharger",
     "User",
     "UserGroup",

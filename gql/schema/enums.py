@@ -18,6 +18,7 @@ SHOWN: tuple[type[Enum], ...] = (
     roles.BindingLimit,
     roles.CommandAction,
     roles.CommandState,
+    roles.CostUnit,
     roles.CredentialType,
     roles.DateQuality,
     roles.EnrollmentState,

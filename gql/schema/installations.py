@@ -16,6 +16,7 @@ from domain.views.group_views import GroupRow
 from domain.views.installation_views import InstallationOrder as DomainOrder
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from domain.views.service_account_views import ServiceAccountRow
+from domain.views.tariff_views import TariffRow
 from gql.context import Context
 from gql.resolvers import alerts as alert_resolvers
 from gql.resolvers import authorization as authorization_resolvers
@@ -26,6 +27,7 @@ from gql.resolvers.cards import cards_of_installation
 from gql.resolvers.groups import groups_of
 from gql.resolvers.service_accounts import accounts_of
 from gql.resolvers.sessions import sessions_of_installation
+from gql.resolvers.tariffs import tariffs_of
 from gql.schema.chargers import ChargerOrder, ChargerWhere
 from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from gql.schema.groups import UserGroup
     from gql.schema.permissions import Permission
     from gql.schema.service_accounts import ServiceAccount
+    from gql.schema.tariffs import Tariff
 
 
 @strawberry.type(description="Where a site is.")
@@ -89,6 +92,10 @@ async def _authentication(root: Any, info: Info[Context, Any]) -> Any:
 
 async def _service_accounts(root: Any, info: Info[Context, Any]) -> list[ServiceAccountRow]:
     return list(await accounts_of(info.context, root))
+
+
+async def _tariffs(root: Any, info: Info[Context, Any]) -> list[TariffRow]:
+    return list(await tariffs_of(info.context, root))
 
 
 @strawberry.type(
@@ -162,6 +169,11 @@ class Installation(Node):
         _service_accounts,
         list[Annotated["ServiceAccount", strawberry.lazy("gql.schema.service_accounts")]],
         description="Programs with scopes here, at most 100, by name. For OWNER and ADMINISTRATOR; empty for all others.",
+    )
+    tariffs = resolved(
+        _tariffs,
+        list[Annotated["Tariff", strawberry.lazy("gql.schema.tariffs")]],
+        description="What charging costs here, by name, at most 100. For OWNER and MANAGE_TARIFFS; empty for all others.",
     )
     audit_log = connection(
         audit_of_installation,

@@ -41,6 +41,7 @@ from gql.schema import (
     root,
     service_accounts,
     sessions,
+    tariffs,
     usage,
 )
 from gql.schema.errors import ERRORS
@@ -63,6 +64,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *sessions.NODES,
     *commands.NODES,
     *exports.NODES,
+    *tariffs.NODES,
     *authorization.NODES,
     *audit.NODES,
     *alerts.NODES,
@@ -94,6 +96,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     sessions.SessionMutations,
     commands.CommandMutations,
     exports.ExportMutations,
+    tariffs.TariffMutations,
     authorization.AuthorizationMutations,
     audit.PrivacyMutations,
     alerts.AlertMutations,

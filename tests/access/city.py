@@ -61,6 +61,8 @@ from tests.factories import (
     a_person,
     a_question,
     a_session,
+    a_tariff,
+    a_tariff_assignment,
     a_town,
     access,
     an_attempt,
@@ -179,6 +181,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
         "enrollment": await _an_enrollment(town, driver, card),
         "attempt": await an_attempt(site, town.charger_id, user_id=driver, session_id=session),
         "question": await a_question(site, town.charger_id),
+        "tariff": await _a_tariff(town, driver, group),
         "export": await _an_export(town.people["OWNER of installation"]),
     }
 
@@ -211,6 +214,15 @@ async def _a_group(town: Town) -> UUID:
     group = await UserGroup.create(id=new_id(), installation_id=town.site.id, name="First floor", created_at=LONG_AGO)
     await GroupMember.create(group_id=group.id, user_id=town.people["USER of installation"], added_at=LONG_AGO)
     return group.id
+
+
+async def _a_tariff(town: Town, driver: UUID, group: UUID) -> UUID:
+    """For all of the site, for the group, and for the driver."""
+    tariff = await a_tariff(town.site)
+    await a_tariff_assignment(town.site, tariff)
+    await a_tariff_assignment(town.site, tariff, group_id=group)
+    await a_tariff_assignment(town.site, tariff, user_id=driver)
+    return tariff
 
 
 async def _grant_of(person: UUID, town: Town) -> UUID:

@@ -31,6 +31,7 @@ from tests.gql.matrix import (
     SEE_SITE,
     SESSION_READERS,
     SITE_RULERS,
+    TARIFF_MANAGERS,
     programs,
 )
 
@@ -66,6 +67,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "question": ("AuthorizationRequest", AUTHORIZERS),
     "group": ("UserGroup", SEE_GROUP),
     "service account": ("ServiceAccount", SEE_ACCOUNT),
+    "tariff": ("Tariff", TARIFF_MANAGERS),
 }
 """(type, who sees it) of the things that fields are asked of."""
 
@@ -183,6 +185,7 @@ FIELDS: Mapping[str, FieldRow] = {
     ),
     "Installation.userGroups": FieldRow("installation", f"target: userGroups {_ID}", SEE_GROUP),
     "Installation.serviceAccounts": FieldRow("installation", f"target: serviceAccounts {_ID}", SITE_RULERS),
+    "Installation.tariffs": FieldRow("installation", f"target: tariffs {_ID}", TARIFF_MANAGERS),
     "Installation.decisions": FieldRow("installation", f"target: decisions{_UNCOUNTED}", SEE_CIRCUITS),
     "Permission.subject": FieldRow("permission", "target: subject { __typename }", SEE_GRANT),
     "Permission.object": FieldRow("permission", "target: object { __typename }", SEE_GRANT),
@@ -210,6 +213,11 @@ FIELDS: Mapping[str, FieldRow] = {
     "UsageSummary.rows": FieldRow("installation", _usage("target: rows(first: 5) { nodes { key } }"), SESSION_READERS),
     "ServiceAccount.installations": FieldRow("service account", f"target: installations {_ID}", SEE_ACCOUNT),
     "ServiceAccount.apiTokens": FieldRow("service account", f"target: apiTokens {_ID}", SEE_ACCOUNT),
+    "Tariff.installation": FieldRow("tariff", f"target: installation {_ID}", TARIFF_MANAGERS),
+    "Tariff.parts": FieldRow("tariff", "target: parts { unit }", TARIFF_MANAGERS),
+    "Tariff.assignments": FieldRow("tariff", f"target: assignments {_ID}", TARIFF_MANAGERS),
+    "TariffAssignment.group": FieldRow("tariff", f"assignments {{ target: group {_ID} }}", OWNER),
+    "TariffAssignment.user": FieldRow("tariff", f"assignments {{ target: user {_ID} }}", OWNER),
     "UserGroup.installation": FieldRow("group", f"target: installation {_ID}", SEE_GROUP),
     "UserGroup.members": FieldRow("group", f"target: members{_PAGE}", GROUP_MANAGERS),
     "Viewer.serviceAccount": FieldRow("viewer", f"target: serviceAccount {_ID}", EVERYBODY - PERSONS),

@@ -45,6 +45,8 @@ from tests.factories import (
     a_program,
     a_question,
     a_session,
+    a_tariff,
+    a_tariff_assignment,
     an_alert,
 )
 from tests.gql.asking import TOKENS, charger_id, circuit_id, installation_id, permission_id, user_id
@@ -77,6 +79,7 @@ ALERT_HANDLERS = MANAGERS | CHARGER_OWNERS
 DRIVER = frozenset({"USER of charger"})
 """Whose charges there are."""
 SESSION_READERS = OWNER | programs(Scope.READ_SESSIONS)
+TARIFF_MANAGERS = OWNER | programs(Scope.MANAGE_TARIFFS)
 AUTHORIZERS = programs(Scope.AUTHORIZE_CHARGING)
 CARD_KEEPERS = OWNER | ADMINISTRATOR | programs(Scope.MANAGE_CARDS)
 PEOPLE_KEEPERS = programs(Scope.MANAGE_CARDS, Scope.MANAGE_PERMISSIONS)
@@ -279,6 +282,27 @@ async def _cancel_export(town: Town) -> Mapping[str, Any]:
         created_at=NOW,
     )
     return {"exportId": global_id("Export", export.id)}
+
+
+_FLAT = {"unit": "KWH", "price": "1.25"}
+
+
+async def _set_tariff(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "name": "Standard", "parts": [_FLAT]}
+
+
+async def _assign_tariff(town: Town) -> Mapping[str, Any]:
+    return {"tariffId": global_id("Tariff", await a_tariff(town.site)), "validFrom": "2026-01-01"}
+
+
+async def _unassign_tariff(town: Town) -> Mapping[str, Any]:
+    assignment = await a_tariff_assignment(town.site, await a_tariff(town.site))
+    return {"id": global_id("TariffAssignment", assignment)}
+
+
+async def _import_prices(town: Town) -> Mapping[str, Any]:
+    hour = {"startAt": "2026-03-01T00:00:00Z", "endAt": "2026-03-01T01:00:00Z", "pricePerKwh": "0.9"}
+    return {"tariffId": global_id("Tariff", await a_tariff(town.site)), "prices": [hour]}
 
 
 async def _sign_in(_town: Town) -> Mapping[str, Any]:
@@ -515,6 +539,10 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "answerAuthorizationRequest": MutationRow(_answer, AUTHORIZERS, seen=AUTHORIZERS, is_audited=False),
     "authorizeCharging": MutationRow(_authorize, CHARGER_OWNERS | AUTHORIZERS),
     "replaySessionEvents": MutationRow(_replay, SITE_RULERS | AUTHORIZERS),
+    "setTariff": MutationRow(_set_tariff, TARIFF_MANAGERS),
+    "assignTariff": MutationRow(_assign_tariff, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),
+    "removeTariffAssignment": MutationRow(_unassign_tariff, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),
+    "importPrices": MutationRow(_import_prices, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),
     "createExport": MutationRow(_create_export, OWNER, seen=OWNER, is_audited=False, is_for_people=True),
     "cancelExport": MutationRow(_cancel_export, OWNER, seen=OWNER, is_audited=False, is_for_people=True),
 }
