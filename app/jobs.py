@@ -22,10 +22,14 @@ from domain import (
 from domain.authorization import requests
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
-from domain.ports import Mail, Mailer, Tokens
+from domain.ports import Mail, Mailer, MailServerAwayError, Tokens
 
 MAIL_KIND = "mail"
 LOOK_FOR_MAIL_S = 2.0
+MOST_IN_A_BATCH = 100
+"""Servers close a connection after so many, or take the sender for one that sends to lists."""
+SERVER_AWAY_S = 15.0
+"""A server that hangs keeps each mail for long: so the others wait for it to be back, and not for each other."""
 MAIL_CLAIM_S = 120.0
 """Longer than an SMTP conversation may take, so that a slow server does not make a second worker send it again."""
 
@@ -77,21 +81,36 @@ class Forgotten:
 async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
     """Until cancelled: every mail of the outbox is handed to the SMTP server once, however long that is away."""
     while True:
-        if not await deliver_some(mailer, clock):
-            await clock.sleep(LOOK_FOR_MAIL_S)
+        try:
+            if not await deliver_some(mailer, clock):
+                await clock.sleep(LOOK_FOR_MAIL_S)
+        except MailServerAwayError:
+            await clock.sleep(SERVER_AWAY_S)
 
 
 async def deliver_some(mailer: Mailer, clock: Clock) -> bool:
-    """Whether there was anything to deliver. One mail is claimed at a time, so that a crash repeats one at most."""
-    claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
-    for message in claimed:
-        await _deliver(message, mailer, clock)
-    return bool(claimed)
+    """Whether there was anything to deliver; what is due goes over one connection. MailServerAwayError: no other was tried.
+
+    One mail is claimed at a time, so that a crash repeats one at most.
+    """
+    has_any = False
+    async with mailer.batch() as connection:
+        for _ in range(MOST_IN_A_BATCH):
+            claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
+            if not claimed:
+                break
+            has_any = True
+            await _deliver(claimed[0], connection, clock)
+    return has_any
 
 
 async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock) -> None:
     try:
         await mailer.send(_decoder.decode(message.payload))
+    except MailServerAwayError as error:
+        _log.warning("mail waits", message=str(message.id), attempts=message.attempts, reason=error.message)
+        await outbox.retry(message, error=error.message, now=clock.now())
+        raise
     except UnavailableError as error:
         _log.warning("mail waits", message=str(message.id), attempts=message.attempts, reason=error.message)
         await outbox.retry(message, error=error.message, now=clock.now())

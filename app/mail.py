@@ -1,6 +1,9 @@
 """How e-mail leaves: to one SMTP server that the operator names."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
@@ -10,11 +13,14 @@ import aiosmtplib
 from app.settings import OperatorError, Settings
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
-from domain.ports import Mail, Mailer
+from domain.ports import Mail, Mailer, MailServerAwayError
 
 _TIMEOUT_S = 20.0
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_FAREWELL_S = 2.0
 _RETRY_AFTER_S = 60
+_FLAT = policy.SMTP.clone(max_line_length=900)
+"""RFC 5322 §2.1.1 allows 998 characters: a folded List-Unsubscribe is understood by few."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -62,14 +68,19 @@ class AbsentMailer:
     """No server was named: mail waits in the outbox until one is."""
 
     async def send(self, mail: Mail) -> None:  # noqa: ARG002  the port's signature
-        """Always UnavailableError."""
-        raise UnavailableError(
+        """Always MailServerAwayError."""
+        raise MailServerAwayError(
             "Mail waits in the outbox: set LADE_SMTP_URL to the server that takes it.", retry_after_s=300
         )
 
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Mailer]:
+        """The same."""
+        yield self
+
 
 class SmtpMailer:
-    """Mailer of domain.ports: one connection a mail, so that nothing is held open for the few that there are."""
+    """Mailer of domain.ports: one connection a batch, and nothing is held open between them."""
 
     def __init__(self, server: SmtpServer, *, sender: str, clock: Clock, timeout_s: float = _TIMEOUT_S) -> None:
         self._server = server
@@ -79,30 +90,29 @@ class SmtpMailer:
 
     async def send(self, mail: Mail) -> None:
         """The server has taken the mail. UnavailableError when it may be tried again, DomainError when it never will."""
-        message = self._message(mail)
-        server = self._server
-        try:
-            await aiosmtplib.send(
-                message,
-                hostname=server.hostname,
-                port=server.port,
-                use_tls=server.use_tls,
-                start_tls=server.starttls,
-                username=server.username,
-                password=server.password,
-                timeout=self._timeout_s,
-            )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refused(error.recipients[0]) from error
-        except aiosmtplib.SMTPDataError as error:
-            raise _refused(error) from error
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            raise UnavailableError(
-                f"The mail server did not take the mail ({type(error).__name__}). It is tried again later.",
-                retry_after_s=_RETRY_AFTER_S,
-            ) from error
+        async with self.batch() as mailer:
+            await mailer.send(mail)
 
-    def _message(self, mail: Mail) -> EmailMessage:
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Mailer]:
+        """Inside: all go over one connection, which is made with the first and again when it broke."""
+        server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.hostname,
+            port=server.port,
+            use_tls=server.use_tls,
+            start_tls=server.starttls,
+            username=server.username,
+            password=server.password,
+            timeout=self._timeout_s,
+        )
+        try:
+            yield _Conversation(client, self)
+        finally:
+            await _ended(client)
+
+    def message_of(self, mail: Mail) -> EmailMessage:
+        """The mail as it travels. DomainError when a header of it could not."""
         message = EmailMessage()
         try:
             message["From"] = self._sender
@@ -112,10 +122,62 @@ class SmtpMailer:
             message["Date"] = format_datetime(self._clock.now())
             message["Message-ID"] = mail.message_id
             message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no holiday replies, please
+            for name, value in mail.headers:
+                message[name] = value
         except (ValueError, IndexError) as error:
             raise DomainError("The mail has an address or a header that no server would take.") from error
-        message.set_content(mail.text)
+        # Any server takes it so: not each has 8BITMIME (RFC 6152).
+        message.set_content(mail.text, cte="quoted-printable")
+        if mail.html is not None:
+            message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
         return message
+
+
+class _Conversation:
+    """The mailer of one batch."""
+
+    def __init__(self, client: aiosmtplib.SMTP, mailer: SmtpMailer) -> None:
+        self._client = client
+        self._mailer = mailer
+
+    async def send(self, mail: Mail) -> None:
+        """As SmtpMailer's."""
+        message = self._mailer.message_of(mail)
+        sender = message["From"].addresses[0].addr_spec
+        is_ascii = f"{mail.to}{sender}".isascii()
+        try:
+            if not self._client.is_connected:
+                await self._client.connect()
+            await self._client.sendmail(
+                sender,
+                [mail.to],
+                message.as_bytes(policy=_FLAT if is_ascii else _FLAT.clone(utf8=True)),
+                mail_options=() if is_ascii else ("SMTPUTF8",),
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _refused(error.recipients[0]) from error
+        except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPSenderRefused) as error:
+            raise _refused(error) from error
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            # Whether it has the mail cannot be known where it broke off after the last line: then the same goes out again.
+            await _ended(self._client)
+            raise MailServerAwayError(
+                f"The mail server did not take the mail ({type(error).__name__}). It is tried again later.",
+                retry_after_s=_RETRY_AFTER_S,
+            ) from error
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Mailer]:
+        """The same."""
+        yield self
+
+
+async def _ended(client: aiosmtplib.SMTP) -> None:
+    """The connection is closed, politely where that is possible at once."""
+    if client.is_connected:
+        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+            await client.quit(timeout=_FAREWELL_S)
+    client.close()
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> DomainError:

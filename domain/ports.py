@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from domain.errors import UnavailableError
 from domain.events import Event
 
 
@@ -148,19 +149,34 @@ class ChargerCommands(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One e-mail in plain text, to one address. `message_id` is in angle brackets (RFC 5322 §3.6.4), the same at every attempt."""
+    """One e-mail, to one address. `message_id` is in angle brackets (RFC 5322 §3.6.4), the same at every attempt.
+
+    `html` says the same as `text`, for those who read it so; `headers` are further ones, e.g. List-Unsubscribe.
+    """
 
     to: str
     subject: str
     text: str
     message_id: str
+    html: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class MailServerAwayError(UnavailableError):
+    """The server cannot be talked to at all: it is no use to try other mails now."""
 
 
 class Mailer(Protocol):
-    """Puts a mail into the hands of an SMTP server."""
+    """Puts mails into the hands of an SMTP server."""
 
     async def send(self, mail: Mail) -> None:
-        """The server has taken the mail. UnavailableError when it may be tried again, DomainError when it never will."""
+        """The server has taken the mail. UnavailableError when it may be tried again (MailServerAwayError: as any other), DomainError
+        when it never will.
+        """
+        ...
+
+    def batch(self) -> "AbstractAsyncContextManager[Mailer]":
+        """Inside: one that sends all mails over one connection, which is made with the first."""
         ...
 
 

@@ -14,7 +14,7 @@ from app.mail import SmtpMailer, smtp_server
 from domain import idempotency, outbox, sql
 from domain.clock import SystemClock
 from domain.ids import new_id
-from domain.ports import Mail
+from domain.ports import Mail, MailServerAwayError
 from tests.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -91,11 +91,21 @@ async def test_a_refused_mail_is_kept_with_the_reason(mailer: SmtpMailer, inbox:
     assert not await deliver_some(mailer, CLOCK)
 
 
+async def test_a_server_that_is_away_is_not_asked_for_every_mail() -> None:
+    """The first mail finds out; it is tried again later, and the second has not been touched."""
+    away = SmtpMailer(smtp_server(f"smtp://127.0.0.1:{free_port()}"), sender="Lade <lade@example.org>", clock=CLOCK)
+    await put_mail()
+    await put_mail()
+    with pytest.raises(MailServerAwayError):
+        await deliver_some(away, CLOCK)
+    rows = await sql.rows("SELECT attempts, claimed_until FROM outbox ORDER BY attempts")
+    assert [(row["attempts"], row["claimed_until"]) for row in rows] == [(0, None), (1, None)]
+
+
 async def test_an_unreadable_mail_does_not_stop_the_others(mailer: SmtpMailer, inbox: Inbox) -> None:
     """A broken row is set aside and the next mail goes out."""
     await outbox.put("mail", "not json", now=CLOCK.now())
     await put_mail()
-    assert await deliver_some(mailer, CLOCK)
     assert await deliver_some(mailer, CLOCK)
     assert len(inbox.taken) == 1
 

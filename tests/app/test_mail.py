@@ -1,7 +1,9 @@
 """Mail reaches a real SMTP server, or the outbox learns whether to try again."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -14,7 +16,7 @@ from app.mail import AbsentMailer, SmtpMailer, SmtpServer, mailer_of, smtp_serve
 from app.settings import OperatorError, Settings
 from domain.clock import SystemClock
 from domain.errors import DomainError, UnavailableError
-from domain.ports import Mail, Mailer
+from domain.ports import Mail, Mailer, MailServerAwayError
 from tests.servers import free_port
 
 MAIL = Mail("ola@example.org", "Charger 7 is silent", "Plass 7 has been silent for ten minutes.\n", "<1@lade.example>")
@@ -26,19 +28,21 @@ class Post:
     def __init__(self, *, rcpt: str = "250 OK", data: str = "250 OK") -> None:
         self.received: list[EmailMessage] = []
         self.signed_in: list[str] = []
-        self._rcpt = rcpt
-        self._data = data
+        self.sessions: set[int] = set()
+        self.rcpt = rcpt
+        self.data = data
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
+        self.sessions.add(id(session))
         envelope.rcpt_tos.append(address)
-        return self._rcpt
+        return self.rcpt
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
         assert isinstance(envelope.content, bytes)
         self.received.append(message_from_bytes(envelope.content, _class=EmailMessage, policy=policy.default))
-        return self._data
+        return self.data
 
     def authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, who: object
@@ -86,6 +90,106 @@ async def test_a_mail_arrives_as_it_was_written() -> None:
         "Auto-Submitted": "auto-generated",
     }
     assert message.get_content().replace("\r\n", "\n") == MAIL.text
+
+
+async def test_a_mail_in_two_forms_arrives_as_alternatives_with_its_headers() -> None:
+    """Plain first, HTML last (RFC 2046 §5.1.4); a long header is not folded, as many programs read it line by line."""
+    post = Post()
+    link = f"<https://lade.example/mails/{'x' * 200}>"
+    headers = (("List-Unsubscribe", link), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    with serving(post) as port:
+        await mailer(f"smtp://127.0.0.1:{port}").send(replace(MAIL, html="<p>Bjørkås</p>\n", headers=headers))
+    (message,) = post.received
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert [part.get_content().replace("\r\n", "\n") for part in message.iter_parts()] == [
+        MAIL.text,
+        "<p>Bjørkås</p>\n",
+    ]
+    assert (str(message["List-Unsubscribe"]), str(message["List-Unsubscribe-Post"])) == (link, headers[1][1])
+
+
+async def test_a_header_with_a_line_break_never_leaves() -> None:
+    """Whoever can name a thing cannot write headers."""
+    with pytest.raises(DomainError, match="no server would take"):
+        await mailer("smtp://127.0.0.1:9").send(replace(MAIL, headers=(("List-Id", "a\r\nBcc: b@example.org"),)))
+
+
+async def test_a_batch_goes_over_one_connection() -> None:
+    """Also where one of the mails is refused: the next goes on over the same."""
+    post = Post()
+    with serving(post) as port:
+        async with mailer(f"smtp://127.0.0.1:{port}").batch() as batch:
+            await batch.send(MAIL)
+            post.rcpt = "450 greylisted"
+            with pytest.raises(UnavailableError) as caught:
+                await batch.send(MAIL)
+            assert not isinstance(caught.value, MailServerAwayError)
+            post.rcpt = "250 OK"
+            await batch.send(MAIL)
+    assert (len(post.received), len(post.sessions)) == (2, 1)
+
+
+async def test_a_server_that_closes_in_between_is_called_again() -> None:
+    """The mail that met the end waits; the next goes over a new connection."""
+    post = Post(data="421 closing")
+    with serving(post) as port:
+        async with mailer(f"smtp://127.0.0.1:{port}").batch() as batch:
+            with pytest.raises(UnavailableError):
+                await batch.send(MAIL)
+            post.data = "250 OK"
+            await batch.send(MAIL)
+    assert len(post.received) == 2
+
+
+@asynccontextmanager
+async def talking(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """The port of a server that has one conversation, which is over at the end."""
+    is_over = asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk(reader, writer)
+        writer.close()
+        is_over.set()
+
+    async with await asyncio.start_server(converse, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        await is_over.wait()
+
+
+async def _dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that takes all lines of a mail and is gone before it says whether it has it."""
+    writer.write(b"220 here\r\n")
+    while line := await reader.readline():
+        if line == b".\r\n":
+            break
+        verb = line[:4].upper()
+        if verb in (b"EHLO", b"MAIL", b"RCPT", b"DATA"):
+            writer.write(b"354 go on\r\n" if verb == b"DATA" else b"250 OK\r\n")
+
+
+async def test_a_server_that_dies_after_the_last_line_is_asked_again() -> None:
+    """Nobody can know whether it has the mail: it goes out again under the same id, by which its reader sees it once."""
+    async with talking(_dying) as port:
+        with pytest.raises(MailServerAwayError, match="tried again later"):
+            await mailer(f"smtp://127.0.0.1:{port}").send(MAIL)
+
+
+async def _hanging(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """A server that says nothing."""
+    await reader.read()
+
+
+async def test_a_server_that_hangs_is_given_up() -> None:
+    """It says nothing at all: after the timeout the mail waits, and the others with it."""
+    async with talking(_hanging) as port:
+        hanging = SmtpMailer(
+            smtp_server(f"smtp://127.0.0.1:{port}"), sender="a@b.c", clock=SystemClock(), timeout_s=0.2
+        )
+        with pytest.raises(MailServerAwayError, match="tried again later"):
+            await hanging.send(MAIL)
 
 
 async def test_letters_of_every_language_arrive() -> None:

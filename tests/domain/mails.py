@@ -1,6 +1,8 @@
 """Letters that tests look into."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from domain.errors import UnavailableError
 from domain.ports import Mail
@@ -17,6 +19,10 @@ class Post:
         if self.is_away:
             raise UnavailableError("no answer")
         self.taken.append(mail)
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator["Post"]:
+        yield self
 
 
 def code_of(mail: Mail) -> str:
