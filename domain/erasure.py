@@ -164,6 +164,13 @@ UNION SELECT g.installation_id FROM group_members m JOIN user_groups g ON g.id =
 async def _forget_charges(traces: _Traces) -> None:
     """Energy and times stay, and whose they are as a pseudonym; by which card, and how it is called elsewhere, goes."""
     user_id, numbers = traces.user_id, sorted(traces.cards.values())
+    signed: list[object] = [user_id]
+    whose = f"user_id = $1 OR {sql.any_of('id_token', numbers, signed)}"
+    # A meter signs for whom it counted: without their card the signature would be of nothing, so the record goes as a whole.
+    await sql.execute(
+        f"DELETE FROM signed_records WHERE session_id IN (SELECT id FROM charge_sessions WHERE {whose})",  # noqa: S608
+        *signed,
+    )
     await sql.execute(
         "UPDATE charge_sessions SET user_name = $2, card_name = NULL, card_id = NULL, id_token = NULL, external_id = NULL"
         " WHERE user_id = $1",

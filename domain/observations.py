@@ -97,11 +97,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     soc_percent: float | None = None
     offered_a: float | None = None
     signed_payload: str | None = None
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the reading carries a signature."""
-        return self.signed_payload is not None
+    """What the meter signed, as it was sent (domain/ocmf.py); None where nothing was that can be kept."""
 
 
 class SessionStarted(Observation, frozen=True, kw_only=True, gc=False):

@@ -30,6 +30,8 @@ _PARTS: Final[Mapping[str, str]] = {
     " energy_wh, connected_s, charging_s, stop_reason, external_id FROM charge_sessions WHERE user_id = $1 ORDER BY started_at, id",
     "energyIntervals": "SELECT e.session_id, e.start_at, e.end_at, e.energy_wh, e.quality FROM energy_intervals e"
     " JOIN charge_sessions s ON s.id = e.session_id WHERE s.user_id = $1 ORDER BY e.start_at, e.id",
+    "signedRecords": "SELECT r.session_id, r.place, r.at, r.format, r.record FROM signed_records r"
+    " JOIN charge_sessions s ON s.id = r.session_id WHERE s.user_id = $1 ORDER BY r.at, r.id",
     "attemptsToCharge": "SELECT a.at, c.name AS charger, a.credential_type, a.token, a.decision, a.decided_by, a.reason"
     " FROM authorization_attempts a LEFT JOIN chargers c ON c.id = a.charger_id WHERE a.user_id = $1 ORDER BY a.at, a.id",
     "commands": "SELECT m.action, c.name AS charger, m.state, m.requested_at, m.finished_at FROM commands m"

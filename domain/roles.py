@@ -187,6 +187,22 @@ class IntervalQuality(StrEnum):
     ESTIMATED = "ESTIMATED"
 
 
+class RecordPlace(StrEnum):
+    """Where in its session a signed meter record belongs: at the start, at the end, or the newest of all others."""
+
+    BEGIN = "BEGIN"
+    LATEST = "LATEST"
+    END = "END"
+
+
+class SignatureVerdict(StrEnum):
+    """What came of checking a session's signatures."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+    NO_KEY = "NO_KEY"
+
+
 class CommandAction(StrEnum):
     """What a person asked a charger to do."""
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import card_enrollments, faults, session_events, sql
+from domain import card_enrollments, faults, session_events, signed_records, sql
 from domain.authorization import attempts
 from domain.authorization.attempts import AttemptRecord, RequestRecord
 from domain.authorization.credentials import credentials_for
@@ -44,6 +44,7 @@ from domain.observations import (
 )
 from domain.ocpp_messages import Message
 from domain.roles import AuthorizationDecision, CommandAction, CommandState, ExternalMode, SessionFlag
+from domain.signed_records import SignedRow
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
@@ -136,6 +137,7 @@ class Batch:
     commands: list[OpenCommand] = field(default_factory=list)
     alerts: list[OpenAlert] = field(default_factory=list)
     samples: list[SampleRow] = field(default_factory=list)
+    signed: list[SignedRow] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
     """Recent ones and new ones, newest last."""
     requests: list[RequestRecord] = field(default_factory=list)
@@ -303,6 +305,7 @@ class Batch:
     async def write(self) -> list[Event]:
         """Everything is stored; what is to be published after the commit."""
         await session_store.insert_samples(self.samples)
+        await signed_records.keep(self.signed)
         await self._adopt()
         parts = self._finalised(await session_store.readings([*self._finals]))
         # First those that are known: one may have given up its transaction id to a new one.

@@ -29,6 +29,7 @@ from domain.charging.session_store import SampleRow, SessionRecord
 from domain.ids import new_id
 from domain.observations import ConnectorStatus, Metered, Sample, SessionClaimed, SessionEnded, SessionStarted
 from domain.roles import AuthorizationDecision, CommandAction, SessionFlag, SessionState, StopReason
+from domain.signed_records import SignedRow
 
 BEGIN = "Transaction.Begin"
 NO_CHARGER = "This station has no charger here: an installer adds it first."
@@ -392,6 +393,7 @@ def _take_samples(
         )
         if session is not None:
             _count(batch, connector, session, sample, moment)
+            _sign(batch, session, sample, moment, observation.received_at)
         if not moment.is_offline:
             _show(connector, session, sample, moment, observation.received_at)
 
@@ -406,8 +408,6 @@ def _count(batch: Batch, connector: Connector, session: SessionRecord, sample: S
     """The session has the sample's flags and, where it is the newest, its energy and charging time."""
     if moment.is_offline or not moment.is_reliable:
         session.flags |= moment.flags
-    if sample.is_signed:
-        session.flags |= SessionFlag.SIGNED
     batch.read_on(session)
     before = session.last_event_at or session.started_at
     if not session.is_open or moment.at < before:
@@ -427,6 +427,24 @@ def _count(batch: Batch, connector: Connector, session: SessionRecord, sample: S
     if energy <= most_possible_wh(connector.place.rating_w, moment.at - session.started_at) or not moment.is_reliable:
         session.meter_last_wh = register
         session.energy_wh = energy
+
+
+def _sign(batch: Batch, session: SessionRecord, sample: Sample, moment: Moment, received_at: datetime) -> None:
+    """What the meter signed is kept with the session."""
+    if sample.signed_payload is None:
+        return
+    session.flags |= SessionFlag.SIGNED
+    batch.signed.append(
+        SignedRow(
+            session_id=session.id,
+            installation_id=session.installation_id,
+            charger_id=session.charger_id,
+            context=sample.context,
+            at=moment.at,
+            received_at=received_at,
+            sent=sample.signed_payload,
+        )
+    )
 
 
 def _show(

@@ -26,6 +26,7 @@ from domain.models.people import MailedSecret, OpenIdLink, RecoveryCode, SignIn,
 from domain.models.permissions import Permission
 from domain.models.service_accounts import ApiToken, ExternalUser, ServiceAccount, ServiceAccountInstallation
 from domain.models.sessions import ChargeSession, EnergyInterval, Sample
+from domain.models.signatures import MeterKey, SignedRecord
 from domain.models.tariffs import PastGroupMember, Tariff, TariffAssignment, TariffPrice
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Lease",
     "LocalList",
     "MailedSecret",
+    "MeterKey",
     "OcppMessage",
     "Offer",
     "OpenIdLink",
@@ -66,6 +68,7 @@ __all__ = [
     "ServiceAccountInstallation",
     "SessionEvent",
     "SignIn",
+    "SignedRecord",
     "Station",
     "Tariff",
     "TariffAssignment",

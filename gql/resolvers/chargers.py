@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from domain import adoption, chargers
+from domain import adoption, chargers, meter_signatures
 from domain.adoption import OfferedPassword
 from domain.chargers import ChargerChanges, Electrical, NewCharger
+from domain.errors import invalid
 from domain.filters import ANYTHING, Comparison, Condition, Every, Term
 from domain.pages import Page, PageRequest
 from domain.roles import PhaseRotation, Unset
@@ -161,6 +162,14 @@ async def rotate_charger_password(context: Context, *, charger_id: str) -> Made:
     charger = ids.uuid_of(charger_id, "Charger", at="chargerId")
     rotated = await chargers.rotate_charger_password(context.access, charger, secret=context.ports.secret_key)
     return Made(rotated.charger_id, {"password": rotated.password})
+
+
+async def confirm_meter_key(context: Context, *, charger_id: str, public_key: str | Unset | None) -> UUID:
+    """The charger, with its meter's key."""
+    if isinstance(public_key, Unset):
+        raise invalid("publicKey", "Name the key, or null.")
+    charger = ids.uuid_of(charger_id, "Charger", at="chargerId")
+    return await meter_signatures.confirm_meter_key(context.access, charger, public_key)
 
 
 async def move_charger(context: Context, *, charger_id: str, circuit_id: str) -> UUID:

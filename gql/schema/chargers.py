@@ -9,6 +9,7 @@ from strawberry.types.info import Info
 
 from domain.filters import Condition
 from domain.live_status import visible_statuses
+from domain.meter_signatures import meter_keys_by_charger_ids
 from domain.roles import OperatingMode, PhaseRotation, Role
 from domain.sessions import active_sessions_by_charger_ids
 from domain.views.balancing_views import explanations
@@ -49,6 +50,19 @@ if TYPE_CHECKING:
 
 async def _viewer_verdict(root: Any, info: Info[Context, Any], at: datetime | None = strawberry.UNSET) -> Any:
     return await authorization_resolvers.viewer_verdict(info.context, root, at or None)
+
+
+@strawberry.type(description="The public key that a charger's meter signs with. For OWNER, SERVICE and ADMINISTRATOR.")
+class MeterKey:
+    """Read from a MeterKeyRow."""
+
+    public_key: str = strawberry.field(
+        description="In hexadecimal: DER (RFC 5480), or an uncompressed point where the charger told no more."
+    )
+    is_confirmed: bool = strawberry.field(
+        description="Whether a person has compared it with the meter. Else it is the first that the charger has shown."
+    )
+    known_since: datetime
 
 
 @strawberry.type(
@@ -99,6 +113,11 @@ class Charger(Node):
     minimum_security_profile: int | None = strawberry.field(
         description="The least that its station may come by: that of its last connection, until an installer sets another. For SERVICE and "
         "ADMINISTRATOR, null for all others."
+    )
+    meter_key: MeterKey | None = related(
+        meter_keys_by_charger_ids,
+        lambda row: row.id,
+        description="With which its meter signs (ChargeSession.signature). Null where none is known, and for who only charges there.",
     )
     status: ChargerStatus = related(visible_statuses, lambda row: row.id)
     allocation: AllocationExplanation | None = related(
@@ -345,6 +364,19 @@ class RotateChargerPasswordInput:
     idempotency_key: str | None = strawberry.UNSET
 
 
+@strawberry.input(description="The key of a charger's meter, as it was read from the meter or its papers.")
+class ConfirmMeterKeyInput:
+    """Null forgets what is known."""
+
+    charger_id: strawberry.ID
+    public_key: str | None = strawberry.field(
+        description="DER or an uncompressed point, in hexadecimal or base64. Null: what is known counts no more for records to come, and "
+        "the next key that the charger shows is remembered.",
+        default=strawberry.UNSET,
+    )
+    idempotency_key: str | None = strawberry.UNSET
+
+
 @strawberry.input(
     description="To any circuit on which the viewer is SERVICE or ADMINISTRATOR; old sessions stay where they were."
 )
@@ -405,6 +437,14 @@ class ChargerMutations:
         ChargerResult,
         _CHARGER,
         description="A new OCPP password; the old one works until the first sign-in with the new. For SERVICE and ADMINISTRATOR.",
+    )
+    confirm_meter_key = mutation(
+        resolvers.confirm_meter_key,
+        ConfirmMeterKeyInput,
+        ChargerResult,
+        _CHARGER,
+        description="Says with which key a charger's meter signs, so that sessions can be VALID from the first one on. Another key than "
+        "before is that of a new meter: older records are still judged by the older key. For SERVICE and ADMINISTRATOR.",
     )
     move_charger = mutation(
         resolvers.move_charger,

@@ -8,8 +8,9 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain.filters import Condition
+from domain.meter_signatures import signatures_by_session_ids
 from domain.people import people_by_ids
-from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, StopReason
+from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, SignatureVerdict, StopReason
 from domain.sessions import SessionOrder, SessionOrderField, SessionRow, replaced_sessions, sessions_by_ids
 from domain.units import kwh
 from domain.views.card_views import cards_by_ids
@@ -46,6 +47,32 @@ class EnergyInterval:
     )
     energy_kwh: Decimal = derived(lambda part: kwh(part.energy_wh))
     quality: IntervalQuality
+
+
+strawberry.enum(
+    SignatureVerdict,
+    description="VALID: every record shown is what the meter signed, by a key that was known before. INVALID: one is not. NO_KEY: that "
+    "cannot be told, because no key of the meter was known when the record came, or its format or algorithm is not one that is checked.",
+)
+
+
+@strawberry.type(
+    description="What the meter signed of a session, and whether it holds. Of a charger whose key nobody confirmed (confirmMeterKey) "
+    "VALID says only that the same key signed as before."
+)
+class SessionSignature:
+    """Read from a Signature."""
+
+    verdict: SignatureVerdict
+    format: str = strawberry.field(description="OCMF (SAFE e.V.), or what the charger calls it, or UNKNOWN.")
+    payload: str = strawberry.field(
+        description="The records of start and end as the meter wrote them, one a line, to be checked with any transparency software. For "
+        "others than the driver the card in it is hidden, so that only the portal can check it; empty where it cannot be."
+    )
+    energy_kwh: Decimal | None = derived(
+        lambda signature: _kwh(signature.energy_wh),
+        description="Last less first reading by the signed records. Null unless VALID, and where they do not tell both.",
+    )
 
 
 async def _energy_details(
@@ -131,6 +158,11 @@ class ChargeSession(Node):
         _energy_details,
         list[EnergyInterval],
         description="The whole session or the part inside [from, to), at most 31 days of it, adding up to the energy exactly.",
+    )
+    signature: SessionSignature | None = related(
+        signatures_by_session_ids,
+        lambda row: row.id if SessionFlag.SIGNED in row.flag_set else None,
+        description="Null when not SIGNED, and once the driver was erased: the record named their card.",
     )
 
 

@@ -24,11 +24,13 @@ from domain.models import (
     ExternalAuthentication,
     GroupMember,
     Installation,
+    MeterKey,
     OcppMessage,
     Offer,
     Permission,
     ServiceAccount,
     ServiceAccountInstallation,
+    SignedRecord,
     UnknownCharger,
     UserGroup,
 )
@@ -43,9 +45,11 @@ from domain.roles import (
     ExportFormat,
     ExportState,
     OperatingMode,
+    RecordPlace,
     ReportKind,
     Role,
     Scope,
+    SessionFlag,
     SessionState,
     Severity,
     Weekday,
@@ -147,7 +151,10 @@ async def _contents(town: Town) -> dict[str, UUID]:
     # The neighbour's station has said nothing for long, so that the coverage of a report has something to tell.
     await Charger.filter(id=town.neighbour_id).update(circuit_id=branch)
     card = await a_card(driver)
-    session = await a_session(site, town.charger_id, user_id=driver, user_name="USER of charger", card_id=card)
+    session = await a_session(
+        site, town.charger_id, user_id=driver, user_name="USER of charger", card_id=card, flags=SessionFlag.SIGNED
+    )
+    await _signed(town, session)
     corrected = await a_session(site, town.charger_id, user_id=driver, card_id=card, state=SessionState.VOID)
     await ChargeSession.filter(id=corrected).update(replaced_by_id=session)
     active = await a_session(site, town.charger_id, user_id=driver, card_id=card, state=SessionState.ACTIVE)
@@ -270,6 +277,19 @@ async def _a_message(town: Town) -> UUID:
         payload='{"status": "Available"}',
     )
     return row.id
+
+
+async def _signed(town: Town, session: UUID) -> None:
+    await SignedRecord.create(
+        session_id=session,
+        installation_id=town.site.id,
+        place=RecordPlace.END,
+        at=NOW,
+        received_at=NOW,
+        format="OCMF",
+        record="OCMF|{}|{}",
+    )
+    await MeterKey.create(charger_id=town.charger_id, public_key="04", known_since=NOW)
 
 
 async def _a_fault(town: Town) -> UUID:

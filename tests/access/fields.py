@@ -114,6 +114,8 @@ FIELDS: Mapping[str, FieldRow] = {
     "ChargeSession.replacedBy": FieldRow("corrected session", f"target: replacedBy {_ID}", SEE_SESSION),
     "ChargeSession.replaces": FieldRow("session", f"target: replaces {_ID}", SEE_SESSION),
     "ChargeSession.energyDetails": FieldRow("session", "target: energyDetails { energyKwh }", SEE_SESSION),
+    "ChargeSession.signature": FieldRow("session", "target: signature { verdict }", SEE_SESSION),
+    "Charger.meterKey": FieldRow("charger", "target: meterKey { isConfirmed }", SEE_CHARGER_DETAILS),
     "Charger.installation": FieldRow("charger", f"target: installation {_ID}", SEE_SITE),
     "Charger.circuit": FieldRow("charger", f"target: circuit {_ID}", SEE_CIRCUITS),
     "Charger.status": FieldRow("charger", "target: status { mode }", SEE_SITE),

@@ -1,6 +1,7 @@
 """Charges over real sockets in OCPP 2.0.1: durable before they are answered, told once however often, commanded from afar."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from tortoise.transactions import in_transaction
 from app.database import Database
 from domain import sql
 from domain.ids import new_id
-from domain.models import Alert, Charger, ChargerStatus, ChargeSession, Command, Station
+from domain.models import Alert, Charger, ChargerStatus, ChargeSession, Command, MeterKey, SignedRecord, Station
 from domain.ports import DeviceAnswer, DeviceVerdict, OfferCurrent, OfferStep, Restart, StartCharging, StopCharging
 from domain.roles import (
     AlertKind,
@@ -24,7 +25,8 @@ from domain.roles import (
     SessionState,
 )
 from tests.devices.server import CARD, RawCharger, Registered, Server, a_raw_charger, a_registered_charger
-from tests.factories import Site, a_charger, a_grant, a_person
+from tests.factories import NOW, Site, a_charger, a_grant, a_person
+from tests.meters import Meter
 
 PROTOCOL = ("ocpp2.0.1",)
 SILENT_LIST = {"GetLocalListVersion": {"versionNumber": -1}}
@@ -174,17 +176,27 @@ async def test_what_happened_offline_says_so(raw: RawCharger, charger: Registere
 
 
 async def test_a_signed_reading_is_a_signed_session(raw: RawCharger, charger: Registered) -> None:
-    """A signature beside a value is noticed."""
-    event = an_end()
-    event["meterValue"][0]["sampledValue"][0]["signedMeterValue"] = {
-        "signedMeterData": "QUJD",
+    """What the meter signed is kept to the letter, and the key beside it is remembered; one that is too long is left out."""
+    meter, event, long = Meter(), an_end(), an_event("Updated", 1, register=1010)
+    record = meter.charge(("B", NOW, "1"), ("E", NOW, "2"))
+    signed = {
+        "signedMeterData": base64.b64encode(record.encode()).decode(),
         "signingMethod": "",
         "encodingMethod": "OCMF",
-        "publicKey": "",
+        "publicKey": base64.b64encode(meter.key).decode(),
     }
+    event["meterValue"][0]["sampledValue"][0]["signedMeterValue"] = signed
+    long["meterValue"][0]["sampledValue"][0]["signedMeterValue"] = {**signed, "signedMeterData": "A" * 20_000}
     await raw.call("TransactionEvent", a_start())
+    await raw.call("TransactionEvent", long)
+    assert SessionFlag.SIGNED not in (await ChargeSession.get(station_id=charger.station_id)).flag_set
     await raw.call("TransactionEvent", event)
-    assert SessionFlag.SIGNED in (await ChargeSession.get(station_id=charger.station_id)).flag_set
+    session = await ChargeSession.get(station_id=charger.station_id)
+    assert SessionFlag.SIGNED in session.flag_set
+    kept = await SignedRecord.get()
+    assert (kept.session_id, kept.format, kept.record) == (session.id, "OCMF", record)
+    key = await MeterKey.get()
+    assert (key.charger_id, key.public_key, key.is_confirmed) == (charger.charger_id, meter.key.hex(), False)
 
 
 async def test_a_transaction_speaks_of_its_own_connector(server: Server, site: Site) -> None:

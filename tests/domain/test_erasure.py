@@ -31,10 +31,11 @@ from domain.models import (
     OutboxMessage,
     Permission,
     SessionEvent,
+    SignedRecord,
     SignIn,
     User,
 )
-from domain.roles import CommandAction, MailedSecretKind, Role, SessionEventKind
+from domain.roles import CommandAction, MailedSecretKind, RecordPlace, Role, SessionEventKind
 from domain.sign_ins import Entrance, sign_in
 from tests.factories import (
     NOW,
@@ -133,6 +134,16 @@ async def _traces_at_others(town: Town, session: UUID) -> None:
     site, charger, other = town.site, town.charger_id, town.people["stranger"]
     unknown = await a_session(site, charger, user_name="Not identified", started_at=NOW - timedelta(days=3))
     await ChargeSession.filter(id=unknown).update(id_token=CARD)
+    for one in (session, unknown):
+        await SignedRecord.create(
+            session_id=one,
+            installation_id=site.id,
+            place=RecordPlace.END,
+            at=NOW,
+            received_at=NOW,
+            format="OCMF",
+            record=f'OCMF|{{"ID":"{CARD}"}}|{{"SD":"00"}}',
+        )
     question = await a_question(site, charger, card=CARD)
     await AuthorizationAttempt.filter(session_id=session).update(reason=f"{NAME} has not paid.", request_id=question)
     await MailedSecret.create(

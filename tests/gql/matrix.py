@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from domain.ids import new_id
 from domain.models import (
     ChargeCard,
@@ -179,6 +182,15 @@ async def _update_charger(town: Town) -> Mapping[str, Any]:
 
 async def _rotate(town: Town) -> Mapping[str, Any]:
     return {"chargerId": charger_id(town.charger_id)}
+
+
+METER_KEY = (
+    ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+)
+
+
+async def _confirm_key(town: Town) -> Mapping[str, Any]:
+    return {"chargerId": charger_id(town.charger_id), "publicKey": METER_KEY.hex()}
 
 
 async def _move(town: Town) -> Mapping[str, Any]:
@@ -501,6 +513,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "adoptCharger": MutationRow(_adopt_charger, INSTALLERS, seen=SEE_CIRCUITS),
     "updateCharger": MutationRow(_update_charger, MANAGERS | CHARGER_OWNERS),
     "rotateChargerPassword": MutationRow(_rotate, INSTALLERS),
+    "confirmMeterKey": MutationRow(_confirm_key, INSTALLERS),
     "moveCharger": MutationRow(_move, INSTALLERS),
     "removeCharger": MutationRow(_remove_charger, INSTALLERS),
     "grantPermission": MutationRow(_grant, GRANTERS),

@@ -49,6 +49,7 @@ MUTATIONS: dict[str, Any] = {
     "adoptCharger": lambda ids: {"circuitId": ids["circuit"], "name": "x", "identity": "x"},
     "updateCharger": lambda ids: {"chargerId": ids["charger"], "name": "x"},
     "rotateChargerPassword": lambda ids: {"chargerId": ids["charger"]},
+    "confirmMeterKey": lambda ids: {"chargerId": ids["charger"], "publicKey": None},
     "moveCharger": lambda ids: {"chargerId": ids["charger"], "circuitId": ids["circuit"]},
     "removeCharger": lambda ids: {"id": ids["charger"]},
     "grantPermission": lambda ids: {"subject": {"email": "a@example.com"}, "objectId": ids["charger"], "role": "USER"},

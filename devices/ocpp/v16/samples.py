@@ -11,6 +11,7 @@ from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.leniency import HUGE_WH, LARGEST_NUMBER, Leniency, Names, clean, instant, number, register_wh
 from devices.ocpp.v16.incoming import MeterValue, PlainMeterValue, PlainValue, SampledValue
 from domain.observations import Sample
+from domain.ocmf import LONGEST_SIGNED
 
 DEFAULT_CONTEXT = "Sample.Periodic"
 DEFAULT_MEASURAND = "Energy.Active.Import.Register"
@@ -224,12 +225,23 @@ def _drafts(values: list[SampledValue] | tuple[()], names: Names) -> list[_Draft
         if draft is None:
             draft = drafts[context] = _Draft(context)
         if value.format == "SignedData":
-            draft.signed_payload = None if value.value is None else str(value.value)
+            draft.signed_payload = _signed(value, names) or draft.signed_payload
             continue
         read = MEASURANDS.get(value.measurand or DEFAULT_MEASURAND)
         if read is not None:
             read(draft, value, names)
     return list(drafts.values())
+
+
+def _signed(value: SampledValue, names: Names) -> str | None:
+    """The record as it came: a signature is worth nothing for a part of it, so what is too long is left out."""
+    if not isinstance(value.value, str):
+        names.append(Leniency.ABSENT_FIELD)
+        return None
+    if len(value.value) > LONGEST_SIGNED:
+        names.append(Leniency.OVERSIZED_TEXT)
+        return None
+    return value.value.strip() or None
 
 
 def _is_elsewhere(value: SampledValue) -> bool:

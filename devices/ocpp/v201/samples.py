@@ -43,7 +43,7 @@ def _values(taken: SampledValue, names: Names) -> Iterator[v16.SampledValue]:
         location=taken.location,
         unit=unit.unit,
     )
-    if taken.signed_meter_value is not None:
+    if taken.signed_meter_value is not None and taken.signed_meter_value.signed_meter_data:
         signed = msgspec.json.encode(taken.signed_meter_value).decode()
         yield v16.SampledValue(value=signed, context=taken.context, location=taken.location, format="SignedData")
 

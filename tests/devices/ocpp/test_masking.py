@@ -47,6 +47,16 @@ SHOWN = "04…F6"
         ),
         ("DataTransfer", {"vendorId": "V", "data": CARD}, {"vendorId": "V", "data": HIDDEN}),
         ("GetDiagnostics", {"location": "ftp://me:pw@host/x"}, {"location": f"ftp://{HIDDEN}@host/x"}),
+        (
+            "StopTransaction",
+            {"sampledValue": [{"value": f'OCMF|{{"ID":"{CARD}"}}|{{}}', "format": "SignedData"}, {"value": "7"}]},
+            {"sampledValue": [{"value": HIDDEN, "format": "SignedData"}, {"value": "7"}]},
+        ),
+        (
+            "TransactionEvent",
+            {"signedMeterValue": {"signedMeterData": CARD, "publicKey": "30"}},
+            {"signedMeterValue": {"signedMeterData": HIDDEN, "publicKey": "30"}},
+        ),
         ("MeterValues", {"connectorId": 1, "note": "as it is"}, {"connectorId": 1, "note": "as it is"}),
     ],
 )
