@@ -17,14 +17,17 @@ from domain.views.card_views import cards_by_ids
 from domain.views.charger_views import chargers_by_ids
 from domain.views.installation_views import installations_by_ids
 from gql.context import Context
+from gql.resolvers import costs as cost_resolvers
 from gql.resolvers import sessions as resolvers
 from gql.schema.connections import Connection
+from gql.schema.costs import CostLine
 from gql.schema.enums import OrderDirection
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
 from gql.schema.fields import connection, derived, related, resolved
 from gql.schema.filters import DateTimeFilter, DecimalFilter, IDFilter, StringFilter, any_of, combined, id_terms, terms
 from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
+from gql.schema.quantities import Money
 
 if TYPE_CHECKING:
     from gql.schema.cards import ChargeCard
@@ -83,6 +86,21 @@ async def _energy_details(
 ) -> Any:
     del info
     return await resolvers.details(root, from_ or None, to or None)
+
+
+async def _cost(root: Any, info: Info[Context, Any]) -> Any:
+    cost = await cost_resolvers.cost_of(info.context, root)
+    return None if cost is None else cost.total
+
+
+async def _cost_lines(root: Any, info: Info[Context, Any]) -> Any:
+    cost = await cost_resolvers.cost_of(info.context, root)
+    return () if cost is None else cost.lines
+
+
+async def _cost_unknown(root: Any, info: Info[Context, Any]) -> str | None:
+    cost = await cost_resolvers.cost_of(info.context, root)
+    return None if cost is None else cost.unknown_because
 
 
 @strawberry.type(
@@ -154,6 +172,22 @@ class ChargeSession(Node):
         description="With departureAt its share of the current follows what it needs; once reached it has half a share. Null = no target.",
     )
     departure_at: datetime | None = strawberry.field(description="When the car is to leave; null when not told.")
+    cost = resolved(
+        _cost,
+        Money | None,
+        description="The sum of costLines, VAT included, as of now: it follows the tariffs. Null while ACTIVE, when VOID, where no tariff "
+        "applies, and while it cannot be known (costUnknownBecause).",
+    )
+    cost_lines = resolved(
+        _cost_lines,
+        list[CostLine],
+        description="What the cost is made of, by day. Without the monthly fee, which belongs to no charge. Empty where cost is null.",
+    )
+    cost_unknown_because = resolved(
+        _cost_unknown,
+        str | None,
+        description="Why the cost is not known although a tariff applies, such as a price that was not imported. Null when it is known.",
+    )
     energy_details = resolved(
         _energy_details,
         list[EnergyInterval],

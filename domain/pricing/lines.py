@@ -1,0 +1,291 @@
+"""The lines of what a charge costs: one part of a tariff on one local day, net and VAT rounded half-even once each. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol
+from uuid import UUID
+
+from domain.charging.energy_intervals import Part
+from domain.pricing.calendar import Calendar, Segment
+from domain.pricing.money import MICRO, Money, decimal_of, half_even, minor_digits, money, price
+from domain.pricing.parts import TariffTerms, part_text
+from domain.roles import CostUnit, IntervalQuality
+from domain.units import kwh
+from domain.usage.interval_cuts import energy_until
+
+_HOUR_S = 3_600
+_SCALES = {CostUnit.KWH: 1_000, CostUnit.HOUR: _HOUR_S, CostUnit.IDLE_HOUR: _HOUR_S}
+"""How many of what is counted (Wh, seconds) make one of the unit."""
+
+
+class Prices(Protocol):
+    """Imported prices."""
+
+    def at(self, tariff_id: UUID, instant: datetime) -> tuple[int, datetime] | None:
+        """(millionths for a kWh, until when), None where there is no price."""
+        ...
+
+    def next_start(self, tariff_id: UUID, instant: datetime) -> datetime | None:
+        """When the next price after the instant begins; None when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge as it is priced. `parts` lie within its time and add up to its energy; `idle_from` is None where no idle time is known.
+
+    `energy_wh` None: unknown.
+    """
+
+    started_at: datetime
+    ended_at: datetime
+    energy_wh: int | None
+    connected_s: int
+    parts: Sequence[Part]
+    idle_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """One part of a tariff on one local day. Money in minor units; `unit_price_micro` is without VAT, the mean where prices changed.
+
+    `at` is where the line stands in time: the beginning of the day, or of the charge on its first.
+    """
+
+    day: date
+    at: datetime
+    unit: CostUnit
+    text: str
+    quantity: Decimal
+    unit_price_micro: int
+    vat_micro: int
+    net_minor: int
+    vat_minor: int
+    currency: str
+
+    @property
+    def total_minor(self) -> int:
+        """Net and VAT."""
+        return self.net_minor + self.vat_minor
+
+    @property
+    def amount(self) -> Money:
+        """What is to be paid: net and VAT."""
+        return money(self.total_minor, self.currency)
+
+    @property
+    def net_amount(self) -> Money:
+        """Quantity by unit price."""
+        return money(self.net_minor, self.currency)
+
+    @property
+    def vat_amount(self) -> Money:
+        """The VAT on it."""
+        return money(self.vat_minor, self.currency)
+
+    @property
+    def unit_price(self) -> Money:
+        """Without VAT."""
+        return price(self.unit_price_micro, self.currency)
+
+    @property
+    def vat_percent(self) -> Decimal:
+        """The rate."""
+        return decimal_of(self.vat_micro)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a charge costs: the sum of its lines. `unknown_because` says in words why that is not known; then there are no lines."""
+
+    lines: tuple[CostLine, ...]
+    currency: str
+    unknown_because: str | None = None
+
+    @property
+    def total(self) -> Money | None:
+        """Net and VAT; None when it is not known."""
+        if self.unknown_because is not None:
+            return None
+        return money(sum(line.total_minor for line in self.lines), self.currency)
+
+
+class _UnknownError(Exception):
+    """The cost cannot be known; the text says why."""
+
+
+TermsOn = Callable[[date], TariffTerms | None]
+"""The tariff that holds for whoever charged, on a local day."""
+
+
+def needs_parts(charge: Charge, terms_on: TermsOn, calendar: Calendar) -> bool:
+    """Whether it matters for the cost when the energy was taken."""
+    days = calendar.days(charge.started_at, charge.ended_at)
+    held = [terms for terms in map(terms_on, days) if terms is not None]
+    if any(terms.numbered(CostUnit.IDLE_HOUR) for terms in held):
+        return True
+    energy = [terms.numbered(CostUnit.KWH) for terms in held]
+    if not any(energy):
+        return False
+    return len(days) > 1 or any(
+        len(numbered) > 1 or numbered[0][1].price_micro is None for numbered in energy if numbered
+    )
+
+
+def cost_of(charge: Charge, terms_on: TermsOn, prices: Prices, calendar: Calendar, currency: str) -> Cost | None:
+    """What the charge costs; None where no tariff holds on any of its days."""
+    days = calendar.days(charge.started_at, charge.ended_at)
+    held = [terms for terms in map(terms_on, days) if terms is not None]
+    if not held:
+        return None
+    bill = _Bill(charge, terms_on, prices, calendar)
+    try:
+        if charge.energy_wh is None and any(terms.numbered(CostUnit.KWH) for terms in held):
+            raise _UnknownError("How much energy was taken is not known.")
+        bill.spread(CostUnit.KWH, charge.parts)
+        bill.spread(CostUnit.HOUR, [_span(charge.started_at, charge.ended_at, charge.connected_s)])
+        if charge.idle_from is not None:
+            idle_s = round((charge.ended_at - charge.idle_from).total_seconds())
+            bill.spread(CostUnit.IDLE_HOUR, [_span(charge.idle_from, charge.ended_at, idle_s)])
+        bill.once(CostUnit.SESSION)
+    except _UnknownError as error:
+        return Cost((), currency, str(error))
+    return Cost(tuple(bill.lines(currency)), currency)
+
+
+def monthly_fee(terms: TariffTerms, day: date, at: datetime, currency: str) -> CostLine | None:
+    """The line of the month that begins with that day; None when the tariff has none."""
+    for place, part in terms.numbered(CostUnit.MONTH):
+        entry = _Entry(terms, place)
+        entry.add(1, (part.price_micro or 0) + part.surcharge_micro)
+        return entry.line(day, at, currency, text=f"{part_text(part)} for {day:%Y-%m} ({terms.name})")
+    return None
+
+
+def _span(start: datetime, end: datetime, seconds: int) -> Part:
+    return Part(start, end, seconds, IntervalQuality.MEASURED)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A line while it is added up: how much was counted, and the sum of each amount by its price."""
+
+    terms: TariffTerms
+    place: int
+    counted: int = 0
+    weighted: int = 0
+    prices: set[int] = field(default_factory=set)
+
+    def add(self, counted: int, price_micro: int) -> None:
+        self.counted += counted
+        self.weighted += counted * price_micro
+        self.prices.add(price_micro)
+
+    def line(self, day: date, at: datetime, currency: str, *, text: str) -> CostLine:
+        unit = self.terms.parts[self.place].unit
+        scale, minor = _SCALES.get(unit, 1), 10 ** minor_digits(currency)
+        unit_price = self.prices.copy().pop() if len(self.prices) == 1 else half_even(self.weighted, self.counted)
+        return CostLine(
+            day=day,
+            at=at,
+            unit=unit,
+            text=text,
+            quantity=kwh(self.counted) if unit is CostUnit.KWH else decimal_of(half_even(self.counted * MICRO, scale)),
+            unit_price_micro=unit_price,
+            vat_micro=self.terms.vat_micro,
+            net_minor=half_even(self.weighted * minor, scale * MICRO),
+            vat_minor=half_even(self.weighted * minor * self.terms.vat_micro, scale * MICRO * 100 * MICRO),
+            currency=currency,
+        )
+
+
+class _Bill:
+    """The entries of one charge by day and part."""
+
+    def __init__(self, charge: Charge, terms_on: TermsOn, prices: Prices, calendar: Calendar) -> None:
+        self._charge = charge
+        self._terms_on = terms_on
+        self._prices = prices
+        self._calendar = calendar
+        self._entries: dict[tuple[date, int], _Entry] = {}
+
+    def spread(self, unit: CostUnit, parts: Iterable[Part]) -> None:
+        """What the parts hold (Wh, or seconds) is in the entries of that unit, cut in proportion to time wherever the price changes."""
+        day = self._calendar.day_of(self._charge.started_at)
+        segments = self._segments(day, unit)
+        number = 0
+        for part in parts:
+            if part.energy_wh == 0:
+                continue
+            at = part.start_at
+            while True:
+                while at >= segments[number][1]:
+                    number += 1
+                    if number == len(segments):
+                        day, number = self._calendar.day_of(at), 0
+                        segments = self._segments(day, unit)
+                until = self._taken(day, segments[number], part, at)
+                if until >= part.end_at:
+                    break
+                at = until
+
+    def _segments(self, day: date, unit: CostUnit) -> Sequence[Segment]:
+        terms = self._terms_on(day)
+        if terms is None:
+            return [(self._calendar.start(day), self._calendar.end(day), None)]
+        return self._calendar.schedule(terms, unit, day)
+
+    def _taken(self, day: date, segment: Segment, part: Part, at: datetime) -> datetime:
+        """Until when what the part holds from `at` on has one price; it is in the entries."""
+        until, place = min(segment[1], part.end_at), segment[2]
+        if place is None:
+            return until
+        terms = self._terms_on(day)
+        assert terms is not None  # noqa: S101  a day with places has a tariff
+        rule = terms.parts[place]
+        price_micro: int | None = rule.price_micro
+        if price_micro is None:
+            found = self._prices.at(terms.id, at)
+            ends = self._prices.next_start(terms.id, at) if found is None else found[1]
+            until = until if ends is None else min(until, ends)
+            price_micro = None if found is None else found[0]
+        counted = _within(part, at, until)
+        if counted == 0:
+            return until
+        if price_micro is None:
+            local = at.astimezone(self._calendar.zone)
+            raise _UnknownError(f"The tariff {terms.name} has no price for {local:%Y-%m-%d %H:%M}: import it.")
+        self._entry(day, terms, place).add(counted, price_micro + rule.surcharge_micro)
+        return until
+
+    def once(self, unit: CostUnit) -> None:
+        """One of the unit is in the entries of the charge's beginning."""
+        at = self._charge.started_at
+        day = self._calendar.day_of(at)
+        place = next((place for start, end, place in self._segments(day, unit) if start <= at < end), None)
+        terms = self._terms_on(day)
+        if place is not None and terms is not None:
+            rule = terms.parts[place]
+            self._entry(day, terms, place).add(1, (rule.price_micro or 0) + rule.surcharge_micro)
+
+    def _entry(self, day: date, terms: TariffTerms, place: int) -> _Entry:
+        entry = self._entries.get((day, place))
+        if entry is None:
+            entry = self._entries[day, place] = _Entry(terms, place)
+        return entry
+
+    def lines(self, currency: str) -> Iterable[CostLine]:
+        """By day, then in the order of the tariff's parts."""
+        for (day, place), entry in sorted(self._entries.items(), key=lambda item: item[0]):
+            at = max(self._calendar.start(day), self._charge.started_at)
+            text = f"{part_text(entry.terms.parts[place])} on {day} ({entry.terms.name})"
+            yield entry.line(day, at, currency, text=text)
+
+
+def _within(part: Part, since: datetime, until: datetime) -> int:
+    """What the part holds in [since, until), which lies within it; all of it when it is one instant."""
+    if since <= part.start_at and part.end_at <= until:
+        return part.energy_wh
+    return energy_until(part, until) - energy_until(part, since)
