@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -108,11 +109,20 @@ async def serve_until_told(
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, told.set)
     async with serving(settings, roles, listening) as running:
+        keep_program()
         announce(running)
         waiting = asyncio.create_task(told.wait(), name="until-told")
         await asyncio.wait([waiting, running.ended], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         _log.info("ending", asked=told.is_set())
+
+
+def keep_program() -> None:
+    """What the program is made of by now is no longer looked through for garbage: half a million objects, which would hold everybody up
+    for 80 ms each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

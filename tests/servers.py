@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -81,16 +81,22 @@ class PostgresCluster:
 @contextlib.contextmanager
 def postgres_cluster(*, is_durable: bool = False) -> Iterator[PostgresCluster]:
     """Inside: a new PostgreSQL with nothing in it, not running; only if it is durable, commits wait for the disk."""
-    options = _POSTGRES_OPTIONS if is_durable else (*_POSTGRES_OPTIONS, *_NOTHING_TO_WAIT_FOR)
-    other_user = _other_user()
     with tempfile.TemporaryDirectory(prefix="lade-pg-") as name:
-        home = Path(name)
-        if other_user is not None:
-            shutil.chown(home, *other_user)
+        yield kept_postgres_cluster(Path(name), is_durable=is_durable)
+
+
+def kept_postgres_cluster(home: Path, *, is_durable: bool = False, options: Sequence[str] = ()) -> PostgresCluster:
+    """The PostgreSQL whose files are in that folder, made there when there is none yet."""
+    usual = _POSTGRES_OPTIONS if is_durable else (*_POSTGRES_OPTIONS, *_NOTHING_TO_WAIT_FOR)
+    other_user = _other_user()
+    home.mkdir(mode=0o700, exist_ok=True)
+    if other_user is not None:
+        shutil.chown(home, *other_user)
+    if not (home / "data" / "PG_VERSION").exists():
         setup = ["-D", str(home / "data"), "-U", "lade", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
         command = _with_parent(other_user, _postgres_programs() / "initdb", *setup)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
-        yield PostgresCluster(home, options)
+    return PostgresCluster(home, (*usual, *options))
 
 
 @contextlib.contextmanager
