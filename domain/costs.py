@@ -18,6 +18,7 @@ from domain.charging.energy_intervals import INTERVAL, Part, intervals
 from domain.pricing.calendar import Calendar
 from domain.pricing.lines import Charge, Cost, TermsOn, cost_of, needs_parts
 from domain.roles import IntervalQuality, SessionFlag, SessionState
+from domain.sessions import SessionRow
 from domain.tariff_book import PriceBook, TariffBook, tariff_book
 
 _PARTS_AT_ONCE: Final = 2_000
@@ -72,6 +73,23 @@ def charged_of(row: Mapping[str, Any]) -> Charged:
         energy_wh=row["energy_wh"],
         connected_s=row["connected_s"],
         is_paused=bool(row["is_paused"]),
+    )
+
+
+def charged_session(session: SessionRow) -> Charged:
+    """The same of a session that somebody sees."""
+    ended_at = max(session.started_at, session.ended_at or session.started_at)
+    return Charged(
+        id=session.id,
+        installation_id=session.installation_id,
+        user_id=session.user_id,
+        started_at=session.started_at,
+        ended_at=ended_at,
+        registered_at=session.registered_at or ended_at,
+        flags=session.flag_set,
+        energy_wh=session.energy_wh,
+        connected_s=session.connected_seconds,
+        is_paused=session.is_paused,
     )
 
 

@@ -3,15 +3,19 @@
 import itertools
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import sql
 from domain.access import Access
+from domain.costs import Till, charged_session
 from domain.errors import NotFoundError, ValidationError, invalid
 from domain.periods import Period, buckets, period_of, zone_of
+from domain.pricing.lines import CostLine
 from domain.roles import ReportBasis, UsageDimension
+from domain.usage.costs import MonthlyFee, add_costs, add_fees, book_for, lines_inside, monthly_fees
 from domain.usage.coverage import coverage, empty_because
 from domain.usage.intervals import energy_in_time
 from domain.usage.question import (
@@ -41,8 +45,8 @@ class _Site(NamedTuple):
     time_zone: str
 
 
-async def usage_summary(access: Access, question: UsageQuestion) -> UsageSummary:
-    """The summary, as of now; its rows by label, then time.
+async def usage_summary(access: Access, question: UsageQuestion, *, with_costs: bool = False) -> UsageSummary:
+    """The summary, as of now; its rows by label, then time. Rows have costs where they are asked for: then every charge is priced.
 
     For the installations that the asker owns, or (no installations named) for their own sessions everywhere. NotFoundError for the
     whole when one of the installations, or an id of the filter, is not theirs to ask about; ValidationError when the question is wrong.
@@ -56,6 +60,11 @@ async def usage_summary(access: Access, question: UsageQuestion) -> UsageSummary
     tallies = await gather(question, period, scope)
     if question.include_idle:
         await _add_idle(question, period, tallies)
+    book = await book_for(access, question, (site.id for site in sites))
+    fees = await monthly_fees(access, question, period, book)
+    add_fees(question, period, fees, tallies, with_costs=with_costs)
+    if with_costs:
+        await add_costs(question, period, scope, book, tallies)
     rows = tuple(ordered(row_of(group, tally) for group, tally in tallies.items()))
     covered = await coverage(access, question, period, access.now)
     return UsageSummary(
@@ -87,6 +96,46 @@ async def counted_sessions(access: Access, question: UsageQuestion) -> AsyncIter
     await _check_filter(access, question, scope)
     async for batch in counted_batches(access, question, period, scope):
         yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class BilledSession:
+    """A session behind a summary, and the lines of its cost that count; why its cost is not known, when a tariff holds and it is not."""
+
+    counted: CountedSession
+    lines: tuple[CostLine, ...]
+    unknown_because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Some of what the costs of a summary are made of: all of its bills add up to its total."""
+
+    sessions: Sequence[BilledSession]
+    fees: Sequence[MonthlyFee] = ()
+
+
+async def bills(access: Access, question: UsageQuestion) -> AsyncIterator[Bill]:
+    """The cost lines behind the summary, in batches: those of the sessions, oldest first, then the monthly fees; errors as
+    `usage_summary`.
+    """
+    check_question(question)
+    sites = await _sites(access, question)
+    period = period_of(question.from_date, question.to_date, _zone(question, sites))
+    scope = _scope(access, question)
+    await _check_filter(access, question, scope)
+    book = await book_for(access, question, (site.id for site in sites))
+    till = Till(book)
+    async for batch in counted_batches(access, question, period, scope):
+        costs = await till.costs([charged_session(one.session) for one in batch])
+        yield Bill(
+            [
+                BilledSession(one, lines_inside(cost, question.basis, period), cost.unknown_because)
+                for one, cost in zip(batch, costs, strict=True)
+                if cost is not None
+            ]
+        )
+    yield Bill((), await monthly_fees(access, question, period, book))
 
 
 async def _sites(access: Access, question: UsageQuestion) -> list[_Site]:

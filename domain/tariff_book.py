@@ -18,6 +18,7 @@ class PricedSite:
     """An installation whose charges have a price."""
 
     id: UUID
+    name: str
     currency: str
     calendar: Calendar
     terms: tuple[TariffTerms, ...]
@@ -54,6 +55,8 @@ class TariffBook:
         """By installation, and group or person; None: all of it."""
         self.stays: dict[UUID, list[_Stay]] = {}
         """By person, in groups that have a tariff."""
+        self.groups: set[UUID] = set()
+        """Those holders that are groups."""
         self._known: dict[tuple[UUID, UUID | None, date], TariffTerms | None] = {}
 
     def terms_on(self, installation_id: UUID, user_id: UUID | None, day: date) -> TariffTerms | None:
@@ -62,6 +65,22 @@ class TariffBook:
         if key not in self._known:
             self._known[key] = self._found(installation_id, user_id, day)
         return self._known[key]
+
+    def holders_on(self, installation_id: UUID, day: date) -> set[UUID]:
+        """The people who have a tariff of their own there on that local day, or are then in a group that has one."""
+        begins = self.sites[installation_id].calendar.start(day)
+        holders = {
+            holder
+            for (site, holder), held in self.held.items()
+            if site == installation_id and holder is not None and any(one.is_on(day) for one in held)
+        }
+        members = {
+            user_id
+            for user_id, stays in self.stays.items()
+            for stay in stays
+            if stay.group_id in holders and stay.since <= begins and (stay.until is None or stay.until > begins)
+        }
+        return (holders - self.groups) | members
 
     def _found(self, installation_id: UUID, user_id: UUID | None, day: date) -> TariffTerms | None:
         if user_id is not None:
@@ -104,24 +123,26 @@ async def _read_tariffs(book: TariffBook, ids: Sequence[UUID]) -> None:
     arguments: list[object] = []
     condition = sql.any_of("t.installation_id", ids, arguments)
     terms: dict[UUID, TariffTerms] = {}
-    found: dict[UUID, tuple[str, str, list[TariffTerms]]] = {}
+    found: dict[UUID, tuple[str, str, str, list[TariffTerms]]] = {}
     for row in await sql.rows(
-        "SELECT t.id, t.installation_id, t.name, t.vat_micro, t.parts, i.currency, i.time_zone FROM tariffs t"  # noqa: S608
+        "SELECT t.id, t.installation_id, t.name, t.vat_micro, t.parts, i.name AS site_name, i.currency, i.time_zone FROM tariffs t"  # noqa: S608
         f" JOIN installations i ON i.id = t.installation_id WHERE {condition} ORDER BY t.id",
         *arguments,
     ):
         one = TariffTerms(sql.uuid_of(row["id"]), row["name"], row["vat_micro"], read(row["parts"]))
         terms[one.id] = one
-        found.setdefault(sql.uuid_of(row["installation_id"]), (row["currency"], row["time_zone"], []))[2].append(one)
-    for installation_id, (currency, zone, own) in found.items():
-        book.sites[installation_id] = PricedSite(installation_id, currency, Calendar(ZoneInfo(zone)), tuple(own))
+        site_id = sql.uuid_of(row["installation_id"])
+        if site_id not in found:
+            found[site_id] = (row["site_name"], row["currency"], row["time_zone"], [])
+        found[site_id][3].append(one)
+    for site_id, (name, currency, zone, own) in found.items():
+        book.sites[site_id] = PricedSite(site_id, name, currency, Calendar(ZoneInfo(zone)), tuple(own))
     await _read_assignments(book, sorted(found), terms)
 
 
 async def _read_assignments(book: TariffBook, ids: Sequence[UUID], terms: dict[UUID, TariffTerms]) -> None:
     arguments: list[object] = []
     condition = sql.any_of("a.installation_id", ids, arguments)
-    groups: set[UUID] = set()
     for row in await sql.rows(
         "SELECT a.id, a.tariff_id, a.installation_id, a.group_id, a.user_id, a.valid_from, a.valid_to"  # noqa: S608
         f" FROM tariff_assignments a WHERE {condition} ORDER BY a.valid_from, a.id",
@@ -133,9 +154,8 @@ async def _read_assignments(book: TariffBook, ids: Sequence[UUID], terms: dict[U
         held = _Held(sql.date_of(row["valid_from"]), until, sql.uuid_of(row["id"]), tariff)
         book.held.setdefault((sql.uuid_of(row["installation_id"]), group_id or user_id), []).append(held)
         if group_id is not None:
-            groups.add(group_id)
-    if groups:
-        await _read_stays(book, sorted(groups))
+            book.groups.add(group_id)
+    await _read_stays(book, sorted(book.groups))
 
 
 async def _read_stays(book: TariffBook, group_ids: Sequence[UUID]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.errors import FieldProblem, ValidationError
 from domain.periods import TIME_DIMENSIONS, Bucket, Period
+from domain.pricing.sums import NO_COSTS, Costs
 from domain.roles import ReportBasis, SessionFlag, UsageDimension
 
 NOT_IDENTIFIED = "Not identified"
@@ -18,6 +19,7 @@ _NO_NAME = {
     UsageDimension.USER: NOT_IDENTIFIED,
     UsageDimension.CHARGE_CARD: "No card",
     UsageDimension.CIRCUIT: "No circuit",
+    UsageDimension.CHARGER: "No charger",
 }
 _ROW_IDS = UUID("5f0b3a1e-6f0e-4f7e-9c56-3a6a5a6f2d11")
 MAX_INSTALLATIONS = 100
@@ -84,6 +86,8 @@ class Usage:
     unreliable_count: int = 0
     first_at: datetime | None = None
     last_at: datetime | None = None
+    costs: Costs = NO_COSTS
+    """None where they were not asked for."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -95,6 +99,7 @@ class Usage:
             self.unreliable_count + other.unreliable_count,
             min((at for at in (self.first_at, other.first_at) if at is not None), default=None),
             max((at for at in (self.last_at, other.last_at) if at is not None), default=None),
+            self.costs + other.costs,
         )
 
 
@@ -219,6 +224,11 @@ def _sortable(part: GroupPart, label: str) -> str:
     return part.bucket.start_at.isoformat() if part.bucket is not None else label.casefold()
 
 
+def _by_cost(row: UsageRow) -> list[tuple[str, int]]:
+    """Currency by currency: nobody compares amounts of two."""
+    return [(one.currency, one.total_minor) for one in row.usage.costs.sums]
+
+
 _FIGURES = {
     UsageOrder.ENERGY: lambda row: row.usage.energy_wh,
     UsageOrder.SESSION_COUNT: lambda row: row.usage.session_count,
@@ -237,6 +247,10 @@ def ordered(
         timed = [row for row in by_label if row.start_at is not None]
         rest = [row for row in by_label if row.start_at is None]
         return sorted(timed, key=lambda row: str(row.start_at), reverse=is_descending) + rest
+    if order is UsageOrder.COST:
+        priced = [row for row in by_label if row.usage.costs.sums]
+        rest = [row for row in by_label if not row.usage.costs.sums]
+        return sorted(priced, key=_by_cost, reverse=is_descending) + rest
     figure = _FIGURES.get(order)
     return by_label if figure is None else sorted(by_label, key=figure, reverse=is_descending)
 

@@ -53,21 +53,25 @@ def question(
     )
 
 
-async def summary(context: Context, asked: UsageQuestion) -> UsageSummary:
+async def summary(context: Context, asked: UsageQuestion, *, with_costs: bool) -> UsageSummary:
     """The summary; NotFoundError and ValidationError as the domain says."""
-    return await usage_summary(context.access, asked)
+    return await usage_summary(context.access, asked, with_costs=with_costs)
 
 
-async def summary_of_viewer(context: Context, asked: UsageQuestion) -> UsageSummary | None:
+async def summary_of_viewer(context: Context, asked: UsageQuestion, *, with_costs: bool) -> UsageSummary | None:
     """The summary of the person's own charges; None for programs, which have none."""
-    return None if context.access.user_id is None else await usage_summary(context.access, asked)
+    if context.access.user_id is None:
+        return None
+    return await usage_summary(context.access, asked, with_costs=with_costs)
 
 
-async def summary_of_installation(context: Context, row: InstallationRow, asked: UsageQuestion) -> UsageSummary | None:
+async def summary_of_installation(
+    context: Context, row: InstallationRow, asked: UsageQuestion, *, with_costs: bool
+) -> UsageSummary | None:
     """The summary, for an owner of the installation; None for others."""
     if not context.access.reads_sessions_of(row.id):
         return None
-    return await usage_summary(context.access, asked)
+    return await usage_summary(context.access, asked, with_costs=with_costs)
 
 
 async def rows_of(

@@ -1,5 +1,6 @@
 """Usage summaries: who used how much, where and when."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -145,7 +146,16 @@ class Usage:
     )
     first_session_at: datetime | None = derived(lambda usage: usage.first_at, description="Start of the first.")
     last_session_at: datetime | None = derived(lambda usage: usage.last_at, description="Start of the last.")
-    costs: list[Money] = derived(lambda _: (), description="One per currency; empty where no tariff applies.")
+    costs: list[Money] = derived(
+        lambda usage: usage.costs.amounts,
+        description="VAT included, one per currency; empty where no tariff applies. The sum of the cost lines that count, and of monthly "
+        "fees; without the charges of unknownCostCount.",
+    )
+    unknown_cost_count: int = derived(
+        lambda usage: usage.costs.unknown_count,
+        description="Charges whose cost is not known although a tariff applies, such as for want of an imported price: costs is too low by "
+        "them. Under INTERVAL each counts wherever it touches, as sessionCount does.",
+    )
 
 
 @strawberry.type(description="One group of a summary.")
@@ -256,6 +266,23 @@ class UsageSummary:
     empty_because: EmptyUsage | None = strawberry.field(description="Null when there are rows.")
 
 
+_COST_FIELDS = frozenset({"costs", "unknownCostCount"})
+
+
+def _wants_costs(fields: Iterable[Any]) -> bool:
+    """Whether costs are selected below, or rows ordered by them: only then is every charge priced."""
+    return any(
+        getattr(one, "name", None) in _COST_FIELDS or _is_ordered_by_cost(one) or _wants_costs(one.selections)
+        for one in fields
+    )
+
+
+def _is_ordered_by_cost(one: Any) -> bool:
+    order = getattr(one, "arguments", {}).get("orderBy")
+    field = order.get("field") if isinstance(order, Mapping) else getattr(order, "field", None)
+    return field is not None and str(getattr(field, "value", field)) == UsageOrder.COST.value
+
+
 async def _of_installation(
     root: Any,
     info: Info[Context, Any],
@@ -273,7 +300,9 @@ async def _of_installation(
         installation_ids=(root.id,),
         include_idle=include_idle,
     )
-    return await resolvers.summary_of_installation(info.context, root, asked)
+    return await resolvers.summary_of_installation(
+        info.context, root, asked, with_costs=_wants_costs(info.selected_fields)
+    )
 
 
 async def _of_viewer(
@@ -286,11 +315,11 @@ async def _of_viewer(
 ) -> Any:
     del root
     asked = resolvers.question(period.to_domain(), group_by, basis, _filter(where), installation_ids=None)
-    return await resolvers.summary_of_viewer(info.context, asked)
+    return await resolvers.summary_of_viewer(info.context, asked, with_costs=_wants_costs(info.selected_fields))
 
 
 async def _usage_summary(info: Info[Context, Any], input: UsageSummaryInput) -> Any:
-    return await resolvers.summary(info.context, input.to_domain())
+    return await resolvers.summary(info.context, input.to_domain(), with_costs=_wants_costs(info.selected_fields))
 
 
 def usage_of_installation() -> Any:

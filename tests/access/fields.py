@@ -197,7 +197,7 @@ FIELDS: Mapping[str, FieldRow] = {
     "Installation.decisions": FieldRow("installation", f"target: decisions{_UNCOUNTED}", SEE_CIRCUITS),
     "Permission.subject": FieldRow("permission", "target: subject { __typename }", SEE_GRANT),
     "Permission.object": FieldRow("permission", "target: object { __typename }", SEE_GRANT),
-    "Usage.costs": FieldRow("installation", _usage("total { target: costs { amount } }"), NOBODY),
+    "Usage.costs": FieldRow("installation", _usage("total { target: costs { amount } }"), SESSION_READERS),
     "UsageRow.installation": FieldRow(
         "installation", _usage_row(f"target: installation {_ID}", "INSTALLATION"), SESSION_READERS
     ),

@@ -1,8 +1,10 @@
 """Lines of a bill: exact, and on the right side of every border."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,6 +18,7 @@ from domain.pricing.lines import Charge, Cost, CostLine, cost_of, monthly_fee, n
 from domain.pricing.money import MICRO
 from domain.pricing.parts import TariffPart, TariffTerms
 from domain.roles import CostUnit, IntervalQuality, Weekday
+from domain.usage.interval_cuts import clipped
 
 OSLO = ZoneInfo("Europe/Oslo")
 KWH, HOUR, IDLE_HOUR, SESSION, MONTH = CostUnit
@@ -275,3 +278,63 @@ def test_energy_and_money_agree_with_a_count_by_the_second(
         )
         # All borders are at whole quarters, so that only parts which a border cuts could differ: none is.
         assert sum(line.quantity for line in found if line.text.startswith("Energy 22")) * 1_000 == by_night
+
+
+@given(
+    energy=st.integers(0, 100_000),
+    start=st.integers(0, 400 * 86_400),
+    length=st.integers(0, 6 * 86_400),
+    night=st.integers(0, 5 * MICRO),
+)
+def test_the_lines_before_a_local_midnight_hold_the_energy_before_it(
+    energy: int, start: int, length: int, night: int
+) -> None:
+    """So that a report until then and one from then on are the whole, in Wh and in money: no line is on both sides."""
+    since = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=start)
+    one = charge(since, since + timedelta(seconds=length), energy)
+    parts = (
+        TariffPart(KWH, night, 0, (), time(22), time(6)),
+        TariffPart(KWH, 7, 0, (), time(6), time(22)),
+        TariffPart(HOUR, night),
+        TariffPart(SESSION, night),
+    )
+    found, calendar = lines(one, terms(*parts)), Calendar(OSLO)
+    for day in [*calendar.days(one.started_at, one.ended_at), date(2030, 1, 1)]:
+        midnight = calendar.start(day)
+        before = [line for line in found if line.at < midnight]
+        assert before == [line for line in found if line.day < day]
+        taken = sum(part.energy_wh for part in clipped(one.parts, since - timedelta(days=1), midnight))
+        assert sum(line.quantity for line in before if line.unit is KWH) * 1_000 == taken
+
+
+def test_the_example_of_the_documents_is_right() -> None:
+    """Its table, its total, and what is March's and April's."""
+    text = (Path(__file__).parents[3] / "docs/reports.md").read_text(encoding="utf-8")
+    example = text.split("### Example")[1].split("\n## ")[0]
+    begin, full, end = at("2026-03-31T21:00"), at("2026-04-01T01:30"), at("2026-04-01T07:30")
+    hours = [(begin, at("2026-03-31T22:00"), 9_000), (at("2026-03-31T22:00"), at("2026-04-01T00:00"), 18_000)]
+    taken = [*hours, (at("2026-04-01T00:00"), full, 12_345)]
+    parts = [Part(since, until, energy, IntervalQuality.MEASURED) for since, until, energy in taken]
+    garage = terms(
+        TariffPart(KWH, 1_500_000, 0, (), time(6), time(22)),
+        TariffPart(KWH, 900_000, 0, (), time(22), time(6)),
+        TariffPart(SESSION, 2 * MICRO),
+        TariffPart(IDLE_HOUR, 3 * MICRO),
+        TariffPart(MONTH, 49 * MICRO),
+        vat=25,
+    )
+    found = lines(charge(begin, end, 39_345, parts=parts, idle_from=full), garage)
+    table = [
+        f"| {one.day} | {one.text.split(' on ')[0]} | {one.quantity} | {one.unit_price.amount} | {one.net_amount.amount}"
+        f" | {one.vat_amount.amount} | {one.amount.amount} |"
+        for one in found
+    ]
+    assert [row for row in example.splitlines() if row.startswith("| 2026")] == table
+    by_month = Counter[int]()
+    for one in found:
+        by_month[one.day.month] += one.total_minor
+    fee = monthly_fee(garage, date(2026, 4, 1), at("2026-04-01T00:00"), "NOK")
+    assert fee is not None
+    assert (by_month, fee.total_minor) == ({3: 3_963, 4: 3_639}, 6_125)
+    for words in ("That is 76.02.", "39.63 is March's and 36.39 April's", "61.25 with VAT"):
+        assert words in example
