@@ -1,6 +1,6 @@
 """What is amiss at a site for want of readings or of fuse, to be told when it begins and when it ends. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from balancing.circuit import Allocation
@@ -29,6 +29,47 @@ class SiteHealth:
         for circuit in before.overloads:
             if circuit not in self.overloads:
                 yield circuit, "a circuit is no longer overloaded", {}
+
+
+class Lasting:
+    """Which of some facts have held long enough to be told, and are told until they have been over for a while."""
+
+    def __init__(self, *, begins_after_s: float, ends_after_s: float, told: Iterable[str] = ()) -> None:
+        self._begins_after_s = begins_after_s
+        self._ends_after_s = ends_after_s
+        self._told = set(told)
+        self._turned_s: dict[str, float] = {}
+
+    def look(self, present: Collection[str], now_s: float) -> frozenset[str]:
+        """What is told, when these hold at that second."""
+        turning = {one for one in {*present, *self._told} if (one in present) != (one in self._told)}
+        self._turned_s = {one: self._turned_s.get(one, now_s) for one in turning}
+        for one, since_s in list(self._turned_s.items()):
+            wait_s = self._begins_after_s if one in present else self._ends_after_s
+            if now_s - since_s >= wait_s:
+                self._told ^= {one}
+                del self._turned_s[one]
+        return frozenset(self._told)
+
+
+OVERLOAD_BEGINS_S = 20.0
+"""A fuse carries a little too much for an hour (IEC 60898-1: 1.13 times), and the balancer takes back what it can within seconds."""
+OVERLOAD_ENDS_S = 60.0
+UNREAD_ENDS_S = 10.0
+
+
+class CircuitWarnings:
+    """Which circuits are to have an alert: by how much they are overloaded, and whose meter is lost. `told`: those that have one."""
+
+    def __init__(self, *, overloaded: Iterable[str] = (), unread: Iterable[str] = ()) -> None:
+        self._overloaded = Lasting(begins_after_s=OVERLOAD_BEGINS_S, ends_after_s=OVERLOAD_ENDS_S, told=overloaded)
+        # A meter is lost only after a minute without a reading: that is long enough.
+        self._unread = Lasting(begins_after_s=0.0, ends_after_s=UNREAD_ENDS_S, told=unread)
+
+    def look(self, health: SiteHealth, now_s: float) -> tuple[frozenset[str], frozenset[str]]:
+        """(overloaded circuits, those without readings) to be told of at that second."""
+        lost = {circuit for circuit, state in health.meters.items() if state is MeterState.LOST}
+        return self._overloaded.look(health.overloads.keys(), now_s), self._unread.look(lost, now_s)
 
 
 def health_of(meters: Mapping[str, MeterState], allocation: Allocation) -> SiteHealth:

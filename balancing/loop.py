@@ -16,8 +16,8 @@ from balancing.circuit import Allocation
 from balancing.controller import Decision, Order, SiteController
 from balancing.document import dump_allocation, dump_instance
 from balancing.explanation import records
-from balancing.health import BalancerFigures, SiteHealth, figures_of, health_of
-from domain import inferred_faults, leases, offers
+from balancing.health import BalancerFigures, CircuitWarnings, SiteHealth, figures_of, health_of
+from domain import inferred_faults, leases, offers, site_alerts
 from domain.capabilities import ChargerModels
 from domain.clock import Clock
 from domain.errors import UnavailableError
@@ -31,7 +31,7 @@ from domain.events import (
 )
 from domain.offers import OfferRecord
 from domain.ports import ChargerCommands, DeviceVerdict, EventBus, Grip
-from domain.roles import OperatingMode
+from domain.roles import AlertKind, OperatingMode
 
 LEASE_S = 10.0
 """With LOOK_FOR_SITES_S and a tick: a balancer that was killed is taken over within 15 s."""
@@ -47,6 +47,9 @@ GATHER_S = 0.05
 """Events of one moment are answered by one decision."""
 
 _log = structlog.get_logger(__name__)
+
+CRASHES = 3
+CRASHES_WITHIN_S = 600.0
 
 HALF_A_SECOND = timedelta(seconds=0.5)
 
@@ -74,6 +77,8 @@ class Balancer:
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._sites: dict[UUID, SiteLoop] = {}
         self._making_ready: asyncio.Task[None] | None = None
+        self._crashes: dict[UUID, list[float]] = {}
+        self._crashing: frozenset[UUID] | None = None
 
     @property
     def figures(self) -> BalancerFigures:
@@ -94,6 +99,7 @@ class Balancer:
                     del self._sites[gone]
                 for installation_id in wanted:
                     self._keep_task(installation_id)
+                await self._tell_of_crashes()
                 await self._ports.clock.sleep(LOOK_FOR_SITES_S)
         finally:
             await asyncio.gather(*(_ended(task) for task in (self._making_ready, *self._tasks.values())))
@@ -101,10 +107,27 @@ class Balancer:
     def _is_ready(self) -> bool:
         return self._making_ready is not None and self._making_ready.done()
 
+    async def _tell_of_crashes(self) -> None:
+        """Sites whose balancing crashed three times in ten minutes have an alert, until it has not for as long."""
+        clock = self._ports.clock
+        now_s = clock.monotonic()
+        if self._crashing is None:
+            self._crashing = await site_alerts.crashing()
+            self._crashes.update((one, [now_s] * CRASHES) for one in self._crashing)
+        for site, times in list(self._crashes.items()):
+            self._crashes[site] = [one for one in times if now_s - one < CRASHES_WITHIN_S]
+        still = {one for one in self._crashing if self._crashes.get(one)}
+        crashing = frozenset(still | {one for one, times in self._crashes.items() if len(times) >= CRASHES})
+        for site in crashing ^ self._crashing:
+            events = await site_alerts.balancing_crashes(site, does=site in crashing, now=clock.now())
+            await self._ports.bus.publish(*events)
+        self._crashing = crashing
+
     def _keep_task(self, installation_id: UUID) -> None:
         task = self._tasks.get(installation_id)
         if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
             _log.error("balancing of a site crashed and begins anew", installation=str(installation_id), exc_info=error)
+            self._crashes.setdefault(installation_id, []).append(self._ports.clock.monotonic())
         if task is None or task.done():
             site = SiteLoop(installation_id, self._ports, holder=self._holder, can_allocate=self._is_ready)
             self._sites[installation_id] = site
@@ -140,6 +163,8 @@ class SiteLoop:
         self._shown: dict[UUID, Shown] = {}
         self._kept: dict[UUID, OfferRecord] = {}
         self._warned_of: frozenset[UUID] | None = None
+        self._circuit_warnings: CircuitWarnings | None = None
+        self._circuits_told: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self.health: SiteHealth | None = None
         """As of the last decision; None while this task decides nothing."""
 
@@ -187,6 +212,8 @@ class SiteLoop:
             await self._record(decision, trigger)
         self._tell(health_of(self._controller.meter_states, decision.allocation))
         await self._warn(self._controller.disobedient)
+        if can_allocate:
+            await self._warn_of_circuits(now_s)
         for record in kept:
             await self._show(record.charger_id, record.target_a, record.target_phases)
         return True
@@ -204,6 +231,30 @@ class SiteLoop:
         now = self._ports.clock.now()
         await self._ports.bus.publish(*await inferred_faults.draw_too_much(self._installation_id, disobedient, now=now))
         self._warned_of = disobedient
+
+    async def _warn_of_circuits(self, now_s: float) -> None:
+        """Those that are overloaded or not read for a while have an alert, and no others."""
+        if self._circuit_warnings is None:
+            told = await site_alerts.of_circuits(self._installation_id)
+            self._circuits_told = (
+                frozenset(map(str, told[AlertKind.CIRCUIT_OVERLOAD])),
+                frozenset(map(str, told[AlertKind.METER_STALE])),
+            )
+            overloaded, unread = self._circuits_told
+            self._circuit_warnings = CircuitWarnings(overloaded=overloaded, unread=unread)
+        health = self.health or SiteHealth()
+        news = self._circuit_warnings.look(health, now_s)
+        if news == self._circuits_told:
+            return
+        overloaded, unread = news
+        events = await site_alerts.circuits_are(
+            self._installation_id,
+            overloaded={UUID(one): health.overloads.get(one, 0.0) for one in overloaded},
+            unread=frozenset(map(UUID, unread)),
+            now=self._ports.clock.now(),
+        )
+        await self._ports.bus.publish(*events)
+        self._circuits_told = news
 
     async def _lease(self) -> Grip | None:
         name = offers.lease_of(self._installation_id)

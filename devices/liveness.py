@@ -6,7 +6,8 @@ from uuid import UUID
 
 from devices.registry import Registry
 from devices.sockets import GOING_AWAY
-from domain import faults, inferred_faults, lifecycle, metering
+from domain import inferred_faults, lifecycle, metering, site_alerts
+from domain.absences import AbsenceWatch
 from domain.clock import Clock
 from domain.events import Event
 from domain.ports import EventBus
@@ -31,6 +32,7 @@ class Liveness:
 
     def __post_init__(self) -> None:
         self._started_at = self._infer_at = self.clock.now()
+        self._absences = AbsenceWatch(timedelta(seconds=self.offline_after_s), self._started_at)
         self._told: dict[UUID, datetime] = {}
 
     async def run(self) -> None:
@@ -49,14 +51,11 @@ class Liveness:
         await self._publish(await lifecycle.release_dead(now=now))
         await self._publish(await lifecycle.release_missing(self.process, here=here, now=now))
         await self._send_for_new_connections()
-        await self._publish(
-            await faults.check_silence(
-                now=now, portal_started_at=self._started_at, offline_after_s=self.offline_after_s
-            )
-        )
+        await self._publish(await self._absences.check(now=now))
         if now >= self._infer_at:
             self._infer_at = now + INFER_EVERY
             await self._publish(await inferred_faults.check(now=now))
+            await self._publish(await site_alerts.check(now=now, started_at=self._started_at))
         await self._publish(await metering.settle(now=now))
         await self._publish(await lifecycle.expire_commands(now=now))
 

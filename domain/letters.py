@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from domain import outbox
-from domain.faults import MAIL
+from domain.alert_mails import MAIL
 from domain.ports import Mail
 
 

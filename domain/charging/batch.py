@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import card_enrollments, faults, session_events, signed_records, sql
+from domain import card_enrollments, faults, late_news, session_events, signed_records, sql
 from domain.authorization import attempts
 from domain.authorization.attempts import AttemptRecord, RequestRecord
 from domain.authorization.credentials import credentials_for
@@ -315,6 +315,7 @@ class Batch:
         await session_store.insert(self.sessions[one] for one in sorted(self._new))
         await session_store.replace_intervals(parts)
         await self.write_attempts()
+        await self._write_alerts()
         await session_events.record(self.events, now=self.now)
         await self._write_stations()
         return [*self.events, *await live.write(self.all_connectors())]
@@ -329,6 +330,19 @@ class Batch:
         """Attempts to charge and questions about them are stored."""
         await attempts.insert(self._new_attempts.values(), self.requests)
         await attempts.link(self._linked_attempts.values())
+
+    async def _write_alerts(self) -> None:
+        """Of cards that nobody knows, and of charges that arrive late: most batches have neither."""
+        for attempt in self._new_attempts.values():
+            connector = self._by_charger.get(attempt.charger_id)
+            is_unknown = attempt.decision is AuthorizationDecision.INVALID and attempt.user_id is None
+            if connector is not None and is_unknown and attempt.token:
+                self.events += await late_news.unknown_card(connector, attempt.token, now=self.now)
+        for session in (self.sessions[one] for one in sorted(self._finals)):
+            is_news = session.registered_at is not None and session.registered_at >= self.now
+            connector = self.connector_of(session)
+            if connector is not None and is_news and SessionFlag.OFFLINE in session.flags:
+                self.events += await late_news.offline_charge(connector, now=self.now)
 
     async def _write_stations(self) -> None:
         await sql.execute_many(

@@ -12,7 +12,11 @@ from domain.roles import AlertKind, AlertState, Severity
 
 
 class Alert(Model):
-    """One open alert per (kind, object): `open_key` is that pair while it is not resolved, None afterwards."""
+    """One open alert per (kind, object): `open_key` is that pair while it is not resolved, None afterwards.
+
+    The object is the charger, else the circuit, else the installation. `folded_into_id`: the alert of the whole installation of which
+    this one is a part. `reopenings`: how often it came back within minutes, `reopened_at` when it last did. `info`: what more is known.
+    """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
     installation: fields.ForeignKeyRelation[Installation] = fields.ForeignKeyField(
@@ -20,6 +24,8 @@ class Alert(Model):
     )
     installation_id: UUID
     charger_id = fields.UUIDField(null=True, db_index=True)
+    circuit_id = fields.UUIDField(null=True)
+    folded_into_id = fields.UUIDField(null=True)
     kind = fields.CharEnumField(AlertKind, max_length=32)
     severity = fields.CharEnumField(Severity, max_length=8)
     state = fields.CharEnumField(AlertState, max_length=12, default=AlertState.OPEN)
@@ -32,6 +38,9 @@ class Alert(Model):
     note = fields.CharField(max_length=500, null=True)
     resolved_at = fields.DatetimeField(null=True)
     occurrences = fields.IntField(default=1)
+    reopenings = fields.IntField(null=True)
+    reopened_at = fields.DatetimeField(null=True)
+    info = fields.CharField(max_length=300, null=True)
 
     class Meta:
         table = "alerts"

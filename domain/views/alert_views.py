@@ -24,6 +24,9 @@ class AlertRow:
     message: str
     installation_id: UUID
     charger_id: UUID | None
+    circuit_id: UUID | None
+    is_folded: bool
+    """Whether it is a part of an alert about the whole installation."""
     vendor_code: str | None
     opened_at: datetime
     acknowledged_at: datetime | None
@@ -45,8 +48,9 @@ MOST_OPEN = 10_000
 """Alerts that are told of at once; a place that is followed as one has fewer things that can break."""
 
 _ALERT = """
-SELECT a.id, a.kind, a.severity, a.state, a.message, a.installation_id, a.charger_id, a.vendor_code, a.opened_at, a.acknowledged_at,
-  a.acknowledged_by_id, u.name AS acknowledger, a.note, a.resolved_at, a.occurrences
+SELECT a.id, a.kind, a.severity, a.state, a.message, a.installation_id, a.charger_id, a.circuit_id, a.folded_into_id, a.vendor_code,
+  a.opened_at,
+  a.acknowledged_at, a.acknowledged_by_id, u.name AS acknowledger, a.note, a.resolved_at, a.occurrences
 FROM alerts a LEFT JOIN users u ON u.id = a.acknowledged_by_id
 """
 _NEWEST_FIRST = (
@@ -114,9 +118,12 @@ def _filterable(access: Access) -> Columns:
 
 
 def _visible(access: Access, at: AlertPlace, arguments: list[object]) -> str:
+    """Who handles the alerts of an installation finds parts of one about the whole at their chargers only."""
     column = "a.installation_id" if at.charger_id is None else "a.charger_id"
     arguments.append(at.installation_id if at.charger_id is None else at.charger_id)
     place = f"{column} = ${len(arguments)}"
+    if at.installation_id is not None and access.handles_alerts_of(at.installation_id):
+        return f"{place} AND a.folded_into_id IS NULL"
     return f"{place} AND {access.alerts_condition('a', arguments)}"
 
 
@@ -135,6 +142,8 @@ def _alert(access: Access, row: Mapping[str, Any]) -> AlertRow:
         message=row["message"],
         installation_id=place,
         charger_id=sql.optional_uuid_of(row["charger_id"]),
+        circuit_id=sql.optional_uuid_of(row["circuit_id"]),
+        is_folded=row["folded_into_id"] is not None,
         vendor_code=row["vendor_code"],
         opened_at=sql.instant_of(row["opened_at"]),
         acknowledged_at=sql.optional_instant_of(row["acknowledged_at"]),

@@ -19,9 +19,11 @@ from gql.resolvers.live import cursor, eyes
 _SHARED: Final[Mapping[str, str]] = {
     "Subscription": "alertChanged",
     "AlertEvent": "cursor isResync kind alertId alert",
-    "Alert": "id kind severity state message installation charger openedAt acknowledgedAt acknowledgedBy note resolvedAt occurrences",
+    "Alert": "id kind severity state message installation charger circuit vendorCode openedAt acknowledgedAt acknowledgedBy"
+    " note resolvedAt occurrences",
     "Installation": "id name timeZone",
     "Charger": "id name",
+    "Circuit": "id name",
 }
 SHARED_FIELDS: Final = frozenset(f"{kind}.{name}" for kind, names in _SHARED.items() for name in names.split())
 """Fields that look the same to everybody who handles the alerts of an installation."""
@@ -49,6 +51,8 @@ class AlertSource:
         self.is_over = False
         self._installation_id = installation_id
         self._charger_id = charger_id
+        self._is_whole = charger_id is None and access.handles_alerts_of(installation_id)
+        """Whether parts of an alert about the whole installation are told of by that one."""
         self._position = 0
         self._open: dict[UUID, AlertRow] = {}
 
@@ -60,11 +64,8 @@ class AlertSource:
 
     async def open(self) -> None:
         """What is not resolved is read."""
-        is_whole = self._charger_id is None
-        place = AlertPlace(
-            installation_id=self._installation_id if is_whole else None,
-            charger_id=None if is_whole else self._charger_id,
-        )
+        site = self._installation_id if self._charger_id is None else None
+        place = AlertPlace(installation_id=site, charger_id=self._charger_id)
         self._open = {row.id: row for row in await open_alerts(self.access, place)}
 
     def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
@@ -79,7 +80,7 @@ class AlertSource:
         if not isinstance(event, AlertChanged) or (self._charger_id or event.charger_id) != event.charger_id:
             return ()
         row = (await alerts_by_ids(self.access, [event.alert_id])).get(event.alert_id)
-        if row is None:
+        if row is None or (row.is_folded and self._is_whole):
             known = self._open.pop(event.alert_id, None)
             return () if known is None else [self._removed(event.alert_id)]
         return self._changed(row)
@@ -99,7 +100,8 @@ class AlertSource:
         before = self._open
         await self.open()
         over = [key for key in before if key not in self._open]
-        resolved = await alerts_by_ids(self.access, over) if over else {}
+        found = await alerts_by_ids(self.access, over) if over else {}
+        resolved = {key: row for key, row in found.items() if not (row.is_folded and self._is_whole)}
         told = [self._told("CHANGED", resolved[key]) if key in resolved else self._removed(key) for key in over]
         told += [self._told("CHANGED", row) for key, row in self._open.items() if before.get(key) != row]
         self._position += len(told)

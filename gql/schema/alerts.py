@@ -10,6 +10,7 @@ from domain.filters import Condition
 from domain.roles import AlertKind, AlertState, Severity
 from domain.views.alert_views import AlertRow, alerts_by_ids
 from domain.views.charger_views import chargers_by_ids
+from domain.views.circuit_views import circuits_by_ids
 from domain.views.installation_views import installations_by_ids
 from gql import ids
 from gql.context import Context
@@ -27,6 +28,7 @@ from gql.schema.nodes import Node, NodeKind
 
 if TYPE_CHECKING:
     from gql.schema.chargers import Charger
+    from gql.schema.circuits import Circuit
     from gql.schema.installations import Installation
 
 
@@ -48,6 +50,11 @@ class Alert(Node):
         chargers_by_ids,
         lambda row: row.charger_id,
         description="Null where it is about a circuit or the whole installation, and when the charger is hidden by now.",
+    )
+    circuit: Annotated["Circuit", strawberry.lazy("gql.schema.circuits")] | None = related(
+        circuits_by_ids,
+        lambda row: row.circuit_id,
+        description="Null where it is not about a circuit, and for who does not see circuits.",
     )
     vendor_code: str | None = strawberry.field(description="The vendor's own code; null when the charger sent none.")
     opened_at: datetime

@@ -200,8 +200,8 @@ class Installation(Node):
         alert_resolvers.alerts_of_installation,
         Connection[Annotated["Alert", strawberry.lazy("gql.schema.alerts")]],
         further={"where": Annotated["AlertWhere", strawberry.lazy("gql.schema.alerts")] | None},
-        description="Here, newest first. For OWNER, SERVICE and ADMINISTRATOR all, for OWNER of a charger those of that charger; empty for "
-        "all others.",
+        description="Here, newest first. For OWNER, SERVICE and ADMINISTRATOR all but what is a part of an alert about the whole, "
+        "for OWNER of a charger those of that charger; empty for all others.",
     )
     decisions = connection(
         decisions_of,

@@ -69,6 +69,7 @@ from tests.factories import (
     a_tariff_assignment,
     a_town,
     access,
+    an_alert,
     an_attempt,
 )
 from tests.gql.matrix import ELSEWHERE, FORMER, KNOCKS, PROGRAM_ELSEWHERE, PROGRAMS
@@ -172,6 +173,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
     group = await _a_group(town)
     return {
         "alert": await _a_fault(town),
+        "circuit alert": await an_alert(site.id, kind=AlertKind.CIRCUIT_OVERLOAD, circuit_id=branch),
         "installation": site.id,
         "charger": town.charger_id,
         "circuit": branch,

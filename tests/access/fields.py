@@ -54,6 +54,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "installation": ("Installation", SEE_SITE),
     "charger": ("Charger", SEE_SITE),
     "alert": ("Alert", ALERT_HANDLERS),
+    "circuit alert": ("Alert", MANAGERS),
     "circuit": ("Circuit", SEE_CIRCUITS),
     "session": ("ChargeSession", SEE_SESSION),
     "corrected session": ("ChargeSession", SEE_SESSION),
@@ -99,6 +100,7 @@ _UNCOUNTED = "(first: 50) { nodes { id } }"
 
 FIELDS: Mapping[str, FieldRow] = {
     "Alert.installation": FieldRow("alert", f"target: installation {_ID}", ALERT_HANDLERS),
+    "Alert.circuit": FieldRow("circuit alert", f"target: circuit {_ID}", MANAGERS),
     "Alert.charger": FieldRow("alert", f"target: charger {_ID}", ALERT_HANDLERS),
     "Allocation.charger": FieldRow("decision", f"allocations {{ target: charger {_ID} }}", SEE_CIRCUITS),
     "AllocationExplanation.bindingCircuit": FieldRow(

@@ -464,6 +464,65 @@ async def test_meters_and_overloads_are_told_when_they_begin_and_end(bus: RedisB
     ]
 
 
+async def test_circuits_that_are_amiss_for_a_while_have_alerts(bus: RedisBus) -> None:
+    """Overloaded for twenty seconds, and without a meter for a minute; each ends with what it was about. The next process goes on."""
+    garage = await a_garage(bus, breaker_a=40.0)
+    meter = await a_meter(garage.site, bus)
+
+    async def open_after(seconds: float) -> list[tuple[AlertKind, UUID | None, str | None]]:
+        garage.clock.advance(seconds)
+        await garage.look()
+        found = await Alert.filter(resolved_at=None).order_by("kind")
+        return [(one.kind, one.circuit_id, one.info) for one in found]
+
+    root = garage.site.root_id
+    await meter.tells(41.5, garage.clock.now())
+    assert await open_after(0.0) == []
+    await meter.tells(41.5, garage.clock.now())
+    assert await open_after(18.0) == []
+    await meter.tells(41.5, garage.clock.now())
+    overload = (AlertKind.CIRCUIT_OVERLOAD, root, "Main breaker: +1.5 A")
+    assert await open_after(3.0) == [overload]
+    lost = (AlertKind.METER_STALE, root, "Main breaker")
+    assert await open_after(62.0) == [overload, lost]
+    garage.loop = SiteLoop(garage.site.id, ports(garage.chargers, bus, garage.clock), holder="test")
+    assert await open_after(58.0) == [overload, lost]
+    assert await open_after(61.0) == [lost]
+    for _ in range(3):
+        await meter.tells(10.0, garage.clock.now())
+        last = await open_after(5.0)
+    assert last == []
+
+
+async def test_a_site_whose_balancing_crashes_again_and_again_has_an_alert(bus: RedisBus) -> None:
+    """The third crash within ten minutes opens it, ten minutes without one resolve it."""
+    site = await a_site()
+    rig = await connected_rig(site, "Space 1")
+    clock = Clock()
+
+    class Broken(Chargers):
+        async def send(self, charger_id: UUID, command: DeviceCommand, *, timeout_s: float) -> DeviceAnswer:
+            return ACCEPTED
+
+    async def show(_charger_id: UUID, _current_a: float, _phases: str) -> None:
+        raise RuntimeError("broken")
+
+    balancer = Balancer(BalancerPorts(Broken(), bus, clock, show), holder="a")
+    async with running(balancer), asyncio.timeout(LIMIT_S):
+        while not await Alert.filter(kind=AlertKind.BALANCER_DEGRADED).exists():
+            await rig.status(ConnectorStatus.PREPARING, clock.now())
+            await asyncio.sleep(0.02)
+    alert = await Alert.get()
+    assert (alert.charger_id, alert.vendor_code, alert.resolved_at) == (None, "RepeatedCrashes", None)
+    async with running(Balancer(ports(Chargers(), bus, clock), holder="b")), asyncio.timeout(LIMIT_S):
+        clock.advance(599)
+        await asyncio.sleep(0.1)
+        assert not await Alert.filter(resolved_at__isnull=False).exists()
+        clock.advance(600)
+        while not await Alert.filter(resolved_at__isnull=False).exists():  # noqa: ASYNC110  rows tell nobody that they changed
+            await asyncio.sleep(0.02)
+
+
 async def test_the_figures_are_those_of_the_sites_that_are_balanced_here(bus: RedisBus) -> None:
     """A site counts from its first decision until its task ends."""
     site = await a_site(breaker_a=40.0, authentication_required=False)

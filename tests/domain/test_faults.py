@@ -8,8 +8,9 @@ import pytest
 
 from app.database import Database
 from domain import inferred_faults
+from domain.absences import AbsenceWatch
 from domain.events import AlertChanged, ChargerStatusChanged
-from domain.faults import KINDS, check_silence, fault_of
+from domain.faults import KINDS, fault_of
 from domain.lifecycle import disconnected
 from domain.models import Alert, OutboxMessage, Station, User
 from domain.observations import ConnectorStatus, FaultReported
@@ -137,16 +138,30 @@ async def test_a_flapping_fault_is_damped(rig: Rig) -> None:
     assert len(await mails()) == 3
 
 
+async def test_what_comes_back_within_minutes_is_the_same_alert(rig: Rig) -> None:
+    """A fault that flaps every ten seconds is one alert that counts its openings, and one mail; acknowledged it stays so."""
+    for number in range(180):
+        await rig.status(ConnectorStatus.FAULTED, at(number / 3), error="HighTemperature")
+        if number == 10:
+            await Alert.all().update(state=AlertState.ACKNOWLEDGED, acknowledged_at=at(number / 3))
+        await rig.status(ConnectorStatus.AVAILABLE, at(number / 3 + 1 / 6))
+    await rig.status(ConnectorStatus.FAULTED, at(60), error="HighTemperature")
+    alert = await Alert.get()
+    assert (alert.opened_at, alert.reopened_at, alert.resolved_at) == (at(0), at(60), None)
+    assert (alert.state, alert.occurrences) == (AlertState.ACKNOWLEDGED, 181)
+    assert len(await mails()) == 1
+
+
 async def test_silence_opens_an_alert_and_the_return_resolves_it(rig: Rig) -> None:
     """A charger that was here and is silent for a quarter of an hour is reported once, mailed once, and resolved when it is back."""
     gone = at(0)
     await Station.filter(id=rig.station_id).update(last_seen_at=gone)
     await disconnected({rig.station_id: rig.epoch}, now=gone)
-    begun = at(-600)
-    assert await check_silence(now=at(14), portal_started_at=begun, offline_after_s=900) == []
-    opened = await check_silence(now=at(15), portal_started_at=begun, offline_after_s=900)
+    watch = AbsenceWatch(timedelta(minutes=15), at(-600))
+    assert await watch.check(now=at(15)) == []
+    opened = await watch.check(now=at(16))
     assert [type(one) for one in opened] == [AlertChanged, ChargerStatusChanged]
-    assert await check_silence(now=at(16), portal_started_at=begun, offline_after_s=900) == []
+    assert await watch.check(now=at(17)) == []
     (mail,) = await mails()
     assert mail.subject == "Fjordveien garage: Space 1 is offline"
     assert mail.text.endswith(f"Since: {gone.astimezone(ZoneInfo('Europe/Oslo')):%Y-%m-%d %H:%M} CET\n")
@@ -161,13 +176,16 @@ async def test_a_portal_that_was_away_does_not_blame_chargers(rig: Rig) -> None:
     """Silence counts from the portal's own start."""
     await Station.filter(id=rig.station_id).update(last_seen_at=at(-600))
     await disconnected({rig.station_id: rig.epoch}, now=at(-600))
-    assert await check_silence(now=at(10), portal_started_at=at(0), offline_after_s=900) == []
+    watch = AbsenceWatch(timedelta(minutes=15), at(0))
+    assert await watch.check(now=at(10)) == []
+    assert await watch.check(now=at(15.5)) == []
+    assert await watch.check(now=at(16)) != []
 
 
 async def test_a_charger_that_never_came_is_not_missed(rig: Rig) -> None:
     """One that was only just added has not gone silent."""
     await Station.filter(id=rig.station_id).update(last_seen_at=None, is_connected=False)
-    assert await check_silence(now=at(600), portal_started_at=at(0), offline_after_s=900) == []
+    assert await AbsenceWatch(timedelta(minutes=15), at(0)).check(now=at(600)) == []
 
 
 async def test_mails_go_to_owners_only(rig: Rig) -> None:

@@ -6,12 +6,14 @@ import pytest
 
 from app.database import Database
 from domain import inferred_faults
+from domain.charging.session_rules import Hearing
 from domain.events import ChargerStatusChanged
-from domain.models import Alert, ChargerStatus
+from domain.models import Alert, Charger, ChargerStatus, ChargeSession, Station
 from domain.observations import ConnectorStatus
 from domain.roles import AlertKind, AlertState, CommandAction, Severity
 from tests.domain.rig import Rig, a_rig, at, reading
 from tests.domain.test_metering import a_command
+from tests.factories import a_card, a_person, a_site
 
 NOTHING = (0.0, 0.1, 0.0)
 
@@ -134,3 +136,64 @@ async def test_a_car_that_draws_too_much_is_an_alert_until_it_is_over(rig: Rig) 
     assert [one.kind for one in await Alert.filter(resolved_at=None)] == [AlertKind.OVERCURRENT]
     await inferred_faults.draw_too_much(rig.site.id, set(), now=at(4))
     assert [one.state for one in await Alert.all()] == [AlertState.RESOLVED]
+
+
+@pytest.mark.parametrize(("offset_s", "info"), [(-3600.0, "+3600 s"), (90.0, "-90 s")])
+async def test_a_wrong_clock_is_an_alert_until_it_is_right(rig: Rig, offset_s: float, info: str) -> None:
+    """More than a minute off; how far it is ahead is told."""
+    await Station.filter(id=rig.station_id).update(clock_offset_s=60.0)
+    assert await look(1) == []
+    await Station.filter(id=rig.station_id).update(clock_offset_s=offset_s)
+    assert await look(2) == [AlertKind.CLOCK_UNRELIABLE]
+    assert (await Alert.get()).info == info
+    await Station.filter(id=rig.station_id).update(clock_offset_s=None)
+    assert await look(3) == []
+
+
+async def test_a_card_that_nobody_knows_is_an_alert_when_it_is_held_again_and_again(rig: Rig) -> None:
+    """The same three times within an hour; different ones are visitors. An hour without it is the end."""
+    for minute, card in ((5, "0BADCA4D"), (15, "0BADCA4E"), (25, "0BADCA4F"), (35, "0BADCA4D"), (66, "0BADCA4D")):
+        await rig.present(card, at(minute))
+    assert await look(66) == []
+    await rig.present("0BADCA4D", at(67.5))
+    alert = await Alert.get()
+    assert (alert.kind, alert.severity) == (AlertKind.UNKNOWN_CARD_REPEATED, Severity.INFO)
+    assert "0BADCA4D" not in alert.message
+    assert await look(127) == [AlertKind.UNKNOWN_CARD_REPEATED]
+    assert await look(128) == []
+
+
+async def test_a_card_that_may_not_charge_here_is_not_unknown(rig: Rig) -> None:
+    """Somebody has it: that they are refused is told to them."""
+    stranger = await a_person("Stranger")
+    await a_card(stranger, number="0BADCA4D")
+    for minute in (5, 15, 25, 35):
+        await rig.present("0BADCA4D", at(minute))
+    assert await look(36) == []
+
+
+async def test_a_charge_that_arrives_late_is_told_for_a_day(rig: Rig) -> None:
+    """One alert for all that come then; a charge that was told of at once has none."""
+    session = await rig.session()
+    await rig.stop(session.transaction_id, at(30), meter=2000)
+    assert await look(31) == []
+    rig.hearing = Hearing(at(39))
+    await rig.start(at(-60), received=at(40))
+    late = await ChargeSession.get(started_at=at(-60))
+    await rig.stop(late.transaction_id, at(-30), meter=3000, received=at(41))
+    assert await look(41) == [AlertKind.OFFLINE_SESSIONS_RECEIVED]
+    assert (await Alert.get()).severity is Severity.INFO
+    assert await look(41 + 24 * 60 - 1) == [AlertKind.OFFLINE_SESSIONS_RECEIVED]
+    assert await look(41 + 24 * 60) == []
+
+
+async def test_what_is_gone_has_no_alerts(rig: Rig) -> None:
+    """A charger that was removed, or moved to another place: what was wrong here is over."""
+    await rig.status(ConnectorStatus.FAULTED, at(1), error="HighTemperature")
+    assert await look(2) == [AlertKind.OVER_TEMPERATURE]
+    other = await a_site("Elsewhere")
+    await Charger.filter(id=rig.charger_id).update(installation_id=other.id)
+    assert await look(3) == []
+    await rig.status(ConnectorStatus.FAULTED, at(10), error="GroundFailure")
+    await Charger.filter(id=rig.charger_id).update(removed_at=at(11))
+    assert await look(12) == []

@@ -219,3 +219,32 @@ async def test_those_who_handle_a_site_share_what_is_written(world: World, town:
         for client in (one, two, three, four):
             await _following(client, target=_site(town))
         assert world.edge.audiences.count == 2
+
+
+async def test_parts_of_an_alert_about_the_whole_are_told_at_their_charger(
+    world: World, bus: RedisBus, town: Town
+) -> None:
+    """Who handles the site has one for all of it; who owns the charger has theirs."""
+    whole = await an_alert(town.site.id, kind=AlertKind.INSTALLATION_OFFLINE)
+    part = await an_alert(town.site.id, town.charger_id, kind=AlertKind.CHARGER_OFFLINE, folded_into=whole)
+    ids = {"whole": global_id("Alert", whole), "part": global_id("Alert", part)}
+    expected = (("SERVICE", _site(town), "whole"), ("OWNER of charger", _site(town), "part"))
+    for person, target, name in expected:
+        async with world.signed_in(await world.token(town.people[person])) as client:
+            shown, _ = await _following(client, target=target)
+            assert shown["alertId"] == ids[name]
+    async with world.signed_in(await world.token(town.people["SERVICE"])) as client:
+        shown, _ = await _following(client, target={"chargerId": charger_id(town.charger_id)})
+        assert shown["alertId"] == ids["part"]
+    async with world.signed_in(await world.token(town.people["SERVICE"])) as client:
+        await _following(client, target=_site(town))
+        await _told(bus, town, part, town.charger_id)
+        await Alert.filter(id=part).update(folded_into_id=None)
+        await _told(bus, town, part, town.charger_id)
+        heard = await _event(client)
+        assert (heard["kind"], heard["alertId"]) == ("CHANGED", ids["part"])
+        await Alert.filter(id=part).update(folded_into_id=whole)
+        await _told(bus, town, part, town.charger_id)
+        assert (await _event(client))["kind"] == "REMOVED"
+    assert await _kinds(town, "SERVICE") == ["INSTALLATION_OFFLINE"]
+    assert await _kinds(town, "OWNER of charger") == ["CHARGER_OFFLINE"]

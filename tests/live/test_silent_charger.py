@@ -23,7 +23,7 @@ from app.mail import mailer_of
 from app.redis_bus import RedisBus
 from app.settings import Settings
 from devices.service import DeviceOptions
-from domain import faults
+from domain.absences import AbsenceWatch
 from domain.clock import SystemClock
 from domain.models import Alert, OutboxMessage
 from domain.roles import AlertKind, AlertState
@@ -139,7 +139,7 @@ async def test_the_owner_gets_one_mail_that_says_which_and_since_when(bus: Redis
             space.charger_id,
             AlertState.OPEN,
         )
-        again = await faults.check_silence(now=clock.now(), portal_started_at=began, offline_after_s=1.0)
+        again = await AbsenceWatch(timedelta(seconds=1), began).check(now=clock.now())
         assert again == []
         await heard_and_lost(server, space)
         await alert.refresh_from_db()
