@@ -30,6 +30,8 @@ INSTALLERS: frozenset[Right] = frozenset({Role.SERVICE, Role.ADMINISTRATOR})
 """Who may change breakers, circuits and chargers."""
 SESSION_READERS: frozenset[Right] = frozenset({Role.OWNER, Scope.READ_SESSIONS})
 """Who sees all sessions."""
+REPORTERS: frozenset[Right] = frozenset({Role.OWNER})
+"""Who locks reports, and sees those that are locked."""
 TARIFF_MANAGERS: frozenset[Right] = frozenset({Role.OWNER, Scope.MANAGE_TARIFFS})
 """Who sees and sets what charging costs."""
 GRANTERS: frozenset[Right] = frozenset({Role.OWNER, Scope.MANAGE_PERMISSIONS})
@@ -137,6 +139,10 @@ class Access:
     def reads_sessions_of(self, installation_id: UUID) -> bool:
         """Whether all sessions of the installation exist for this caller."""
         return self.require(self.installations.get(installation_id, NOTHING_HELD), SESSION_READERS)
+
+    def sees_reports_of(self, installation_id: UUID) -> bool:
+        """Whether the installation's locked reports and schedules exist for this caller."""
+        return self.require(self.installations.get(installation_id, NOTHING_HELD), REPORTERS)
 
     def sees_tariffs_of(self, installation_id: UUID) -> bool:
         """Whether the installation's tariffs exist for this caller."""

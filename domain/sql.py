@@ -196,7 +196,7 @@ async def settled(work: Callable[[], Awaitable[T]]) -> T:
         except IntegrityError:
             if tried > 1:
                 raise
-        except asyncpg.DeadlockDetectedError as error:
+        except MET_ANOTHER as error:
             if tried == _TRIES:
                 raise UnavailableError(
                     "Others are changing the same at this moment. Try again.", retry_after_s=1

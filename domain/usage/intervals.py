@@ -1,6 +1,6 @@
 """How sessions become groups under the basis INTERVAL: by when their energy was taken, split exactly where a border cuts them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -97,7 +97,33 @@ async def energy_inside(sessions: Sequence[SessionRow], since: datetime, until: 
     return found
 
 
-async def _touching(question: UsageQuestion, period: Period, scope: Scope) -> list[_Touching]:
+def crosses(start: str, end: str) -> str:
+    """The condition that a session lies between these two marks with a part of it only."""
+    return (
+        f"((s.flags & {UNRELIABLE}) = 0 AND s.started_at < {end} AND s.ended_at > {start}"
+        f" AND (s.started_at < {start} OR s.ended_at > {end}))"
+    )
+
+
+async def crossing(
+    question: UsageQuestion, period: Period, scope: Scope
+) -> dict[UUID, tuple[Mapping[UsageDimension, UUID | None], Usage]]:
+    """Session → (what it is grouped by, what of it lies inside), of those that a border of the period cuts."""
+    found = {}
+    touching = await _touching(question, period, scope, only=crosses)
+    for first in range(0, len(touching), _BATCH):
+        batch = touching[first : first + _BATCH]
+        stored = await _stored_parts([one.id for one in batch])
+        for one in batch:
+            since, until = max(one.start_at, period.start_at), min(one.end_at, period.end_at)
+            parts = clipped(_parts(one, stored.get(one.id)), since, until)
+            found[one.id] = (one.ids, _usage(one, sum(part.energy_wh for part in parts), since, until))
+    return found
+
+
+async def _touching(
+    question: UsageQuestion, period: Period, scope: Scope, only: Callable[[str, str], str] | None = None
+) -> list[_Touching]:
     arguments: list[object] = []
     things = [dimension for dimension in question.group_by if dimension in NAMES]
     keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
@@ -109,7 +135,7 @@ async def _touching(question: UsageQuestion, period: Period, scope: Scope) -> li
         SELECT {"".join(f"{column}, " for column in [*keys, *names])}s.id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
             s.connected_s, s.charging_s
         FROM charge_sessions s
-        WHERE {condition} AND {touches(start, end)} ORDER BY s.id
+        WHERE {condition} AND {(only or touches)(start, end)} ORDER BY s.id
     """  # noqa: S608  columns of ours, and marks
     return [_session(row, things) for row in await sql.rows(statement, *arguments)]
 

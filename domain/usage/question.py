@@ -186,16 +186,17 @@ class UsageRow:
 
 def row_of(group: Group, tally: Tally) -> UsageRow:
     """The row of a group that is added up."""
-    labels = []
-    for part in group:
-        if part.bucket is not None:
-            labels.append(part.bucket.label)
-        elif part.id is None:
-            labels.append(_NO_NAME.get(part.dimension, NOT_IDENTIFIED))
-        else:
-            snapshot = tally.names.get(part.dimension)
-            labels.append(snapshot.name if snapshot else "")
-    return UsageRow(group, tuple(labels), tally.usage)
+    names = {dimension: snapshot.name for dimension, snapshot in tally.names.items()}
+    return UsageRow(group, tuple(label_of(part, names.get(part.dimension)) for part in group), tally.usage)
+
+
+def label_of(part: GroupPart, name: str | None) -> str:
+    """What is shown for one dimension of a group; `name` is that of the thing, where one is known."""
+    if part.bucket is not None:
+        return part.bucket.label
+    if part.id is None:
+        return _NO_NAME.get(part.dimension, NOT_IDENTIFIED)
+    return name or ""
 
 
 class UsageOrder(StrEnum):
