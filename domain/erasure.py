@@ -177,6 +177,9 @@ async def _forget_charges(traces: _Traces) -> None:
         user_id,
         traces.pseudonym,
     )
+    # What was locked stays as it is; its names and cards, which its digest is not of, go.
+    await sql.execute("UPDATE locked_names SET name = $2 WHERE user_id = $1", user_id, traces.pseudonym)
+    await sql.execute("UPDATE locked_lines SET card_id = NULL WHERE user_id = $1", user_id)
     shown: list[object] = []
     by_card = sql.any_of("id_token", numbers, shown)
     # Also what began with their card before it was known whose it is.

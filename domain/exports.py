@@ -23,6 +23,7 @@ from domain.roles import ExportFormat, ExportState, ReportKind
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import check_may_ask
 from domain.usage.question import UsageQuestion
+from domain.views.report_views import locked_reports_by_ids
 
 KEPT_FOR = timedelta(hours=24)
 MOST_UNFINISHED = 5
@@ -31,10 +32,11 @@ UNFINISHED = (ExportState.QUEUED, ExportState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class ExportSource:
-    """What a file is made of: a usage summary (without installations: of one's own sessions), or history by a filter."""
+    """What a file is made of: a usage summary (without installations: of one's own sessions), a locked report, or history by a filter."""
 
     usage: UsageQuestion | None = None
     sessions: Condition | None = None
+    locked_report_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +118,12 @@ async def _check(access: Access, source: ExportSource, kind: ReportKind, format:
         raise invalid("format", "Files are made as XLSX or CSV; PDF is not made yet.")
     if kind is ReportKind.COST:
         raise invalid("kind", "There are no tariffs yet, so no costs; ask for SUMMARY or SESSIONS.")
-    if (source.usage is None) == (source.sessions is None):
+    if [source.usage, source.sessions, source.locked_report_id].count(None) != 2:
         raise invalid("source", "Name one source of the file.")
     if source.usage is not None:
         await check_may_ask(access, source.usage)
+    if source.locked_report_id is not None and not await locked_reports_by_ids(access, [source.locked_report_id]):
+        raise NotFoundError(path=("source", "lockedReportId"))
     if source.sessions is not None:
         check_size(source.sessions, path="source")
         if kind is not ReportKind.SESSIONS:
@@ -133,16 +137,19 @@ def parameters_of(source: ExportSource, locale: str | None) -> str:
         content["usage"] = msgspec.to_builtins(source.usage)
     if source.sessions is not None:
         content["sessions"] = filter_to(source.sessions)
+    if source.locked_report_id is not None:
+        content["lockedReportId"] = str(source.locked_report_id)
     return json.dumps(content)
 
 
 def source_from(parameters: str) -> tuple[ExportSource, str | None]:
     """What was asked and in which locale, as it was kept."""
     content: dict[str, Any] = json.loads(parameters)
-    usage, sessions = content.get("usage"), content.get("sessions")
+    usage, sessions, report = content.get("usage"), content.get("sessions"), content.get("lockedReportId")
     source = ExportSource(
         usage=None if usage is None else msgspec.convert(usage, UsageQuestion),
         sessions=None if sessions is None else filter_from(sessions),
+        locked_report_id=None if report is None else UUID(report),
     )
     return source, content.get("locale")
 

@@ -32,6 +32,9 @@ _PARTS: Final[Mapping[str, str]] = {
     " JOIN charge_sessions s ON s.id = e.session_id WHERE s.user_id = $1 ORDER BY e.start_at, e.id",
     "signedRecords": "SELECT r.session_id, r.place, r.at, r.format, r.record FROM signed_records r"
     " JOIN charge_sessions s ON s.id = r.session_id WHERE s.user_id = $1 ORDER BY r.at, r.id",
+    "lockedReports": "SELECT r.revision, r.basis, r.from_date, r.to_date, i.name AS installation, n.dimension, n.name"
+    " FROM locked_names n JOIN locked_reports r ON r.id = n.report_id JOIN installations i ON i.id = r.installation_id"
+    " WHERE n.user_id = $1 ORDER BY r.locked_at, n.id",
     "attemptsToCharge": "SELECT a.at, c.name AS charger, a.credential_type, a.token, a.decision, a.decided_by, a.reason"
     " FROM authorization_attempts a LEFT JOIN chargers c ON c.id = a.charger_id WHERE a.user_id = $1 ORDER BY a.at, a.id",
     "commands": "SELECT m.action, c.name AS charger, m.state, m.requested_at, m.finished_at FROM commands m"

@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from domain.periods import TIME_DIMENSIONS, Bucket, Period
 from domain.roles import ReportBasis, UsageDimension
 from domain.usage.question import (
     Coverage,
+    EmptyReason,
+    EmptyUsage,
     Group,
     GroupPart,
     SilentCharger,
@@ -35,12 +37,20 @@ Names = Mapping[tuple[UsageDimension, UUID], str]
 """How people and cards are called."""
 
 
+_LINE_IDS = UUID("0c7a52c4-7d0a-4a42-8f0e-52b1a1b0f3ce")
+
+
 @dataclass(frozen=True, slots=True)
 class CorrectionLine:
     """What a group of an earlier locked period counts more, or less, than was locked or corrected before."""
 
     period: Period
     row: UsageRow
+
+    @property
+    def id(self) -> UUID:
+        """For cursors."""
+        return uuid5(_LINE_IDS, f"{self.period.from_date} {self.row.key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ def written(content: Content) -> str:
         "silentChargers": [
             {"chargerId": str(one.charger_id), "since": one.since.isoformat()} for one in summary.coverage.silent
         ],
+        "emptyBecause": _empty(summary.empty_because),
         "corrections": [
             {"period": _period(line.period), "group": _group(line.row), "figures": _figures(line.row.usage)}
             for line in content.corrections
@@ -112,7 +123,7 @@ def read(document: str, names: Names) -> Content:
         rows=tuple(_read_row(one, names) for one in found["rows"]),
         total=_read_figures(found["total"]),
         coverage=Coverage(tuple(silent)),
-        empty_because=None,
+        empty_because=_read_empty(found["emptyBecause"]),
         installation_names=(found["installation"]["name"],),
         made_at=datetime.fromisoformat(found["lockedAt"]),
     )
@@ -174,6 +185,26 @@ def _read_row(found: Mapping[str, Any], names: Names) -> UsageRow:
         labels.append(label)
     group: Group = tuple(parts)
     return UsageRow(group, tuple(labels), _read_figures(found["figures"]))
+
+
+def _empty(found: EmptyUsage | None) -> Mapping[str, str | None] | None:
+    if found is None:
+        return None
+    nearest = found.nearest_session_at
+    return {
+        "reason": found.reason.value,
+        "text": found.text,
+        "nearestSessionAt": None if nearest is None else nearest.isoformat(),
+    }
+
+
+def _read_empty(found: Mapping[str, Any] | None) -> EmptyUsage | None:
+    if found is None:
+        return None
+    nearest = found["nearestSessionAt"]
+    return EmptyUsage(
+        EmptyReason(found["reason"]), found["text"], None if nearest is None else datetime.fromisoformat(nearest)
+    )
 
 
 def _figures(usage: Usage) -> Mapping[str, object]:

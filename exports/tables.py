@@ -7,11 +7,13 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from domain.periods import TIME_DIMENSIONS
+from domain.periods import TIME_DIMENSIONS, Period
+from domain.report_documents import Content, CorrectionLine
 from domain.roles import DateQuality, ReportBasis, UsageDimension
 from domain.units import kwh
 from domain.usage.question import Usage, UsageRow, UsageSummary
 from domain.usage.sessions import CountedSession
+from domain.views.report_views import LockedReportRow
 
 Cell = str | int | Decimal | datetime | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""
@@ -138,7 +140,16 @@ STANDBY = (
 )
 
 
-def summary_heading(summary: UsageSummary, made_by: str) -> tuple[tuple[str, str], ...]:
+LIVE = "None: live figures as of then, not a locked report"
+
+
+def revision_of(report: LockedReportRow) -> str:
+    """How a locked report is known."""
+    at = report.locked_at.astimezone(report.period.zone)
+    return f"{report.revision}, locked {at:%Y-%m-%d %H:%M} by {report.locked_by or 'somebody'}, SHA-256 {report.sha256}"
+
+
+def summary_heading(summary: UsageSummary, made_by: str, revision: str = LIVE) -> tuple[tuple[str, str], ...]:
     """What stands above a summary: whose it is, of when, by what rule, and how complete."""
     period, question = summary.period, summary.question
     whose = ", ".join(summary.installation_names) if question.installation_ids is not None else f"Charging of {made_by}"
@@ -152,18 +163,52 @@ def summary_heading(summary: UsageSummary, made_by: str) -> tuple[tuple[str, str
         ("Time zone", period.zone.key),
         ("Basis", _BASES[question.basis]),
         ("Made", f"{summary.made_at.astimezone(period.zone):%Y-%m-%d %H:%M} by {made_by}"),
-        ("Revision", "None: live figures as of then, not a locked report"),
+        ("Revision", revision),
         ("Coverage", covered),
         *((("Note", summary.empty_because.text),) if summary.empty_because else ()),
         ("Note", STANDBY),
     )
 
 
-def summary_sheet(summary: UsageSummary, made_by: str) -> Sheet:
+def summary_sheet(summary: UsageSummary, made_by: str, revision: str = LIVE) -> Sheet:
     """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
     columns = (*dimensions, *(column for column, _ in _FIGURES))
-    return Sheet("Summary", summary_heading(summary, made_by), columns, _bars(summary))
+    return Sheet("Summary", summary_heading(summary, made_by, revision), columns, _bars(summary))
+
+
+_PERIOD = Column("Period", "Periode", width=24)
+
+
+def corrections_sheet(content: Content, made_by: str, revision: str) -> Sheet:
+    """The table of what a locked report corrects of earlier periods."""
+    dimensions = tuple(_DIMENSIONS[dimension] for dimension in content.summary.question.group_by)
+    columns = (_PERIOD, *dimensions, *(column for column, _ in _FIGURES))
+    return Sheet("Corrections", summary_heading(content.summary, made_by, revision), columns)
+
+
+def corrections_row(line: CorrectionLine, content: Content) -> tuple[Cell, ...]:
+    """One group of an earlier period; a stretch of time that the report groups by is left out."""
+    row, zone = line.row, content.summary.zone
+    labels = {part.dimension: label for part, label in zip(row.group, row.labels, strict=True)}
+    shown = (labels.get(dimension) for dimension in content.summary.question.group_by)
+    return (_period_text(line.period), *shown, *(read(row.usage, zone) for _, read in _FIGURES))
+
+
+def corrections_totals(content: Content) -> tuple[Cell, ...]:
+    """The line below."""
+    blanks = len(content.summary.question.group_by)
+    total, zone = content.correction_total, content.summary.zone
+    return ("Total", *[None] * blanks, *(read(total, zone) for _, read in _FIGURES))
+
+
+def with_period(row: UsageRow, content: Content) -> tuple[Cell, ...]:
+    """One group of the report itself, in a table that its corrections share."""
+    return (_period_text(content.summary.period), *summary_row(row, content.summary.zone))
+
+
+def _period_text(period: Period) -> str:
+    return f"{period.from_date}/{period.to_date}"
 
 
 def hours_sheet(summary: UsageSummary, made_by: str) -> Sheet:

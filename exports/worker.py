@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,7 +15,7 @@ import structlog
 
 from domain.access import Access, access_of
 from domain.clock import Clock
-from domain.errors import DomainError
+from domain.errors import DomainError, NotFoundError
 from domain.export_jobs import ExportJob, LostJobError, complete, expire, fail, next_job, release, report_progress
 from domain.filters import Condition
 from domain.pages import PageRequest
@@ -25,6 +26,7 @@ from domain.sessions import sessions_page
 from domain.summaries import counted_sessions, usage_summary
 from domain.usage.question import UsageQuestion, UsageSummary
 from domain.usage.sessions import CountedSession
+from domain.views.report_views import contents_by_report_ids, locked_reports_by_ids, locked_sessions
 from exports import tables
 from exports.endpoints import MEDIA_TYPES, file_of
 from exports.folder import DRAFT, FolderError, draft_of, folder_trouble, make_room, remove, sweep
@@ -128,6 +130,8 @@ class ExportWorker:
         await file.begin()
         if job.source.usage is not None:
             return await self._usage(file, access, job.source.usage, made_by)
+        if job.source.locked_report_id is not None:
+            return await self._locked(file, access, job.source.locked_report_id, made_by)
         assert job.source.sessions is not None  # noqa: S101  one of the two is set
         return await self._history(file, access, job.source.sessions, made_by)
 
@@ -155,6 +159,42 @@ class ExportWorker:
             )
         await file.finish()
         return _Made(_file_name(summary, file.job), count)
+
+    async def _locked(self, file: "_File", access: Access, report_id: UUID, made_by: str) -> _Made:
+        """The figures that were locked. As CSV the corrections are in the table of the report; a workbook has a sheet of them."""
+        reports = await locked_reports_by_ids(access, [report_id])
+        contents = await contents_by_report_ids(access, [report_id])
+        if report_id not in contents or report_id not in reports:
+            raise NotFoundError(path=("source", "lockedReportId"))
+        report, content = reports[report_id], contents[report_id]
+        summary, revision = content.summary, tables.revision_of(report)
+        count, corrections = len(summary.rows), tables.corrections_sheet(content, made_by, revision)
+        is_workbook = file.job.format is ExportFormat.XLSX
+        if file.job.kind is ReportKind.SUMMARY and is_workbook:
+            await file.sheet(
+                tables.summary_sheet(summary, made_by, revision),
+                summary.rows,
+                lambda row: tables.summary_row(row, summary.zone),
+                tables.summary_totals(summary),
+            )
+            if content.corrections:
+                await file.sheet(
+                    corrections,
+                    content.corrections,
+                    lambda line: tables.corrections_row(line, content),
+                    tables.corrections_totals(content),
+                )
+        elif file.job.kind is ReportKind.SUMMARY:
+            lines = [tables.with_period(row, content) for row in summary.rows]
+            lines += [tables.corrections_row(line, content) for line in content.corrections]
+            await file.sheet(corrections, lines, lambda line: line, tables.corrections_totals(content))
+            count = len(lines)
+        if file.job.kind is ReportKind.SESSIONS or is_workbook:
+            heading = tables.summary_heading(summary, made_by, revision)
+            sessions = await file.sessions(heading, locked_sessions(access, report), summary)
+            count = sessions if file.job.kind is ReportKind.SESSIONS else count
+        await file.finish()
+        return _Made(_file_name(summary, file.job, f"-no-{report.revision}"), count)
 
     async def _history(self, file: "_File", access: Access, where: Condition, made_by: str) -> _Made:
         at = self._clock.now()
@@ -278,7 +318,7 @@ def _language(locale: str | None) -> str:
     return re.split("[-_]", locale or "en")[0].lower()
 
 
-def _file_name(summary: UsageSummary, job: ExportJob) -> str:
+def _file_name(summary: UsageSummary, job: ExportJob, suffix: str = "") -> str:
     period = summary.period
     names = summary.installation_names
     whose = " ".join(names) if len(names) <= _NAMED_IN_FILE else f"{len(names)}-installations"
@@ -288,4 +328,4 @@ def _file_name(summary: UsageSummary, job: ExportJob) -> str:
         "NFKD", whose.replace("ø", "o").replace("Ø", "O").replace("æ", "ae").replace("Æ", "Ae")
     )
     slug = re.sub("[^a-z0-9]+", "-", plain.encode("ascii", "ignore").decode().lower()).strip("-")[:60] or "usage"
-    return f"{slug}-{period.from_date}-{period.to_date}.{job.format.lower()}"
+    return f"{slug}-{period.from_date}-{period.to_date}{suffix}.{job.format.lower()}"

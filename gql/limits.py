@@ -52,11 +52,15 @@ LIST_LENGTH: Final = 10
 SUMMARY: Final = 1_000
 """What a usage summary costs beside its rows: it adds up years of sessions."""
 
+CORRECTIONS: Final = 100
+"""What it costs to compare a locked period with its sessions as they are now."""
+
 SIMULATION: Final = 1_000
 """What a simulated decision costs: the solver's work for a whole site."""
 
 _PRICES: Final[Mapping[str, int]] = {
     **{f"{kind}.usageSummary": SUMMARY for kind in ("Query", "Viewer", "Installation")},
+    **{f"LockedReport.{name}": CORRECTIONS for name in ("corrections", "correctionCount")},
     "Query.simulateBalancing": SIMULATION,
 }
 _IDS: Final = "ids"

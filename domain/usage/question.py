@@ -287,11 +287,13 @@ class Coverage:
     """Chargers that may still have sessions of the period to deliver, longest silent first, at most 1,000."""
 
     silent: tuple[SilentCharger, ...]
+    unlisted: int = 0
+    """Silent ones that are not listed, as they are not there any more."""
 
     @property
     def is_complete(self) -> bool:
         """Whether every charger has delivered."""
-        return not self.silent
+        return not self.silent and not self.unlisted
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Locked reports as their owners see them: rows, what they say, and which sessions count otherwise by now."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,8 @@ from domain.periods import Period
 from domain.report_documents import Content
 from domain.report_ledger import Book
 from domain.roles import ReportBasis, UsageDimension
+from domain.sessions import sessions_by_ids
+from domain.usage.sessions import CountedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,17 @@ async def corrected_session_ids(report: LockedReportRow) -> list[UUID]:
     """The sessions that count otherwise in the report's period by now than when it was locked, the oldest first."""
     found = await report_ledger.differences(report.book, report.period, until_revision=report.revision)
     return sorted({one.session_id for one in found if one.session_id is not None})
+
+
+async def locked_sessions(access: Access, report: LockedReportRow) -> AsyncIterator[Sequence[CountedSession]]:
+    """The sessions behind the report in batches, each with the energy that was locked; who and when as they are now."""
+    energies: dict[UUID, int] = {}
+    for one in await report_ledger.locked(report.book, report.period, report.revision):
+        if one.session_id is not None:
+            energies[one.session_id] = energies.get(one.session_id, 0) + one.usage.energy_wh
+    for some in sql.in_chunks(sorted(energies)):
+        found = await sessions_by_ids(access, some)
+        yield [CountedSession(found[one], energies[one], found[one].started_at) for one in some if one in found]
 
 
 def _row(row: Mapping[str, Any]) -> LockedReportRow:

@@ -8,6 +8,7 @@ from strawberry.types.info import Info
 
 from domain.exports import ExportRow, ExportSource, exports_by_ids
 from domain.roles import ExportFormat, ExportState, ReportBasis, ReportKind, UsageDimension
+from gql import ids
 from gql.context import Context
 from gql.resolvers import exports as resolvers
 from gql.resolvers.usage import question
@@ -57,6 +58,10 @@ class ExportSourceInput:
     """Becomes an ExportSource."""
 
     usage: UsageSummaryInput | None = strawberry.UNSET
+    locked_report_id: strawberry.ID | None = strawberry.field(
+        description="The frozen figures, with what the report corrects. For OWNER of its installation.",
+        default=strawberry.UNSET,
+    )
     own: PeriodInput | None = strawberry.field(description="The viewer's own sessions.", default=strawberry.UNSET)
     sessions: ChargeSessionWhere | None = strawberry.field(
         description="History, as far as the viewer may see it.", default=strawberry.UNSET
@@ -66,6 +71,9 @@ class ExportSourceInput:
         """The same as the domain knows it."""
         if isinstance(self.usage, UsageSummaryInput):
             return ExportSource(usage=self.usage.to_domain())
+        if isinstance(self.locked_report_id, str):
+            path = ("source", "lockedReportId")
+            return ExportSource(locked_report_id=ids.uuid_of(self.locked_report_id, "LockedReport", at=path))
         if isinstance(self.own, PeriodInput):
             by_month = (UsageDimension.CHARGER, UsageDimension.MONTH)
             asked = question(self.own.to_domain(), by_month, ReportBasis.REGISTERED, None, installation_ids=None)
@@ -121,8 +129,8 @@ class ExportMutations:
         CreateExportInput,
         ExportResult,
         _EXPORT,
-        description="Asks for a file of a usage summary, of the viewer's own sessions, or of history. Rights are looked at again when it "
-        "is made.",
+        description="Asks for a file of a usage summary, of a locked report, of the viewer's own sessions, or of history. Rights are "
+        "looked at again when it is made.",
     )
     cancel_export = mutation(
         resolvers.cancel_export,

@@ -25,6 +25,7 @@ from gql.resolvers.audit import audit_of_installation
 from gql.resolvers.balancing import decisions_of
 from gql.resolvers.cards import cards_of_installation
 from gql.resolvers.groups import groups_of
+from gql.resolvers.reports import reports_of_installation
 from gql.resolvers.service_accounts import accounts_of
 from gql.resolvers.sessions import sessions_of_installation
 from gql.resolvers.tariffs import tariffs_of
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from gql.schema.circuits import Circuit
     from gql.schema.groups import UserGroup
     from gql.schema.permissions import Permission
+    from gql.schema.reports import LockedReport
     from gql.schema.service_accounts import ServiceAccount
     from gql.schema.tariffs import Tariff
 
@@ -174,6 +176,11 @@ class Installation(Node):
         _tariffs,
         list[Annotated["Tariff", strawberry.lazy("gql.schema.tariffs")]],
         description="What charging costs here, by name, at most 100. For OWNER and MANAGE_TARIFFS; empty for all others.",
+    )
+    locked_reports = connection(
+        reports_of_installation,
+        Connection[Annotated["LockedReport", strawberry.lazy("gql.schema.reports")]],
+        description="Reports that are locked, newest first. For OWNER; empty for all others.",
     )
     audit_log = connection(
         audit_of_installation,

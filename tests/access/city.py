@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from domain.access import Access, access_of_program
@@ -35,6 +35,7 @@ from domain.models import (
     UserGroup,
 )
 from domain.observations import ConnectorStatus
+from domain.reports import LockWish, lock_report
 from domain.roles import (
     AlertKind,
     AlertState,
@@ -191,6 +192,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
         "attempt": await an_attempt(site, town.charger_id, user_id=driver, session_id=session),
         "question": await a_question(site, town.charger_id),
         "tariff": await _a_tariff(town, driver, group),
+        "locked report": await _a_locked_report(town),
         "export": await _an_export(town.people["OWNER of installation"]),
     }
 
@@ -279,6 +281,19 @@ async def _a_message(town: Town) -> UUID:
         payload='{"status": "Available"}',
     )
     return row.id
+
+
+async def _a_locked_report(town: Town) -> UUID:
+    """It carries a correction of the month before, and there is one of its own to come."""
+    owner = await access(town.people["OWNER of installation"])
+    reports = []
+    for month in (12, 1):
+        since = date(2025 if month == 12 else 2026, month, 1)
+        until = (since + timedelta(days=31)).replace(day=1)
+        reports.append(await lock_report(owner, town.site.id, LockWish(since, until)))
+        start = datetime(since.year, since.month, 9, tzinfo=UTC)
+        await a_session(town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=1))
+    return reports[-1]
 
 
 async def _signed(town: Town, session: UUID) -> None:

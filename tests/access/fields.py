@@ -69,6 +69,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "group": ("UserGroup", SEE_GROUP),
     "service account": ("ServiceAccount", SEE_ACCOUNT),
     "tariff": ("Tariff", TARIFF_MANAGERS),
+    "locked report": ("LockedReport", OWNER),
 }
 """(type, who sees it) of the things that fields are asked of."""
 
@@ -96,6 +97,7 @@ def _usage_row(path: str, group_by: str) -> str:
 _ID = "{ id }"
 _AMPS = "{ l1 }"
 _PAGE = "(first: 50) { totalCount nodes { id } }"
+_LINES = "correctionLines(first: 5)"
 _UNCOUNTED = "(first: 50) { nodes { id } }"
 
 FIELDS: Mapping[str, FieldRow] = {
@@ -195,6 +197,18 @@ FIELDS: Mapping[str, FieldRow] = {
     ),
     "Installation.userGroups": FieldRow("installation", f"target: userGroups {_ID}", SEE_GROUP),
     "Installation.serviceAccounts": FieldRow("installation", f"target: serviceAccounts {_ID}", SITE_RULERS),
+    "Installation.lockedReports": FieldRow("installation", f"target: lockedReports{_PAGE}", OWNER),
+    "LockedReport.installation": FieldRow("locked report", f"target: installation {_ID}", OWNER),
+    "LockedReport.period": FieldRow("locked report", "target: period { from }", OWNER),
+    "CorrectionLine.period": FieldRow("locked report", f"{_LINES} {{ nodes {{ target: period {{ from }} }} }}", OWNER),
+    "CorrectionLine.row": FieldRow("locked report", f"{_LINES} {{ nodes {{ target: row {{ key }} }} }}", OWNER),
+    "LockedReport.summary": FieldRow("locked report", "target: summary { basis }", OWNER),
+    "LockedReport.total": FieldRow("locked report", "target: total { sessionCount }", OWNER),
+    "LockedReport.correctionLines": FieldRow(
+        "locked report", "target: correctionLines(first: 5) { totalCount nodes { row { key } } }", OWNER
+    ),
+    "LockedReport.correctionTotal": FieldRow("locked report", "target: correctionTotal { sessionCount }", OWNER),
+    "LockedReport.corrections": FieldRow("locked report", f"target: corrections{_PAGE}", OWNER),
     "Installation.tariffs": FieldRow("installation", f"target: tariffs {_ID}", TARIFF_MANAGERS),
     "Installation.decisions": FieldRow("installation", f"target: decisions{_UNCOUNTED}", SEE_CIRCUITS),
     "Permission.subject": FieldRow("permission", "target: subject { __typename }", SEE_GRANT),

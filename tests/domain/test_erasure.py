@@ -1,7 +1,8 @@
 """A person who is forgotten is found nowhere, and the energy is still all there."""
 
+import hashlib
 import json
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from domain.models import (
     Command,
     ExternalUser,
     IdempotencyKey,
+    LockedReport,
     MailedSecret,
     OutboxMessage,
     Permission,
@@ -35,8 +37,19 @@ from domain.models import (
     SignIn,
     User,
 )
-from domain.roles import CommandAction, MailedSecretKind, RecordPlace, Role, SessionEventKind
+from domain.pages import PageRequest
+from domain.reports import LockWish, lock_report
+from domain.roles import (
+    CommandAction,
+    MailedSecretKind,
+    RecordPlace,
+    ReportBasis,
+    Role,
+    SessionEventKind,
+    UsageDimension,
+)
 from domain.sign_ins import Entrance, sign_in
+from domain.views.report_views import contents_by_report_ids, corrected_session_ids, locked_reports_page
 from tests.factories import (
     NOW,
     Town,
@@ -145,6 +158,7 @@ async def _traces_at_others(town: Town, session: UUID) -> None:
             record=f'OCMF|{{"ID":"{CARD}"}}|{{"SD":"00"}}',
         )
     question = await a_question(site, charger, card=CARD)
+    await _in_a_locked_report(town, session)
     await AuthorizationAttempt.filter(session_id=session).update(reason=f"{NAME} has not paid.", request_id=question)
     await MailedSecret.create(
         kind=MailedSecretKind.VERIFY, user_id=other, email=EMAIL, digest="e", created_at=NOW, expires_at=NOW
@@ -170,6 +184,16 @@ async def _traces_at_others(town: Town, session: UUID) -> None:
     )
 
 
+async def _in_a_locked_report(town: Town, session: UUID) -> None:
+    owner = await town.access("OWNER of installation", now=datetime(2027, 1, 1, tzinfo=UTC))
+    for basis, dimension in (
+        (ReportBasis.ENDED, UsageDimension.USER),
+        (ReportBasis.REGISTERED, UsageDimension.CHARGE_CARD),
+    ):
+        wish = LockWish(date(2026, 1, 1), date(2027, 1, 1), basis=basis, group_by=(dimension,))
+        await lock_report(owner, town.site.id, wish)
+
+
 async def _everything() -> str:
     """Every value in the database."""
     if sql.is_sqlite():
@@ -187,6 +211,19 @@ async def _energy() -> list[Any]:
         "SELECT charger_id, user_id, SUM(energy_wh) AS wh, COUNT(*) AS number FROM charge_sessions"
         " GROUP BY charger_id, user_id ORDER BY charger_id, user_id"
     )
+
+
+async def _assert_locked_stays(town: Town) -> None:
+    """Digests and figures are those of before, a pseudonym is where the name was, and nothing is to be corrected."""
+    owner = await town.access("OWNER of installation", now=datetime(2027, 1, 1, tzinfo=UTC))
+    page = await locked_reports_page(owner, town.site.id, PageRequest(first=10))
+    contents = await contents_by_report_ids(owner, [row.id for row in page.rows])
+    for row in page.rows:
+        report = await LockedReport.get(id=row.id)
+        assert hashlib.sha256(report.document.encode()).hexdigest() == row.sha256
+        labels = [one.labels[0] for one in contents[row.id].summary.rows]
+        assert [one.startswith("Erased person ") for one in labels].count(True) == 1
+        assert await corrected_session_ids(row) == []
 
 
 @pytest.mark.parametrize("is_own_wish", [True, False])
@@ -207,6 +244,7 @@ async def test_nothing_of_the_person_is_left(is_own_wish: bool) -> None:
             one for one in everything.split("}") if word.lower() in one.lower()
         ]
     assert await _energy() == energy
+    await _assert_locked_stays(town)
     assert [type(event) for event in bus.published].count(SignInEnded) == 1
     assert (await access(person)).actor is None
     session = await ChargeSession.get(user_id=person)

@@ -32,12 +32,14 @@ from domain.exports import (
 )
 from domain.filters import ANYTHING, Comparison, Every, Not, Some, Term
 from domain.ids import new_id
-from domain.models import Export, Permission
+from domain.models import ChargeSession, Export, Permission
 from domain.pages import PageRequest
+from domain.reports import LockWish, lock_report
 from domain.roles import DateQuality, ExportFormat, ExportState, ReportBasis, ReportKind, SessionFlag, UsageDimension
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
+from domain.views.report_views import locked_reports_by_ids
 from exports.endpoints import export_routes, file_of
 from exports.folder import FolderError, draft_of, folder_trouble, make_room
 from exports.links import ExportLinks
@@ -458,3 +460,82 @@ def test_filters_survive_being_stored() -> None:
         )
     )
     assert filter_from(filter_to(condition)) == condition
+
+
+async def _january(town: Town, day: int, energy_wh: int) -> None:
+    start = datetime(2026, 1, day, 9, tzinfo=UTC)
+    await factories.a_session(
+        town.site,
+        town.charger_id,
+        user_id=town.people["USER of charger"],
+        user_name="=Kari",
+        started_at=start,
+        ended_at=start + timedelta(hours=1),
+        energy_wh=energy_wh,
+    )
+
+
+async def _locked(town: Town) -> UUID:
+    """A report of February by person and month that corrects January by 0.4 kWh; its sessions are others by now."""
+    owner = await town.access("OWNER of installation")
+    await _january(town, 3, 1_000)
+    by = (UsageDimension.USER, UsageDimension.MONTH)
+    await lock_report(owner, town.site.id, LockWish(date(2026, 1, 1), date(2026, 2, 1), group_by=by))
+    await _january(town, 20, 400)
+    await _sessions(town)
+    report = await lock_report(owner, town.site.id, LockWish(date(2026, 2, 1), date(2026, 3, 1), group_by=by))
+    await ChargeSession.all().update(energy_wh=9_999)
+    return report
+
+
+async def test_a_workbook_of_a_locked_report_has_the_locked_figures(town: Town, office: Office) -> None:
+    """Whatever the sessions say by now: its groups, what it corrects, the sessions behind it, and how it is known."""
+    report = await _locked(town)
+    made = await office.make(town, ExportSource(locked_report_id=report))
+    assert (made.state, made.row_count) == (ExportState.READY, 2)
+    assert made.file_name == "fjordveien-garage-2026-02-01-2026-03-01-no-2.xlsx"
+    book = CalamineWorkbook.from_path(office.path(made))
+    assert book.sheet_names == ["Summary", "Corrections", "Sessions", "Chart"]
+    table = book.get_sheet_by_name("Summary").to_python()
+    first = next(place for place, row in enumerate(table) if row[0] == "Person") + 1
+    assert [row[:4] for row in table[first : first + 3]] == [
+        ["=Kari", "2026-02", 2, 2.005],
+        ["Not identified", "2026-02", 1, 1.001],
+        ["Total", "", 3, 3.006],
+    ]
+    owner = await town.access("OWNER of installation")
+    locked = (await locked_reports_by_ids(owner, [report]))[report]
+    revision = next(row[1] for row in table if row[0] == "Revision")
+    assert revision == f"2, locked 2026-03-01 13:00 by OWNER of installation, SHA-256 {locked.sha256}"
+    corrections = book.get_sheet_by_name("Corrections").to_python()
+    assert [row[:5] for row in corrections[-2:]] == [
+        ["2026-01-01/2026-02-01", "=Kari", "", 1, 0.4],
+        ["Total", "", "", 1, 0.4],
+    ]
+    sessions = book.get_sheet_by_name("Sessions").to_python()
+    assert [row[7] for row in sessions[-4:]] == [1.001, 1.002, 1.003, 3.006]
+
+
+async def test_csv_of_a_locked_report_has_what_is_to_be_billed(town: Town, office: Office) -> None:
+    """The report's own groups and what it corrects in one table, told apart by their period."""
+    report = await _locked(town)
+    made = await office.make(town, ExportSource(locked_report_id=report), format=ExportFormat.CSV, locale="en")
+    lines = [line.split(",")[:5] for line in office.path(made).read_text("utf-8-sig").splitlines()]
+    assert lines == [
+        ["Period", "Person", "Month", "Sessions", "Energy (kWh)"],
+        ["2026-02-01/2026-03-01", "'=Kari", "2026-02", "2", "2.005"],
+        ["2026-02-01/2026-03-01", "Not identified", "2026-02", "1", "1.001"],
+        ["2026-01-01/2026-02-01", "'=Kari", "", "1", "0.400"],
+    ]
+    sessions = await office.make(
+        town, ExportSource(locked_report_id=report), kind=ReportKind.SESSIONS, format=ExportFormat.CSV
+    )
+    assert sessions.row_count == 3
+
+
+@pytest.mark.parametrize("person", ["USER of installation", "SERVICE", "ADMINISTRATOR", "stranger"])
+async def test_a_locked_report_is_its_owners_to_export(town: Town, office: Office, person: str) -> None:
+    """To others there is no such report."""
+    report = await _locked(town)
+    with pytest.raises(NotFoundError):
+        await create_export(await town.access(person), ExportSource(locked_report_id=report), bus=office.bus)

@@ -296,6 +296,10 @@ async def _cancel_export(town: Town) -> Mapping[str, Any]:
     return {"exportId": global_id("Export", export.id)}
 
 
+async def _lock_report(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "period": {"from": "2026-01-01", "to": "2026-02-01"}}
+
+
 _FLAT = {"unit": "KWH", "price": "1.25"}
 
 
@@ -552,6 +556,7 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "answerAuthorizationRequest": MutationRow(_answer, AUTHORIZERS, seen=AUTHORIZERS, is_audited=False),
     "authorizeCharging": MutationRow(_authorize, CHARGER_OWNERS | AUTHORIZERS),
     "replaySessionEvents": MutationRow(_replay, SITE_RULERS | AUTHORIZERS),
+    "lockReport": MutationRow(_lock_report, OWNER),
     "setTariff": MutationRow(_set_tariff, TARIFF_MANAGERS),
     "assignTariff": MutationRow(_assign_tariff, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),
     "removeTariffAssignment": MutationRow(_unassign_tariff, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),
