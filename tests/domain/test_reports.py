@@ -109,20 +109,21 @@ async def test_a_locked_report_never_changes(town: Town) -> None:
 
 async def test_the_next_report_carries_what_changed(town: Town) -> None:
     """January was locked with 1,000 Wh; then a charger delivered 400 Wh of it, and a charge of 1,000 Wh was corrected to 900."""
-    kari = town.people["USER of charger"]
+    kari, ended = town.people["USER of charger"], {"basis": ReportBasis.ENDED, "group_by": BY_USER}
     first = await a_charge(town, january(3), 1_000, user_id=kari, user_name="Kari")
-    locked = await lock(town, JANUARY, group_by=BY_USER)
+    locked = await lock(town, JANUARY, **ended)
     late = await a_charge(town, january(20), 400, flags=SessionFlag.OFFLINE)
+    await ChargeSession.filter(id=late).update(registered_at=datetime(2026, 2, 5, tzinfo=UTC))
     await ChargeSession.filter(id=first).update(energy_wh=900)
     await a_charge(town, datetime(2026, 2, 3, 9, tzinfo=UTC), 3_000, user_id=kari, user_name="Kari")
     assert await corrected(town, locked) == sorted([first, late])
-    found = await content(town, await lock(town, FEBRUARY, group_by=BY_USER))
+    assert figures(await content(town, locked)) == [(("Kari",), 1_000)]
+    found = await content(town, await lock(town, FEBRUARY, **ended))
     assert figures(found) == [(("Kari",), 3_000)]
     assert corrections(found) == [(1, ("Kari",), 0, -100), (1, ("Not identified",), 1, 400)]
-    assert found.correction_total.energy_wh == 300
-    assert found.correction_total.offline_count == 1
+    assert (found.correction_total.energy_wh, found.correction_total.offline_count) == (300, 1)
     assert await corrected(town, locked) == sorted([first, late])
-    assert corrections(await content(town, await lock(town, MARCH, group_by=BY_USER))) == []
+    assert corrections(await content(town, await lock(town, MARCH, **ended))) == []
 
 
 async def test_a_charge_that_turns_out_to_be_anothers_is_moved(town: Town) -> None:
