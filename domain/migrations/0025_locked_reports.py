@@ -11,7 +11,7 @@ _DIMENSIONS = "\n".join(f"{one.value}: {one.value}" for one in UsageDimension)
 
 
 class Migration(migrations.Migration):
-    dependencies = [("domain", "0023_signed_records")]
+    dependencies = [("domain", "0024_alerts_of_all_things")]
 
     initial = False
 
