@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,8 +21,9 @@ from domain.sessions import SessionRow
 from domain.tariff_book import PriceBook, TariffBook, tariff_book
 
 _PARTS_AT_ONCE: Final = 2_000
-"""Energy intervals read and priced before others in the process have a turn: about 20 ms."""
-_CHARGES_AT_ONCE: Final = 200
+"""Energy intervals that are read, and priced, before others in the process have a turn: about 20 ms."""
+_CHARGES_AT_ONCE: Final = 250
+_QUALITIES: Final = {quality.value: quality for quality in IntervalQuality}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +129,20 @@ class Till:
 
     async def _some(self, charged: Sequence[Charged]) -> list[Cost | None]:
         await asyncio.sleep(0)
-        wanting = [one for one in charged if self._needs_parts(one)]
-        stored = await _stored_parts([one.id for one in wanting if one.is_reliable])
-        asked = {one.id for one in wanting}
-        for one in wanting:
-            await self._reach_prices(one)
+        asked = {one.id for one in charged if self._needs_parts(one)}
+        stored = await _stored_parts([one.id for one in charged if one.id in asked and one.is_reliable])
+        for one in charged:
+            if one.id in asked:
+                await self._reach_prices(one)
         await asyncio.sleep(0)
         return [self._cost(one, stored.get(one.id), is_cut=one.id in asked) for one in charged]
 
     def _terms_on(self, one: Charged) -> TermsOn:
-        return partial(self.book.terms_on, one.installation_id, one.user_id)
+        return self.book.terms_of(one.installation_id, one.user_id)
 
     def _needs_parts(self, one: Charged) -> bool:
         site = self.book.sites.get(one.installation_id)
-        return site is not None and needs_parts(_charge(one, None, is_cut=False), self._terms_on(one), site.calendar)
+        return site is not None and needs_parts(*one.span, self._terms_on(one), site.calendar)
 
     async def _reach_prices(self, one: Charged) -> None:
         """What may be needed of imported prices is here."""
@@ -194,13 +194,15 @@ async def _stored_parts(session_ids: Sequence[UUID]) -> dict[UUID, list[Part]]:
     for some in sql.in_chunks(session_ids):
         arguments: list[object] = []
         condition = sql.any_of("session_id", some, arguments)
+        last: object = None
         for row in await sql.records(
             f"SELECT session_id, start_at, end_at, energy_wh, quality FROM energy_intervals WHERE {condition}"  # noqa: S608
             " ORDER BY session_id, start_at",
             *arguments,
         ):
-            part = Part(sql.instant_of(row[1]), sql.instant_of(row[2]), row[3], IntervalQuality(row[4]))
-            found.setdefault(sql.uuid_of(row[0]), []).append(part)
+            if row[0] != last:
+                last, parts = row[0], found.setdefault(sql.uuid_of(row[0]), [])
+            parts.append(Part(sql.instant_of(row[1]), sql.instant_of(row[2]), row[3], _QUALITIES[row[4]]))
     return found
 
 

@@ -1,7 +1,7 @@
 """The tariffs of some installations as they are stored: which one holds for whom on which day, and imported prices."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -57,14 +57,18 @@ class TariffBook:
         """By person, in groups that have a tariff."""
         self.groups: set[UUID] = set()
         """Those holders that are groups."""
-        self._known: dict[tuple[UUID, UUID | None, date], TariffTerms | None] = {}
+        self._known: dict[tuple[UUID, UUID | None], dict[date, TariffTerms | None]] = {}
 
-    def terms_on(self, installation_id: UUID, user_id: UUID | None, day: date) -> TariffTerms | None:
-        """The tariff that holds for the person (None: nobody known) on that local day: theirs, their group's, the installation's."""
-        key = (installation_id, user_id, day)
-        if key not in self._known:
-            self._known[key] = self._found(installation_id, user_id, day)
-        return self._known[key]
+    def terms_of(self, installation_id: UUID, user_id: UUID | None) -> Callable[[date], TariffTerms | None]:
+        """The tariff that holds for the person (None: nobody known) on a local day: theirs, their group's, the installation's."""
+        known = self._known.setdefault((installation_id, user_id), {})
+
+        def terms_on(day: date) -> TariffTerms | None:
+            if day not in known:
+                known[day] = self._found(installation_id, user_id, day)
+            return known[day]
+
+        return terms_on
 
     def holders_on(self, installation_id: UUID, day: date) -> set[UUID]:
         """The people who have a tariff of their own there on that local day, or are then in a group that has one."""

@@ -120,9 +120,9 @@ TermsOn = Callable[[date], TariffTerms | None]
 """The tariff that holds for whoever charged, on a local day."""
 
 
-def needs_parts(charge: Charge, terms_on: TermsOn, calendar: Calendar) -> bool:
-    """Whether it matters for the cost when the energy was taken."""
-    days = calendar.days(charge.started_at, charge.ended_at)
+def needs_parts(started_at: datetime, ended_at: datetime, terms_on: TermsOn, calendar: Calendar) -> bool:
+    """Whether it matters for the cost of a charge when in this time the energy was taken."""
+    days = calendar.days(started_at, ended_at)
     held = [terms for terms in map(terms_on, days) if terms is not None]
     if any(terms.numbered(CostUnit.IDLE_HOUR) for terms in held):
         return True
@@ -206,71 +206,47 @@ class _Bill:
 
     def __init__(self, charge: Charge, terms_on: TermsOn, prices: Prices, calendar: Calendar) -> None:
         self._charge = charge
-        self._terms_on = terms_on
-        self._prices = prices
-        self._calendar = calendar
+        self.terms_on = terms_on
+        self.prices = prices
+        self.calendar = calendar
         self._entries: dict[tuple[date, int], _Entry] = {}
 
     def spread(self, unit: CostUnit, parts: Iterable[Part]) -> None:
         """What the parts hold (Wh, or seconds) is in the entries of that unit, cut in proportion to time wherever the price changes."""
-        day = self._calendar.day_of(self._charge.started_at)
-        segments = self._segments(day, unit)
-        number = 0
+        walk = _Walk(self, unit, self._charge.started_at)
         for part in parts:
-            if part.energy_wh == 0:
-                continue
             at = part.start_at
-            while True:
-                while at >= segments[number][1]:
-                    number += 1
-                    if number == len(segments):
-                        day, number = self._calendar.day_of(at), 0
-                        segments = self._segments(day, unit)
-                until = self._taken(day, segments[number], part, at)
+            while part.energy_wh:
+                if at >= walk.ends:
+                    walk.reach(at)
+                until = min(walk.ends, part.end_at)
+                if walk.entry is not None:
+                    walk.entry.add(_within(part, at, until), walk.price_micro)
+                elif walk.missing is not None and _within(part, at, until):
+                    raise _UnknownError(walk.missing)
                 if until >= part.end_at:
                     break
                 at = until
 
-    def _segments(self, day: date, unit: CostUnit) -> Sequence[Segment]:
-        terms = self._terms_on(day)
+    def segments(self, day: date, unit: CostUnit) -> Sequence[Segment]:
+        """What holds over the day for the unit."""
+        terms = self.terms_on(day)
         if terms is None:
-            return [(self._calendar.start(day), self._calendar.end(day), None)]
-        return self._calendar.schedule(terms, unit, day)
-
-    def _taken(self, day: date, segment: Segment, part: Part, at: datetime) -> datetime:
-        """Until when what the part holds from `at` on has one price; it is in the entries."""
-        until, place = min(segment[1], part.end_at), segment[2]
-        if place is None:
-            return until
-        terms = self._terms_on(day)
-        assert terms is not None  # noqa: S101  a day with places has a tariff
-        rule = terms.parts[place]
-        price_micro: int | None = rule.price_micro
-        if price_micro is None:
-            found = self._prices.at(terms.id, at)
-            ends = self._prices.next_start(terms.id, at) if found is None else found[1]
-            until = until if ends is None else min(until, ends)
-            price_micro = None if found is None else found[0]
-        counted = _within(part, at, until)
-        if counted == 0:
-            return until
-        if price_micro is None:
-            local = at.astimezone(self._calendar.zone)
-            raise _UnknownError(f"The tariff {terms.name} has no price for {local:%Y-%m-%d %H:%M}: import it.")
-        self._entry(day, terms, place).add(counted, price_micro + rule.surcharge_micro)
-        return until
+            return [(self.calendar.start(day), self.calendar.end(day), None)]
+        return self.calendar.schedule(terms, unit, day)
 
     def once(self, unit: CostUnit) -> None:
         """One of the unit is in the entries of the charge's beginning."""
         at = self._charge.started_at
-        day = self._calendar.day_of(at)
-        place = next((place for start, end, place in self._segments(day, unit) if start <= at < end), None)
-        terms = self._terms_on(day)
+        day = self.calendar.day_of(at)
+        place = next((place for start, end, place in self.segments(day, unit) if start <= at < end), None)
+        terms = self.terms_on(day)
         if place is not None and terms is not None:
             rule = terms.parts[place]
-            self._entry(day, terms, place).add(1, (rule.price_micro or 0) + rule.surcharge_micro)
+            self.entry(day, terms, place).add(1, (rule.price_micro or 0) + rule.surcharge_micro)
 
-    def _entry(self, day: date, terms: TariffTerms, place: int) -> _Entry:
+    def entry(self, day: date, terms: TariffTerms, place: int) -> _Entry:
+        """The line of that part and day."""
         entry = self._entries.get((day, place))
         if entry is None:
             entry = self._entries[day, place] = _Entry(terms, place)
@@ -279,9 +255,57 @@ class _Bill:
     def lines(self, currency: str) -> Iterable[CostLine]:
         """By day, then in the order of the tariff's parts."""
         for (day, place), entry in sorted(self._entries.items(), key=lambda item: item[0]):
-            at = max(self._calendar.start(day), self._charge.started_at)
+            if entry.counted == 0:
+                continue
+            at = max(self.calendar.start(day), self._charge.started_at)
             text = f"{part_text(entry.terms.parts[place])} on {day} ({entry.terms.name})"
             yield entry.line(day, at, currency, text=text)
+
+
+class _Walk:
+    """Where a charge is in time: until `ends` all has one price, or none.
+
+    `entry` is the line of the present part, None where the unit costs nothing and where `missing` says which price there is not.
+    """
+
+    def __init__(self, bill: _Bill, unit: CostUnit, at: datetime) -> None:
+        self._bill = bill
+        self._unit = unit
+        self._day = bill.calendar.day_of(at)
+        self._segments = bill.segments(self._day, unit)
+        self._number = 0
+        self.ends = self._segments[0][0]
+        self.entry: _Entry | None = None
+        self.price_micro = 0
+        self.missing: str | None = None
+
+    def reach(self, at: datetime) -> None:
+        """The walk is at that instant, which is not before where it was."""
+        while at >= self._segments[self._number][1]:
+            self._number += 1
+            if self._number == len(self._segments):
+                self._day, self._number = self._bill.calendar.day_of(at), 0
+                self._segments = self._bill.segments(self._day, self._unit)
+        _, self.ends, place = self._segments[self._number]
+        self.entry = self.missing = None
+        terms = self._bill.terms_on(self._day)
+        if place is not None and terms is not None:
+            self._price(terms, place, at)
+
+    def _price(self, terms: TariffTerms, place: int, at: datetime) -> None:
+        part = terms.parts[place]
+        price_micro = part.price_micro
+        if price_micro is None:
+            found = self._bill.prices.at(terms.id, at)
+            border = self._bill.prices.next_start(terms.id, at) if found is None else found[1]
+            self.ends = self.ends if border is None else min(self.ends, border)
+            if found is None:
+                local = at.astimezone(self._bill.calendar.zone)
+                self.missing = f"The tariff {terms.name} has no price for {local:%Y-%m-%d %H:%M}: import it."
+                return
+            price_micro = found[0]
+        self.price_micro = price_micro + part.surcharge_micro
+        self.entry = self._bill.entry(self._day, terms, place)
 
 
 def _within(part: Part, since: datetime, until: datetime) -> int:

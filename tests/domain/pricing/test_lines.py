@@ -230,7 +230,7 @@ def test_parts_matter_only_where_the_price_changes() -> None:
         (two, terms(TariffPart(HOUR, MICRO)), False),
         (day, terms(TariffPart(KWH, MICRO), TariffPart(IDLE_HOUR, MICRO)), True),
     ):
-        assert needs_parts(one, lambda _day, tariff=tariff: tariff, calendar) is needed  # type: ignore[misc]  # bound now
+        assert needs_parts(one.started_at, one.ended_at, lambda _day, tariff=tariff: tariff, calendar) is needed  # type: ignore[misc]  # bound now
 
 
 def test_the_monthly_fee_is_a_line_of_its_own() -> None:
