@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-BENCHES := ocpp_messages ingest storm crash faults takeover fuzz_frames closed_loop balancer feasible live_fanout list_query authorization sign_in scoping exports
+BENCHES := ocpp_messages ingest storm crash faults takeover fuzz_frames closed_loop balancer feasible live_fanout list_query authorization sign_in scoping exports reports
 STAMP := $(VENV)/.installed
 MACHINE_CODE := $(VENV)/.machine-code
 # The privilege to install what is missing from Debian's packages.

@@ -124,6 +124,8 @@ async def _fill(connection: "asyncpg.Connection[Any]", past: Past, site: Site) -
             await connection.execute(row["made_by"])
             await connection.execute("DELETE FROM bench_indexes WHERE name = $1", row["name"])
     if indexes:
+        # They have connected, as those that deliver sessions have.
+        await connection.execute("UPDATE stations SET last_seen_at = $1", past.ends_at)
         await connection.execute("VACUUM ANALYZE")
 
 
@@ -156,17 +158,17 @@ WHERE i.tablename IN ('charge_sessions', 'energy_intervals')
 _COPIES = (
     "INSERT INTO installations SELECT (jsonb_populate_record(i, jsonb_build_object('id', $2::uuid, 'name', $3::text))).*"
     " FROM installations i WHERE i.id = $1",
-    "INSERT INTO circuits SELECT (jsonb_populate_record(c, jsonb_build_object('id', md5($2::text || c.id::text)::uuid,"
+    "INSERT INTO circuits SELECT (jsonb_populate_record(c, jsonb_build_object('id', md5($2::uuid::text || c.id::text)::uuid,"
     " 'installation_id', $2::uuid, 'name', c.name || left($3::text, 0)))).* FROM circuits c WHERE c.installation_id = $1",
-    "INSERT INTO stations SELECT (jsonb_populate_record(s, jsonb_build_object('id', md5($2::text || s.id::text)::uuid,"
+    "INSERT INTO stations SELECT (jsonb_populate_record(s, jsonb_build_object('id', md5($2::uuid::text || s.id::text)::uuid,"
     " 'identity', $3::text || s.identity))).* FROM stations s JOIN chargers c ON c.station_id = s.id WHERE c.installation_id = $1",
-    "INSERT INTO chargers SELECT (jsonb_populate_record(c, jsonb_build_object('id', md5($2::text || c.id::text)::uuid,"
-    " 'installation_id', $2::uuid, 'circuit_id', md5($2::text || c.circuit_id::text)::uuid,"
-    " 'station_id', md5($2::text || c.station_id::text)::uuid, 'name', c.name || left($3::text, 0)))).*"
+    "INSERT INTO chargers SELECT (jsonb_populate_record(c, jsonb_build_object('id', md5($2::uuid::text || c.id::text)::uuid,"
+    " 'installation_id', $2::uuid, 'circuit_id', md5($2::uuid::text || c.circuit_id::text)::uuid,"
+    " 'station_id', md5($2::uuid::text || c.station_id::text)::uuid, 'name', c.name || left($3::text, 0)))).*"
     " FROM chargers c WHERE c.installation_id = $1",
     "INSERT INTO charger_statuses SELECT (jsonb_populate_record(t,"
-    " jsonb_build_object('charger_id', md5($2::text || t.charger_id::text)::uuid,"
-    " 'installation_id', left($3::text, 0) || $2::text))).* FROM charger_statuses t WHERE t.installation_id = $1",
+    " jsonb_build_object('charger_id', md5($2::uuid::text || t.charger_id::text)::uuid,"
+    " 'installation_id', left($3::text, 0) || $2::uuid::text))).* FROM charger_statuses t WHERE t.installation_id = $1",
 )
 _SESSIONS = f"""
 INSERT INTO charge_sessions (

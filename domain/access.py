@@ -232,6 +232,10 @@ class Access:
         """A condition on rows of `charge_sessions`; appends to `arguments`. Administrators see only their own, too."""
         return self._charging_condition(alias, "started_at", arguments)
 
+    def sessions_conditions(self, alias: str, arguments: list[object]) -> list[str]:
+        """As `sessions_condition`, by each right alone: a session that any of them lets through exists; appends to `arguments`."""
+        return self._charging_conditions(alias, "started_at", arguments)
+
     def attempts_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `authorization_attempts`: they are seen as a session of that instant would be; appends to `arguments`."""
         return self._charging_condition(alias, "at", arguments)
@@ -255,12 +259,15 @@ class Access:
         return sql.any_of(f"{alias}.installation_id", self._installations_with(AUTHORIZERS), arguments)
 
     def _charging_condition(self, alias: str, instant: str, arguments: list[object]) -> str:
+        return f"({' OR '.join(self._charging_conditions(alias, instant, arguments))})"
+
+    def _charging_conditions(self, alias: str, instant: str, arguments: list[object]) -> list[str]:
         if self.actor is None:
-            return "1 = 0"
+            return ["1 = 0"]
         parts = [self._own(f"{alias}.user_id", arguments)]
-        owned = self._installations_with(SESSION_READERS)
-        if owned:
-            parts.append(sql.any_of(f"{alias}.installation_id", owned, arguments))
+        for installation_id in self._installations_with(SESSION_READERS):
+            arguments.append(installation_id)
+            parts.append(f"{alias}.installation_id = ${len(arguments)}")
         for charger_id, grant in sorted(self.chargers.items()):
             if grant.owner_from is not None:
                 arguments.extend((charger_id, grant.installation_id, grant.owner_from))
@@ -269,7 +276,7 @@ class Access:
                     f"({alias}.charger_id = ${last - 2} AND {alias}.installation_id = ${last - 1}"
                     f" AND {alias}.{instant} >= ${last})"
                 )
-        return f"({' OR '.join(parts)})"
+        return parts
 
     def permissions_condition(self, alias: str, arguments: list[object]) -> str:
         """A condition on rows of `permissions`: one's own, also through groups, those that one could have granted, and invitations that

@@ -139,6 +139,10 @@ def _beyond(keys: Sequence[SortKey], values: Sequence[object], arguments: list[o
         marks.append(f"${len(arguments)}" if value is not None else "")
         if value is None:
             arguments.pop()
+    if _is_one_row(keys) and all(marks):
+        # Both databases find a row in an index by this, however deep it lies; by alternatives they would read all before it.
+        compare = "<" if keys[0].is_descending != backward else ">"
+        return f"({', '.join(key.expression for key in keys)}) {compare} ({', '.join(marks)})"
     alternatives = []
     for index, key in enumerate(keys):
         strictly = _strictly(key, marks[index], backward=backward)
@@ -147,6 +151,11 @@ def _beyond(keys: Sequence[SortKey], values: Sequence[object], arguments: list[o
         equal = [_equal(other, mark) for other, mark in zip(keys[:index], marks, strict=False)]
         alternatives.append("(" + " AND ".join([*equal, strictly]) + ")")
     return "(" + " OR ".join(alternatives) + ")" if alternatives else "1 = 0"
+
+
+def _is_one_row(keys: Sequence[SortKey]) -> bool:
+    """Whether the order is that of the keys' values as a row: none may be null, all in one direction."""
+    return len({key.is_descending for key in keys}) == 1 and not any(key.is_nullable for key in keys)
 
 
 def _equal(key: SortKey, mark: str) -> str:

@@ -10,8 +10,8 @@ from uuid import UUID
 from domain import sql
 from domain.access import Access
 from domain.charging.energy_intervals import Part, intervals
-from domain.filters import ANYTHING, Columns, Condition, Expression, check_size, sql_of
-from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
+from domain.filters import ANYTHING, Columns, Comparison, Condition, Every, Expression, Term, check_size, sql_of
+from domain.pages import KeyKind, Keyset, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, StopReason
 from domain.usage.interval_cuts import clipped
 
@@ -181,19 +181,60 @@ async def sessions_page(
         return empty_page()
     check_size(where)
     arguments: list[object] = []
-    parts = [_visible(access, at, arguments), sql_of(where, _filterable(access), arguments)]
-    filtered = f"FROM charge_sessions s WHERE {' AND '.join(parts)}"
+    ways = _ways(access, at, where, arguments)
+    filtered = sql_of(where, _filterable(access), arguments)
     counted = list(arguments)
     terms = tuple(order) or NEWEST_FIRST
     keys = [*(_key(term) for term in terms), SortKey("s.id", "id", KeyKind.ID, is_descending=terms[0].is_descending)]
     found = keyset(keys, request, arguments)
-    statement = f"SELECT {SESSION_COLUMNS} {filtered} AND {found.where} ORDER BY {found.order_by} LIMIT {found.limit}"
-    rows = await sql.rows(statement, *arguments)
+    rows = await sql.rows(_page_statement(ways, filtered, found), *arguments)
 
     async def count() -> int:
-        return int((await sql.rows(f"SELECT COUNT(*) AS number {filtered}", *counted))[0]["number"])
+        statement = f"SELECT COUNT(*) AS number FROM charge_sessions s WHERE ({' OR '.join(ways)}) AND {filtered}"  # noqa: S608
+        return int((await sql.rows(statement, *counted))[0]["number"])
 
     return page_of(rows, found, request, lambda row: session_of_row(access, row), count=count)
+
+
+MOST_WAYS = 16
+"""So many rights are asked for one by one; more go in one question, which the database may answer by reading all that they reach."""
+
+
+def _page_statement(ways: Sequence[str], filtered: str, found: Keyset) -> str:
+    """The page of all sessions that one of the ways leads to: each has a range of an index in the page's order, their union has none."""
+    tail = f"ORDER BY {found.order_by} LIMIT {found.limit}"
+    condition = f"({' OR '.join(ways)}) AND {filtered} AND {found.where}"
+    if 1 < len(ways) <= MOST_WAYS:
+        pages = [
+            f"SELECT id FROM (SELECT s.id FROM charge_sessions s WHERE {way} AND {filtered} AND {found.where} {tail}) AS way_{number}"  # noqa: S608
+            for number, way in enumerate(ways)
+        ]
+        condition = f"s.id IN ({' UNION '.join(pages)})"
+    return f"SELECT {SESSION_COLUMNS} FROM charge_sessions s WHERE {condition} {tail}"  # noqa: S608  columns of ours, and marks
+
+
+def _ways(access: Access, at: SessionPlace, where: Condition, arguments: list[object]) -> list[str]:
+    """Conditions of which any makes a session of that place exist for the person."""
+    if at != EVERYWHERE:
+        return [_visible(access, at, arguments)]
+    named = _installations_named(where)
+    if named and all(map(access.reads_sessions_of, named)):
+        ways = []
+        for installation_id in sorted(named):
+            arguments.append(installation_id)
+            ways.append(f"s.installation_id = ${len(arguments)}")
+        return ways
+    return access.sessions_conditions("s", arguments)
+
+
+def _installations_named(where: Condition) -> set[UUID]:
+    """The installations to which the filter confines the list; empty where it does not."""
+    match where:
+        case Term("installationId", Comparison.EQUALS | Comparison.ONE_OF, value):
+            return set(_ids(value))
+        case Every(parts):
+            return next((named for named in map(_installations_named, parts) if named), set())
+    return set()
 
 
 def _visible(access: Access, at: SessionPlace, arguments: list[object]) -> str:

@@ -1,5 +1,6 @@
 """Usage summaries: who used how much, where and when (domain.md §6). Reports, exports and the API all ask this one function."""
 
+import asyncio
 import itertools
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,16 +26,19 @@ from domain.usage.question import (
     Tally,
     Usage,
     UsageQuestion,
+    UsageRow,
     UsageSummary,
     check_question,
     ordered,
     row_of,
     time_dimensions,
+    total_of,
 )
 from domain.usage.rows import NAMES, Scope, whole_sessions
 from domain.usage.sessions import CountedSession, counted_batches
 
 MOST_IDLE_ROWS = 100_000
+MOST_ROWS_AT_ONCE = 1_000
 MOST_STRETCHES = 10_000
 """A year of hours: finding when ten years of them begin would hold up everything else for seconds."""
 
@@ -57,26 +61,38 @@ async def usage_summary(access: Access, question: UsageQuestion, *, with_costs: 
     scope = _scope(access, question)
     await _check_filter(access, question, scope)
     gather = energy_in_time if question.basis is ReportBasis.INTERVAL else whole_sessions
-    tallies = await gather(question, period, scope)
+    # None of these needs another's answer; where there are several connections, they are had at the same time.
+    tallies, book, covered = await asyncio.gather(
+        gather(question, period, scope),
+        book_for(access, question, (site.id for site in sites)),
+        coverage(access, question, period, access.now),
+    )
     if question.include_idle:
         await _add_idle(question, period, tallies)
-    book = await book_for(access, question, (site.id for site in sites))
     fees = await monthly_fees(access, question, period, book)
     add_fees(question, period, fees, tallies, with_costs=with_costs)
     if with_costs:
         await add_costs(question, period, scope, book, tallies)
-    rows = tuple(ordered(row_of(group, tally) for group, tally in tallies.items()))
-    covered = await coverage(access, question, period, access.now)
+    rows = await _rows(tallies)
     return UsageSummary(
         question=question,
         period=period,
         rows=rows,
-        total=sum((row.usage for row in rows), Usage()),
+        total=total_of(row.usage for row in rows),
         coverage=covered,
         empty_because=None if rows else await empty_because(question, period, scope, covered),
         installation_names=tuple(site.name for site in sites),
         made_at=access.now,
     )
+
+
+async def _rows(tallies: Mapping[Group, Tally]) -> tuple[UsageRow, ...]:
+    """The rows in order. To sort many takes longer than others can wait: then a thread does it."""
+
+    def made() -> tuple[UsageRow, ...]:
+        return tuple(ordered(row_of(group, tally) for group, tally in tallies.items()))
+
+    return made() if len(tallies) <= MOST_ROWS_AT_ONCE else await asyncio.to_thread(made)
 
 
 async def check_may_ask(access: Access, question: UsageQuestion) -> None:

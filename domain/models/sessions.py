@@ -77,6 +77,7 @@ class ChargeSession(Model):
             Index(fields=("installation_id", "registered_at")),
             Index(fields=("charger_id", "started_at", "id")),
             Index(fields=("user_id", "started_at", "id")),
+            Index(fields=("charger_id", "registered_at")),
             Index(fields=("charger_id", "state")),
             Index(fields=("inferred_end_due_at",)),
             Index(fields=("replaced_by_id",)),

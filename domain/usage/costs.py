@@ -135,7 +135,7 @@ async def _batches(
         if after is not None:
             arguments += list(after)
             at, key = f"${len(arguments) - 1}", f"${len(arguments)}"
-            inside = f"({inside}) AND ({instant} > {at} OR ({instant} = {at} AND s.id > {key}))"
+            inside = f"({inside}) AND ({instant}, s.id) > ({at}, {key})"
         statement = f"""
             SELECT {"".join(f"{column}, " for column in [*keys, *names])}{CHARGED_COLUMNS}, {instant} AS counted_at
             FROM charge_sessions s WHERE {condition} AND ({inside}) ORDER BY {instant}, s.id LIMIT {_BATCH}

@@ -1,5 +1,6 @@
 """How sessions become groups under the basis INTERVAL: by when their energy was taken, split exactly where a border cuts them."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,8 @@ from domain.usage.interval_cuts import clipped, energy_until
 from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageQuestion, time_dimensions
 from domain.usage.rows import NAMES, UNRELIABLE, Scope, counted, id_column
 
-_BATCH = 500
+_BATCH = 100
+"""Sessions that are cut at once: some milliseconds of the loop that others wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) 
     slices = _Slices(period, time_dimensions(question))
     found: dict[Group, Tally] = {}
     for first in range(0, len(touching), _BATCH):
+        await asyncio.sleep(0)
         batch = [(session, list(slices.of(session))) for session in touching[first : first + _BATCH]]
         cut = [session.id for session, pieces in batch if not _is_whole(session, pieces)]
         stored = await _stored_parts(cut)
@@ -112,6 +115,7 @@ async def crossing(
     found = {}
     touching = await _touching(question, period, scope, only=crosses)
     for first in range(0, len(touching), _BATCH):
+        await asyncio.sleep(0)
         batch = touching[first : first + _BATCH]
         stored = await _stored_parts([one.id for one in batch])
         for one in batch:
@@ -137,7 +141,12 @@ async def _touching(
         FROM charge_sessions s
         WHERE {condition} AND {(only or touches)(start, end)} ORDER BY s.id
     """  # noqa: S608  columns of ours, and marks
-    return [_session(row, things) for row in await sql.rows(statement, *arguments)]
+    rows = await sql.rows(statement, *arguments)
+    found: list[_Touching] = []
+    for first in range(0, len(rows), _BATCH):
+        await asyncio.sleep(0)
+        found += [_session(row, things) for row in rows[first : first + _BATCH]]
+    return found
 
 
 def _session(row: Mapping[str, Any], things: list[UsageDimension]) -> _Touching:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -103,6 +104,31 @@ class Usage:
         )
 
 
+NOTHING = Usage()
+
+
+def total_of(usages: Iterable[Usage]) -> Usage:
+    """All of them added up."""
+    found = list(usages)
+    return Usage(
+        sum(one.session_count for one in found),
+        sum(one.energy_wh for one in found),
+        sum(one.connected_s for one in found),
+        sum(one.charging_s for one in found),
+        sum(one.offline_count for one in found),
+        sum(one.unreliable_count for one in found),
+        min((one.first_at for one in found if one.first_at is not None), default=None),
+        max((one.last_at for one in found if one.last_at is not None), default=None),
+        sum((one.costs for one in found if one.costs is not NO_COSTS), NO_COSTS),
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _iso(instant: datetime) -> str:
+    """Rows by time ask for the same few again and again."""
+    return instant.isoformat()
+
+
 @dataclass(frozen=True, slots=True)
 class GroupPart:
     """One dimension of a group: the id of a thing (None: not identified), or a stretch of time."""
@@ -116,7 +142,7 @@ class GroupPart:
         """Stable text; the two hours 02 of an autumn night differ by their instant."""
         if self.bucket is None:
             return f"{self.dimension}={self.id or '-'}"
-        return f"{self.dimension}={self.bucket.start_at.isoformat()}"
+        return f"{self.dimension}={_iso(self.bucket.start_at)}"
 
 
 Group = tuple[GroupPart, ...]
@@ -134,12 +160,12 @@ class Snapshot:
 class Tally:
     """A group while it is added up: figures, and for each dimension the newest name."""
 
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING
     names: dict[UsageDimension, Snapshot] = field(default_factory=dict)
 
     def add(self, usage: Usage, names: Iterable[tuple[UsageDimension, Snapshot]]) -> None:
         """The figures are in; a newer name replaces an older."""
-        self.usage = self.usage + usage
+        self.usage = usage if self.usage is NOTHING else self.usage + usage
         for dimension, snapshot in names:
             known = self.names.get(dimension)
             if known is None or (snapshot.at, snapshot.name) > (known.at, known.name):
@@ -222,7 +248,7 @@ def _by_label(row: UsageRow) -> list[tuple[bool, str, str]]:
 
 
 def _sortable(part: GroupPart, label: str) -> str:
-    return part.bucket.start_at.isoformat() if part.bucket is not None else label.casefold()
+    return _iso(part.bucket.start_at) if part.bucket is not None else label.casefold()
 
 
 def _by_cost(row: UsageRow) -> list[tuple[str, int]]:

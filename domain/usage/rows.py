@@ -1,5 +1,6 @@
 """How sessions become groups: one GROUP BY for whole sessions (bases REGISTERED and ENDED), alike on both databases."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,9 @@ from domain import sql
 from domain.periods import Bucket, Period, bucket_at, offsets, start_of
 from domain.roles import ReportBasis, SessionFlag, SessionState, UsageDimension
 from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
+
+_AT_ONCE = 250
+"""Groups that are read at once: some milliseconds of the loop that others wait for."""
 
 OFFLINE, UNRELIABLE = int(SessionFlag.OFFLINE), int(SessionFlag.CLOCK_UNRELIABLE)
 
@@ -79,7 +83,8 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     arguments: list[object] = []
     things = [dimension for dimension in question.group_by if dimension in NAMES]
     keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
-    names = [f"MAX({_dated(instant, NAMES[dimension])}) AS name_{place}" for place, dimension in enumerate(things)]
+    # Few things change their names: to group by these too and take the newest afterwards costs less than to find it row by row.
+    keys += [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
     times = time_dimensions(question)
     local = _LocalTime(period, is_hourly=UsageDimension.HOUR in times)
     if times:
@@ -88,12 +93,14 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     arguments += [period.start_at, period.end_at]
     last = len(arguments)
     statement = f"""
-        SELECT {", ".join([*keys, *names, *_FIGURES])} FROM charge_sessions s
+        SELECT {", ".join([*keys, *_FIGURES])}, MAX({instant}) AS newest_at FROM charge_sessions s
         WHERE {condition} AND {instant} >= ${last - 1} AND {instant} < ${last}
         GROUP BY {", ".join(str(place) for place in range(1, len(keys) + 1))}
     """  # noqa: S608  columns of ours, and marks
     found: dict[Group, Tally] = {}
-    for row in await sql.rows(statement, *arguments):
+    for number, row in enumerate(await sql.rows(statement, *arguments)):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         bucket_of = local.reader(row) if times else None
         group = tuple(
             GroupPart(dimension, bucket=bucket_of(dimension))
@@ -131,21 +138,13 @@ def _usage(row: Mapping[str, Any]) -> Usage:
     )
 
 
-def _dated(instant: str, name: str) -> str:
-    """Text that sorts by instant and ends with the name: its MAX is the newest name."""
-    if sql.is_sqlite():
-        return f"{instant} || '|' || {name}"
-    return f"(to_char({instant} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '|' || {name}) COLLATE \"C\""
-
-
 def _snapshots(row: Mapping[str, Any], things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
-    found = []
-    for place, dimension in enumerate(things):
-        dated = row[f"name_{place}"]
-        if dated is not None:
-            at, _, name = str(dated).partition("|")
-            found.append((dimension, Snapshot(at, name)))
-    return found
+    at = str(row["newest_at"]) if things else ""
+    named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
+    return [(dimension, Snapshot(at, name)) for dimension, name in named if name is not None]
+
+
+_TO_THE_HOUR = len("2026-02-03T10")
 
 
 class _LocalTime:
@@ -171,13 +170,13 @@ class _LocalTime:
             shown = "%Y-%m-%dT%H" if self._is_hourly else "%Y-%m-%d"
             local = f"strftime('{shown}', substr({instant}, 1, 19), ({offset}) || ' seconds')"
         else:
-            shown = 'YYYY-MM-DD"T"HH24' if self._is_hourly else "YYYY-MM-DD"
-            local = f"to_char(({instant} AT TIME ZONE 'UTC') + make_interval(secs => {offset}), '{shown}')"
+            wall = f"({instant} AT TIME ZONE 'UTC') + ({offset}) * INTERVAL '1 second'"
+            local = f"date_trunc('hour', {wall})" if self._is_hourly else f"CAST({wall} AS date)"
         return [f"{local} AS local", f"{offset} AS offset_s"] if self._is_hourly else [f"{local} AS local"]
 
     def reader(self, row: Mapping[str, Any]) -> Callable[[UsageDimension], Bucket]:
         """Which bucket of each dimension a row belongs to."""
-        local = str(row["local"])
+        local = row["local"]
         mark: object = (local, row["offset_s"]) if self._is_hourly else local
 
         def bucket(dimension: UsageDimension) -> Bucket:
@@ -190,10 +189,11 @@ class _LocalTime:
         return bucket
 
     def _instant(self, row: Mapping[str, Any]) -> datetime:
+        # SQLite has texts, which end with the hour where hours are asked for.
         local = str(row["local"])
         if not self._is_hourly:
             return start_of(date.fromisoformat(local), self._zone)
-        wall = datetime.fromisoformat(f"{local}:00:00").replace(tzinfo=UTC)
+        wall = datetime.fromisoformat(local if len(local) > _TO_THE_HOUR else f"{local}:00:00").replace(tzinfo=UTC)
         instant = wall - timedelta(seconds=int(row["offset_s"]))
         # Where the clock changes within an hour, the hour may begin before this offset does.
         ends = instant + timedelta(hours=1)

@@ -43,7 +43,8 @@ async def counted_batches(
         if after is not None:
             arguments += list(after)
             at, key = f"${len(arguments) - 1}", f"${len(arguments)}"
-            inside = f"({inside}) AND ({instant} > {at} OR ({instant} = {at} AND s.id > {key}))"
+            # As a row, so that the database begins there in its index instead of reading from the first.
+            inside = f"({inside}) AND ({instant}, s.id) > ({at}, {key})"
         statement = f"""
             SELECT {SESSION_COLUMNS}, {instant} AS counted_at FROM charge_sessions s
             WHERE {condition} AND ({inside}) ORDER BY {instant}, s.id LIMIT {BATCH}

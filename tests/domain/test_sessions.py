@@ -1,6 +1,8 @@
 """Charge sessions as each person sees them."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -10,12 +12,13 @@ from domain.errors import ValidationError
 from domain.filters import ANYTHING, Comparison, Condition, Every, Not, Some, Term
 from domain.models import ChargeSession, EnergyInterval
 from domain.pages import PageRequest, page_request
-from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState
+from domain.roles import DateQuality, IntervalQuality, Role, SessionFlag, SessionState
 from domain.sessions import (
     EVERYWHERE,
     SessionOrder,
     SessionOrderField,
     SessionPlace,
+    SessionRow,
     active_sessions_by_charger_ids,
     energy_details,
     replaced_sessions,
@@ -235,3 +238,87 @@ async def test_energy_details_add_up_to_the_session(town: Town) -> None:
     measured = await energy_details(session)
     assert [(part.energy_wh, part.quality) for part in measured] == [(1_000, IntervalQuality.MEASURED)]
     assert await energy_details(session, since=start + timedelta(hours=5)) == []
+
+
+async def test_pages_are_stable_while_sessions_arrive(town: Town) -> None:
+    """Whoever leafs through meets every session that was there once, in order, however many come meanwhile, and whatever rights show it."""
+    owner_id = town.people["OWNER of installation"]
+    elsewhere = await factories.a_site("Third")
+    third = await factories.a_charger(elsewhere, "Third 1")
+    start = NOW - timedelta(days=2)
+    there: list[UUID] = []
+    for number in range(24):
+        site, charger = (elsewhere, third) if number % 3 == 0 else (town.site, town.charger_id)
+        # Two at a time begin at the same instant; those elsewhere are the owner's own, and every fourth one here is, too.
+        own = number % 3 == 0 or number % 4 == 0
+        at = start + timedelta(hours=number // 2)
+        there.append(
+            await factories.a_session(
+                site,
+                charger,
+                user_id=owner_id if own else None,
+                started_at=at,
+                ended_at=at + timedelta(minutes=30),
+                energy_wh=1_000 + number % 5,
+            )
+        )
+    await factories.a_session(town.other_site, town.other_charger_id)
+    access = await town.access("OWNER of installation")
+    for field in SessionOrderField:
+        for is_descending in (True, False):
+            order = (SessionOrder(field, is_descending),)
+            met: list[UUID] = []
+            after: str | None = None
+            while True:
+                page = await sessions_page(access, PageRequest(first=5, after=after), order=order)
+                met += [row.id for row in page.rows]
+                if not page.has_next:
+                    break
+                after = page.cursors[-1]
+                late = start + timedelta(hours=len(met) % 12, seconds=len(met))
+                await factories.a_session(town.site, town.neighbour_id, started_at=late, ended_at=late)
+            assert len(met) == len(set(met))
+            assert set(there) <= set(met)
+            everything = [row.id for row in (await _whole(access, order)) if row.id in set(met)]
+            assert met == everything
+
+
+async def _whole(access: Access, order: tuple[SessionOrder, ...]) -> list[SessionRow]:
+    found: list[SessionRow] = []
+    after: str | None = None
+    while True:
+        page = await sessions_page(access, PageRequest(first=100, after=after), order=order)
+        found += page.rows
+        if not page.has_next:
+            return found
+        after = page.cursors[-1]
+
+
+async def test_a_list_confined_to_installations_is_that_list_whatever_else_may_be_seen(town: Town) -> None:
+    """By one and by several, with what is one's own elsewhere, and with what is hidden."""
+    owner_id = town.people["OWNER of installation"]
+    second = await factories.a_site("Second")
+    await factories.a_grant(Role.OWNER, second, user_id=owner_id)
+    here = await factories.a_session(town.site, town.charger_id)
+    there = await factories.a_session(second, await factories.a_charger(second, "Second 1"))
+    own = await factories.a_session(town.other_site, town.other_charger_id, user_id=owner_id)
+    await factories.a_session(town.other_site, town.other_charger_id)
+    access = await town.access("OWNER of installation")
+
+    async def met(where: Condition) -> set[UUID]:
+        return {row.id for row in (await sessions_page(access, ALL, where=where)).rows}
+
+    one_of = Term("installationId", Comparison.ONE_OF, (town.site.id, second.id))
+    assert await met(ANYTHING) == {here, there, own}
+    assert await met(Term("installationId", Comparison.EQUALS, town.site.id)) == {here}
+    assert await met(one_of) == {here, there}
+    assert await met(Every((one_of, Term("energyWh", Comparison.AT_LEAST, 1)))) == {here, there}
+    assert await met(Every((one_of, Term("energyWh", Comparison.AT_LEAST, 10**6)))) == set()
+    assert await met(Not(one_of)) == {own}
+    assert await met(Term("installationId", Comparison.ONE_OF, (town.site.id, town.other_site.id))) == {here}
+
+
+def test_no_list_is_read_by_offset() -> None:
+    """The first rows would be read again for every page, and those that arrive meanwhile would be shown twice."""
+    domain = Path(__file__).parents[2] / "domain"
+    assert [path for path in domain.rglob("*.py") if re.search(r"\bOFFSET\b", path.read_text())] == []
