@@ -143,7 +143,8 @@ class Office:
         """The cells of the same file."""
         question = self.question(days)
         summary = await usage_summary(self._access, question)
-        groups = [_plain(tables.summary_row(row, summary.zone)) for row in summary.rows]
+        shown = tables.summary_row(summary)
+        groups = [_plain(shown(row)) for row in summary.rows]
         sessions = [
             _plain(tables.session_row(one, summary.zone))
             async for batch in counted_sessions(self._access, question)

@@ -116,12 +116,12 @@ WHERE id = $1 AND user_id = $2 AND state IN ('{ExportState.QUEUED}', '{ExportSta
 async def _check(access: Access, source: ExportSource, kind: ReportKind, format: ExportFormat) -> None:
     if format is ExportFormat.PDF:
         raise invalid("format", "Files are made as XLSX or CSV; PDF is not made yet.")
-    if kind is ReportKind.COST:
-        raise invalid("kind", "There are no tariffs yet, so no costs; ask for SUMMARY or SESSIONS.")
     if [source.usage, source.sessions, source.locked_report_id].count(None) != 2:
         raise invalid("source", "Name one source of the file.")
     if source.usage is not None:
         await check_may_ask(access, source.usage)
+    if kind is ReportKind.COST and source.usage is None:
+        raise invalid("kind", "COST is of a period as of now: use `usage` or `own`.")
     if source.locked_report_id is not None and not await locked_reports_by_ids(access, [source.locked_report_id]):
         raise NotFoundError(path=("source", "lockedReportId"))
     if source.sessions is not None:

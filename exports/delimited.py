@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class DelimitedWriter:
                 return str(value).replace(".", ",") if self._is_comma else str(value)
             case datetime():
                 return value.isoformat(sep=" ")
+            case date():
+                return value.isoformat()
             case str() if value.startswith(_FORMULA_STARTS):
                 # A spreadsheet takes such text for a formula; behind an apostrophe it does not.
                 return f"'{value}"

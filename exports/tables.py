@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from domain.usage.question import Usage, UsageRow, UsageSummary
 from domain.usage.sessions import CountedSession
 from domain.views.report_views import LockedReportRow
 
-Cell = str | int | Decimal | datetime | None
+Cell = str | int | Decimal | datetime | date | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""
 
 
@@ -30,6 +30,9 @@ class Kind(StrEnum):
     KWH = "kwh"
     HOURS = "hours"
     INSTANT = "instant"
+    DATE = "date"
+    MONEY = "money"
+    PRICE = "price"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,33 @@ _FIGURES: Sequence[tuple[Column, Callable[[Usage, ZoneInfo], Cell]]] = (
     (Column("Uncertain dates", "Usikre datoer", Kind.COUNT, 16), lambda usage, _: usage.unreliable_count),
 )
 
+Figures = Sequence[tuple[Column, Callable[[Usage, ZoneInfo], Cell]]]
+
+
+def figures_of(*totals: Usage) -> Figures:
+    """The columns of figures: where there are costs, also theirs, for each currency that is in these totals."""
+    currencies = sorted({one.currency for total in totals for one in total.costs.sums})
+    found = [*_FIGURES]
+    for currency in currencies:
+        found.append((Column(f"Cost ({currency})", f"Kostnad ({currency})", Kind.MONEY, 16), _cost_in(currency)))
+        found.append((Column(f"VAT in it ({currency})", f"herav mva ({currency})", Kind.MONEY, 16), _vat_in(currency)))
+    if any(total.costs.unknown_count for total in totals):
+        found.append((UNKNOWN_COST, lambda usage, _: usage.costs.unknown_count))
+    return found
+
+
+UNKNOWN_COST = Column("Sessions of unknown cost", "Økter med ukjent kostnad", Kind.COUNT, 16)
+"""For want of a price, say; the costs are without them."""
+
+
+def _cost_in(currency: str) -> Callable[[Usage, ZoneInfo], Cell]:
+    return lambda usage, _: next((one.total.amount for one in usage.costs.sums if one.currency == currency), None)
+
+
+def _vat_in(currency: str) -> Callable[[Usage, ZoneInfo], Cell]:
+    return lambda usage, _: next((one.vat.amount for one in usage.costs.sums if one.currency == currency), None)
+
+
 _QUALITIES = {DateQuality.EXACT: "", DateQuality.OFFLINE: "Offline", DateQuality.UNRELIABLE: "Date uncertain"}
 
 _SESSION: Sequence[tuple[Column, Callable[[CountedSession, ZoneInfo], Cell]]] = (
@@ -165,15 +195,26 @@ def summary_heading(summary: UsageSummary, made_by: str, revision: str = LIVE) -
         ("Made", f"{summary.made_at.astimezone(period.zone):%Y-%m-%d %H:%M} by {made_by}"),
         ("Revision", revision),
         ("Coverage", covered),
+        *_unknown_costs(summary),
         *((("Note", summary.empty_because.text),) if summary.empty_because else ()),
         ("Note", STANDBY),
+    )
+
+
+def _unknown_costs(summary: UsageSummary) -> tuple[tuple[str, str], ...]:
+    """That there are charges without a cost, where there are."""
+    count = summary.total.costs.unknown_count
+    return (
+        (("Note", f"What {count} sessions cost is not known, as for want of a price: costs are without them"),)
+        if count
+        else ()
     )
 
 
 def summary_sheet(summary: UsageSummary, made_by: str, revision: str = LIVE) -> Sheet:
     """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
-    columns = (*dimensions, *(column for column, _ in _FIGURES))
+    columns = (*dimensions, *(column for column, _ in figures_of(summary.total)))
     return Sheet("Summary", summary_heading(summary, made_by, revision), columns, _bars(summary))
 
 
@@ -183,7 +224,7 @@ _PERIOD = Column("Period", "Periode", width=24)
 def corrections_sheet(content: Content, made_by: str, revision: str) -> Sheet:
     """The table of what a locked report corrects of earlier periods."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in content.summary.question.group_by)
-    columns = (_PERIOD, *dimensions, *(column for column, _ in _FIGURES))
+    columns = (_PERIOD, *dimensions, *(column for column, _ in _correction_figures(content)))
     return Sheet("Corrections", summary_heading(content.summary, made_by, revision), columns)
 
 
@@ -192,19 +233,25 @@ def corrections_row(line: CorrectionLine, content: Content) -> tuple[Cell, ...]:
     row, zone = line.row, content.summary.zone
     labels = {part.dimension: label for part, label in zip(row.group, row.labels, strict=True)}
     shown = (labels.get(dimension) for dimension in content.summary.question.group_by)
-    return (_period_text(line.period), *shown, *(read(row.usage, zone) for _, read in _FIGURES))
+    return (_period_text(line.period), *shown, *(read(row.usage, zone) for _, read in _correction_figures(content)))
 
 
 def corrections_totals(content: Content) -> tuple[Cell, ...]:
     """The line below."""
     blanks = len(content.summary.question.group_by)
     total, zone = content.correction_total, content.summary.zone
-    return ("Total", *[None] * blanks, *(read(total, zone) for _, read in _FIGURES))
+    return ("Total", *[None] * blanks, *(read(total, zone) for _, read in _correction_figures(content)))
+
+
+def _correction_figures(content: Content) -> Figures:
+    """Of a table that may be shared by a report and its corrections."""
+    return figures_of(content.summary.total, content.correction_total)
 
 
 def with_period(row: UsageRow, content: Content) -> tuple[Cell, ...]:
     """One group of the report itself, in a table that its corrections share."""
-    return (_period_text(content.summary.period), *summary_row(row, content.summary.zone))
+    figures, zone = _correction_figures(content), content.summary.zone
+    return (_period_text(content.summary.period), *row.labels, *(read(row.usage, zone) for _, read in figures))
 
 
 def _period_text(period: Period) -> str:
@@ -265,15 +312,16 @@ def _bars(summary: UsageSummary) -> Chart:
     )
 
 
-def summary_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
-    """One group."""
-    return (*row.labels, *(read(row.usage, zone) for _, read in _FIGURES))
+def summary_row(summary: UsageSummary) -> Callable[[UsageRow], tuple[Cell, ...]]:
+    """How one of its groups is written."""
+    readers, zone = [read for _, read in figures_of(summary.total)], summary.zone
+    return lambda row: (*row.labels, *(read(row.usage, zone) for read in readers))
 
 
 def summary_totals(summary: UsageSummary) -> tuple[Cell, ...]:
     """The line below: the same total that the API gives."""
     blanks = len(summary.question.group_by) - 1
-    return ("Total", *[None] * blanks, *(read(summary.total, summary.zone) for _, read in _FIGURES))
+    return ("Total", *[None] * blanks, *(read(summary.total, summary.zone) for _, read in figures_of(summary.total)))
 
 
 def session_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ _FORMATS = {
     Kind.KWH: "#,##0.000",
     Kind.HOURS: "#,##0.00",
     Kind.INSTANT: "yyyy-mm-dd hh:mm:ss",
+    Kind.DATE: "yyyy-mm-dd",
+    Kind.MONEY: "#,##0.00#",
+    Kind.PRICE: "#,##0.00####",
 }
 _A4 = 9
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  spreadsheets know no zones
@@ -174,6 +177,8 @@ def _row(number: int, row: Sequence[Cell], cells: Sequence[tuple[str, str]]) -> 
                 parts.append(f'{head}{number}{style} t="inlineStr"><is><t xml:space="preserve">{shown}</t></is></c>')
             case datetime():
                 parts.append(f"{head}{number}{style}><v>{_serial(value)}</v></c>")
+            case date():
+                parts.append(f"{head}{number}{style}><v>{(value - _DAY_ZERO.date()).days}</v></c>")
             case _:
                 # Spreadsheets keep every number as a double; whole Wh as kWh survive that exactly.
                 parts.append(f"{head}{number}{style}><v>{value}</v></c>")

@@ -21,13 +21,15 @@ from domain.filters import Condition
 from domain.pages import PageRequest
 from domain.people import people_by_ids
 from domain.ports import EventBus
+from domain.pricing.sums import NO_COSTS
 from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
 from domain.sessions import sessions_page
-from domain.summaries import counted_sessions, usage_summary
+from domain.summaries import Bill, bills, counted_sessions, usage_summary
+from domain.usage.costs import sum_of
 from domain.usage.question import UsageQuestion, UsageSummary
 from domain.usage.sessions import CountedSession
 from domain.views.report_views import contents_by_report_ids, locked_reports_by_ids, locked_sessions
-from exports import tables
+from exports import cost_tables, tables
 from exports.endpoints import MEDIA_TYPES, file_of
 from exports.folder import DRAFT, FolderError, draft_of, folder_trouble, make_room, remove, sweep
 from exports.tables import Cell, Sheet
@@ -136,14 +138,16 @@ class ExportWorker:
         return await self._history(file, access, job.source.sessions, made_by)
 
     async def _usage(self, file: "_File", access: Access, question: UsageQuestion, made_by: str) -> _Made:
-        summary = await usage_summary(access, question)
+        if file.job.kind is ReportKind.COST:
+            return await self._cost(file, access, question, made_by)
+        summary = await usage_summary(access, question, with_costs=file.job.kind is ReportKind.SUMMARY)
         heading = tables.summary_heading(summary, made_by)
         count = len(summary.rows)
         if file.job.kind is ReportKind.SUMMARY:
             await file.sheet(
                 tables.summary_sheet(summary, made_by),
                 summary.rows,
-                lambda row: tables.summary_row(row, summary.zone),
+                tables.summary_row(summary),
                 tables.summary_totals(summary),
             )
         if file.job.kind is ReportKind.SESSIONS or file.job.format is ExportFormat.XLSX:
@@ -160,6 +164,18 @@ class ExportWorker:
         await file.finish()
         return _Made(_file_name(summary, file.job), count)
 
+    async def _cost(self, file: "_File", access: Access, question: UsageQuestion, made_by: str) -> _Made:
+        """What each person pays and, as CSV alone, the lines that it is made of."""
+        by_person = msgspec.structs.replace(question, group_by=(UsageDimension.USER,), include_idle=False)
+        summary = await usage_summary(access, by_person, with_costs=True)
+        heading = tables.summary_heading(summary, made_by)
+        if file.job.format is ExportFormat.XLSX:
+            rows, totals = cost_tables.people_rows(summary), cost_tables.people_totals(summary)
+            await file.sheet(cost_tables.people_sheet(heading), rows, lambda row: row, *totals)
+        count = await file.cost_lines(heading, bills(access, question), summary)
+        await file.finish()
+        return _Made(_file_name(summary, file.job, "-cost"), count)
+
     async def _locked(self, file: "_File", access: Access, report_id: UUID, made_by: str) -> _Made:
         """The figures that were locked. As CSV the corrections are in the table of the report; a workbook has a sheet of them."""
         reports = await locked_reports_by_ids(access, [report_id])
@@ -174,7 +190,7 @@ class ExportWorker:
             await file.sheet(
                 tables.summary_sheet(summary, made_by, revision),
                 summary.rows,
-                lambda row: tables.summary_row(row, summary.zone),
+                tables.summary_row(summary),
                 tables.summary_totals(summary),
             )
             if content.corrections:
@@ -230,13 +246,13 @@ class _File:
         await self._worker.write(begin_file, self._path, self.job.format.value, _language(self.job.locale))
 
     async def sheet(
-        self, sheet: Sheet, rows: Sequence[R], shown: Callable[[R], tuple[Cell, ...]], totals: tuple[Cell, ...]
+        self, sheet: Sheet, rows: Sequence[R], shown: Callable[[R], tuple[Cell, ...]], *totals: tuple[Cell, ...]
     ) -> None:
         number = await self._worker.write(begin_sheet, self._path, sheet)
         for first in range(0, len(rows), BATCH):
             await self._rows(number, [shown(row) for row in rows[first : first + BATCH]])
             await self._progress(0.1)
-        await self._rows(number, [totals], is_bold=True)
+        await self._rows(number, list(totals), is_bold=True)
 
     async def sessions(
         self,
@@ -257,6 +273,24 @@ class _File:
             _, batch = await together(self._rows(number, rows), _following(batches))
             await self._progress(0.1 + 0.85 * count / expected)
         await self._rows(number, [tables.session_totals(count, energy_wh)], is_bold=True)
+        return count
+
+    async def cost_lines(
+        self, heading: tuple[tuple[str, str], ...], batches: AsyncIterator[Bill], summary: UsageSummary
+    ) -> int:
+        """How many lines were written, with their totals below."""
+        number = await self._worker.write(begin_sheet, self._path, cost_tables.lines_sheet(heading))
+        expected = max(1, summary.total.session_count)
+        count = sessions = 0
+        costs = NO_COSTS
+        async for bill in batches:
+            rows = cost_tables.line_rows(bill, summary.zone)
+            count += len(rows)
+            sessions += len(bill.sessions)
+            costs += sum_of(*(line for one in bill.sessions for line in one.lines), *(fee.line for fee in bill.fees))
+            await self._rows(number, rows)
+            await self._progress(0.1 + 0.85 * sessions / expected)
+        await self._rows(number, cost_tables.line_totals(costs), is_bold=True)
         return count
 
     async def finish(self) -> None:

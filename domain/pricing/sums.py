@@ -24,6 +24,16 @@ class Sum(NamedTuple):
         """Net and VAT, as an amount."""
         return money(self.total_minor, self.currency)
 
+    @property
+    def vat(self) -> Money:
+        """The VAT, as an amount."""
+        return money(self.vat_minor, self.currency)
+
+    @property
+    def net(self) -> Money:
+        """Without VAT, as an amount."""
+        return money(self.net_minor, self.currency)
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:

@@ -39,7 +39,7 @@ class Export(Node):
     state: ExportState
     created_at: datetime
     progress: float = strawberry.field(description="0 to 1.")
-    row_count: int | None = strawberry.field(description="Groups of a SUMMARY, sessions of SESSIONS.")
+    row_count: int | None = strawberry.field(description="Groups of a SUMMARY, sessions of SESSIONS, lines of COST.")
     file_name: str | None = strawberry.field(description="Null until it is written, and once it is gone.")
     size_bytes: float | None = derived(
         lambda row: None if row.size_bytes is None else float(row.size_bytes), description="Null until it is written."
@@ -88,7 +88,8 @@ class CreateExportInput:
 
     source: ExportSourceInput
     kind: ReportKind = strawberry.field(
-        description="SUMMARY: the groups, in XLSX with their sessions on a sheet of their own; SESSIONS: the sessions.",
+        description="SUMMARY: the groups, with their costs where there is a tariff, in XLSX with their sessions on a sheet of their own; "
+        "SESSIONS: the sessions; COST: the lines of what they cost, in XLSX with what each person pays (of `usage` and `own` only).",
         default=ReportKind.SUMMARY,
     )
     format: ExportFormat = strawberry.field(description="XLSX or CSV.", default=ExportFormat.XLSX)

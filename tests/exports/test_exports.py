@@ -34,8 +34,19 @@ from domain.filters import ANYTHING, Comparison, Every, Not, Some, Term
 from domain.ids import new_id
 from domain.models import ChargeSession, Export, Permission
 from domain.pages import PageRequest
+from domain.pricing.money import MICRO
+from domain.pricing.parts import TariffPart
 from domain.reports import LockWish, lock_report
-from domain.roles import DateQuality, ExportFormat, ExportState, ReportBasis, ReportKind, SessionFlag, UsageDimension
+from domain.roles import (
+    CostUnit,
+    DateQuality,
+    ExportFormat,
+    ExportState,
+    ReportBasis,
+    ReportKind,
+    SessionFlag,
+    UsageDimension,
+)
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
@@ -247,9 +258,10 @@ async def test_at_most_five_files_of_a_person_are_unfinished(town: Town, office:
 async def test_what_cannot_be_made_is_refused(town: Town, office: Office) -> None:
     """Kinds and formats that there are none of yet, and wrong questions."""
     owner = await town.access("OWNER of installation")
-    for further in ({"format": ExportFormat.PDF}, {"kind": ReportKind.COST}):
-        with pytest.raises(ValidationError):
-            await create_export(owner, _usage(town), bus=office.bus, **further)
+    with pytest.raises(ValidationError):
+        await create_export(owner, _usage(town), bus=office.bus, format=ExportFormat.PDF)
+    with pytest.raises(ValidationError):
+        await create_export(owner, ExportSource(sessions=ANYTHING), bus=office.bus, kind=ReportKind.COST)
     with pytest.raises(ValidationError):
         await create_export(owner, ExportSource(sessions=ANYTHING), bus=office.bus)
     with pytest.raises(ValidationError):
@@ -539,3 +551,77 @@ async def test_a_locked_report_is_its_owners_to_export(town: Town, office: Offic
     report = await _locked(town)
     with pytest.raises(NotFoundError):
         await create_export(await town.access(person), ExportSource(locked_report_id=report), bus=office.bus)
+
+
+async def _tariff(town: Town) -> None:
+    """1.00 a kWh from 3 February on and 10.00 a month, with 25 % VAT."""
+    parts = (factories.ONE_A_KWH, TariffPart(CostUnit.MONTH, 10 * MICRO))
+    tariff = await factories.a_tariff(town.site, *parts, vat_percent=25)
+    await factories.a_tariff_assignment(town.site, tariff, valid_from=date(2026, 2, 3))
+    await factories.a_tariff_assignment(town.site, tariff, user_id=town.people["USER of charger"])
+
+
+async def test_a_workbook_of_costs_has_what_each_person_pays_and_every_line(town: Town, office: Office) -> None:
+    """The totals are those of the API; a charge whose cost is not known says why."""
+    await _tariff(town)
+    await _sessions(town)
+    await ChargeSession.filter(user_id=None).update(energy_wh=None)
+    row = await office.make(town, _usage(town), kind=ReportKind.COST)
+    assert (row.error, row.file_name, row.row_count) == (None, "fjordveien-garage-2026-02-01-2026-03-01-cost.xlsx", 4)
+    book = load_workbook(office.path(row))
+    assert book.sheetnames == ["People", "Cost lines"]
+    people = list(book["People"].iter_rows(values_only=True))[-3:]
+    source = _usage(town, group_by=(UsageDimension.USER,)).usage
+    assert source is not None
+    summary = await usage_summary(await town.access("OWNER of installation"), source, with_costs=True)
+    (total,) = summary.total.costs.sums
+    assert people == [
+        ("=Kari", 2, 2.005, 12, 3, 15, "NOK", None),
+        ("Not identified", 1, 0, None, None, None, None, 1),
+        ("Total", 3, 2.005, 12, 3, 15, "NOK", 1),
+    ]
+    assert (total.net_minor, total.vat_minor, summary.total.costs.unknown_count) == (1_200, 300, 1)
+    lines = list(book["Cost lines"].iter_rows(values_only=True))[-5:]
+    days = [None if cells[4] is None else f"{cells[4]:%Y-%m-%d}" for cells in lines]
+    assert [(day, *cells[5:14]) for day, cells in zip(days, lines, strict=True)] == [
+        (None, "How much energy was taken is not known.", None, None, None, None, None, None, None, None),
+        ("2026-02-03", "Energy on 2026-02-03 (Standard)", 1.002, "KWH", 1, 25, 1, 0.25, 1.25, "NOK"),
+        ("2026-02-03", "Energy on 2026-02-03 (Standard)", 1.003, "KWH", 1, 25, 1, 0.25, 1.25, "NOK"),
+        ("2026-02-01", "Monthly fee for 2026-02 (Standard)", 1, "MONTH", 10, 25, 10, 2.5, 12.5, "NOK"),
+        (None, None, None, None, None, None, 12, 3, 15, "NOK"),
+    ]
+
+
+async def test_costs_as_csv_are_the_lines_alone(town: Town, office: Office) -> None:
+    """By the customs of the locale; a driver gets their own."""
+    await _tariff(town)
+    await _sessions(town, 2)
+    own = ExportSource(usage=UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1)))
+    row = await office.make(town, own, "USER of charger", kind=ReportKind.COST, format=ExportFormat.CSV, locale="nb-NO")
+    text = office.path(row).read_text(encoding="utf-8-sig").splitlines()
+    assert text[0].startswith(
+        "Anlegg;Person;Lader;Startet;Dag;Linje;Antall;Enhet;Enhetspris;Mva (%);Netto;Mva;Å betale;"
+    )
+    assert len(text) == 3
+    assert text[1].split(";")[1:14] == [
+        "'=Kari", "Space 1", "2026-02-03 11:00:00", "2026-02-03", "Energy on 2026-02-03 (Standard)", "1,002", "KWH", "1,00",
+        "25", "1,00", "0,25", "1,25", "NOK",
+    ]  # fmt: skip
+    assert "Monthly fee for 2026-02 (Standard);1;MONTH;10,00;25;10,00;2,50;12,50;NOK;" in text[2]
+
+
+async def test_a_summary_has_the_costs_of_its_groups_where_there_is_a_tariff(town: Town, office: Office) -> None:
+    """With the VAT in them, and how many are not known."""
+    await _sessions(town)
+    plain = load_workbook(office.path(await office.make(town, _usage(town))))["Summary"]
+    await _tariff(town)
+    await ChargeSession.filter(user_id=None).update(energy_wh=None)
+    priced = load_workbook(office.path(await office.make(town, _usage(town))))["Summary"]
+    headings = [
+        [cell.value for cell in row]
+        for sheet in (plain, priced)
+        for row in sheet.iter_rows()
+        if row[0].value == "Charger"
+    ]
+    assert headings[1] == [*headings[0], "Cost (NOK)", "VAT in it (NOK)", "Sessions of unknown cost"]
+    assert [cell.value for cell in priced[priced.max_row]][-3:] == [15, 3, 1]

@@ -1,0 +1,121 @@
+"""The tables of a file of costs, as data: what each person pays, and the lines that it is made of."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from domain.pricing.lines import CostLine
+from domain.pricing.sums import Costs, Sum
+from domain.summaries import Bill, BilledSession
+from domain.units import kwh
+from domain.usage.costs import MonthlyFee
+from domain.usage.question import NOT_IDENTIFIED, UsageRow, UsageSummary
+from exports.tables import UNKNOWN_COST, Cell, Column, Kind, Sheet, local
+
+_PERSON = Column("Person", "Person", width=28)
+_MONEY = (
+    Column("Net", "Netto", Kind.MONEY, 14),
+    Column("VAT", "Mva", Kind.MONEY, 14),
+    Column("To pay", "Å betale", Kind.MONEY, 14),
+    Column("Currency", "Valuta", width=9),
+)
+
+
+def people_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:
+    """The table of what each person pays; the summary behind it is by USER."""
+    counts = (Column("Sessions", "Økter", Kind.COUNT, 10), Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14))
+    return Sheet("People", heading, (_PERSON, *counts, *_MONEY, UNKNOWN_COST))
+
+
+def people_rows(summary: UsageSummary) -> list[tuple[Cell, ...]]:
+    """A line for each person and currency; what stands beside the amounts is on a person's first line only."""
+    return [line for row in summary.rows for line in _sums(row.labels[0], row)]
+
+
+def people_totals(summary: UsageSummary) -> list[tuple[Cell, ...]]:
+    """The lines below, one for each currency: the same totals that the API gives."""
+    return list(_sums("Total", summary))
+
+
+def _sums(label: str, of: UsageRow | UsageSummary) -> Iterator[tuple[Cell, ...]]:
+    usage = of.usage if isinstance(of, UsageRow) else of.total
+    counts: tuple[Cell, Cell] = (usage.session_count, kwh(usage.energy_wh))
+    unknown: Cell = usage.costs.unknown_count or None
+    for one in usage.costs.sums or (None,):
+        yield (label, *counts, *_amounts(one), unknown)
+        counts, unknown = (None, None), None
+
+
+def _amounts(one: Sum | None) -> tuple[Cell, ...]:
+    return (None,) * 4 if one is None else (one.net.amount, one.vat.amount, one.total.amount, one.currency)
+
+
+_Of = BilledSession | MonthlyFee
+_Reader = Callable[[_Of, ZoneInfo], Cell]
+
+
+def _session(read: Callable[[BilledSession, ZoneInfo], Cell]) -> _Reader:
+    """What a line of a charge says, and a fee does not."""
+    return lambda one, zone: read(one, zone) if isinstance(one, BilledSession) else None
+
+
+def _installation(one: _Of, _zone: ZoneInfo) -> Cell:
+    return one.counted.session.installation_name if isinstance(one, BilledSession) else one.installation_name
+
+
+def _person(one: _Of, _zone: ZoneInfo) -> Cell:
+    return (one.counted.session.user_name if isinstance(one, BilledSession) else one.user_name) or NOT_IDENTIFIED
+
+
+def _started(one: BilledSession, zone: ZoneInfo) -> datetime | None:
+    return local(one.counted.session.started_at, zone)
+
+
+_WHOSE: Sequence[tuple[Column, _Reader]] = (
+    (Column("Installation", "Anlegg", width=28), _installation),
+    (_PERSON, _person),
+    (Column("Charger", "Lader", width=24), _session(lambda one, _: one.counted.session.charger_name)),
+    (Column("Started", "Startet", Kind.INSTANT, 19), _session(_started)),
+)
+_WHAT: Sequence[tuple[Column, Callable[[CostLine], Cell]]] = (
+    (Column("Day", "Dag", Kind.DATE, 12), lambda line: line.day),
+    (Column("Line", "Linje", width=48), lambda line: line.text),
+    (Column("Quantity", "Antall", Kind.PRICE, 14), lambda line: line.quantity),
+    (Column("Unit", "Enhet", width=11), lambda line: line.unit.value),
+    (Column("Unit price", "Enhetspris", Kind.PRICE, 14), lambda line: line.unit_price.amount),
+    (Column("VAT (%)", "Mva (%)", Kind.PRICE, 10), lambda line: line.vat_percent),
+)
+_SESSION_ID = Column("Session", "Økt-id", width=38)
+
+
+def lines_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:
+    """The table of cost lines."""
+    columns = (*(column for column, _ in _WHOSE), *(column for column, _ in _WHAT), *_MONEY, _SESSION_ID)
+    return Sheet("Cost lines", heading, columns)
+
+
+def line_rows(bill: Bill, zone: ZoneInfo) -> list[tuple[Cell, ...]]:
+    """A row for each line; a charge whose cost is not known has one that says why, without amounts."""
+    return [*_session_rows(bill, zone), *(_row(fee, fee.line, zone, None) for fee in bill.fees)]
+
+
+def _session_rows(bill: Bill, zone: ZoneInfo) -> Iterator[tuple[Cell, ...]]:
+    for one in bill.sessions:
+        session_id = str(one.counted.session.id)
+        if one.unknown_because is not None:
+            blanks: list[Cell] = [None] * (len(_WHAT) + len(_MONEY))
+            blanks[1] = one.unknown_because
+            yield (*(read(one, zone) for _, read in _WHOSE), *blanks, session_id)
+        for line in one.lines:
+            yield _row(one, line, zone, session_id)
+
+
+def _row(one: _Of, line: CostLine, zone: ZoneInfo, session_id: str | None) -> tuple[Cell, ...]:
+    amounts = (line.net_amount.amount, line.vat_amount.amount, line.amount.amount, line.currency)
+    return (*(read(one, zone) for _, read in _WHOSE), *(read(line) for _, read in _WHAT), *amounts, session_id)
+
+
+def line_totals(costs: Costs) -> list[tuple[Cell, ...]]:
+    """The lines below, one for each currency."""
+    blanks: tuple[Cell, ...] = (None,) * (len(_WHOSE) + len(_WHAT) - 1)
+    return [("Total", *blanks, *_amounts(one), None) for one in costs.sums]
