@@ -35,6 +35,11 @@ _PARTS: Final[Mapping[str, str]] = {
     "lockedReports": "SELECT r.revision, r.basis, r.from_date, r.to_date, i.name AS installation, n.dimension, n.name"
     " FROM locked_names n JOIN locked_reports r ON r.id = n.report_id JOIN installations i ON i.id = r.installation_id"
     " WHERE n.user_id = $1 ORDER BY r.locked_at, n.id",
+    "tariffs": "SELECT i.name AS installation, t.name AS tariff, a.valid_from, a.valid_to FROM tariff_assignments a"
+    " JOIN tariffs t ON t.id = a.tariff_id JOIN installations i ON i.id = a.installation_id WHERE a.user_id = $1"
+    " ORDER BY a.valid_from, a.id",
+    "formerGroups": "SELECT g.name AS user_group, m.added_at, m.removed_at FROM past_group_members m"
+    " JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = $1 ORDER BY m.removed_at, m.id",
     "attemptsToCharge": "SELECT a.at, c.name AS charger, a.credential_type, a.token, a.decision, a.decided_by, a.reason"
     " FROM authorization_attempts a LEFT JOIN chargers c ON c.id = a.charger_id WHERE a.user_id = $1 ORDER BY a.at, a.id",
     "commands": "SELECT m.action, c.name AS charger, m.state, m.requested_at, m.finished_at FROM commands m"

@@ -19,7 +19,7 @@ from domain.roles import CostUnit, ReportBasis, Role, SessionState, UsageDimensi
 from domain.tariff_book import PricedSite, TariffBook, tariff_book
 from domain.usage.intervals import touches
 from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
-from domain.usage.rows import INSTANTS, NAMES, Scope, counted, id_column
+from domain.usage.rows import INSTANTS, NAMES, LocalTime, Scope, counted, id_column
 
 _BATCH = 250
 """Charges that are read at once: a few milliseconds of the loop that others wait for."""
@@ -241,45 +241,66 @@ async def monthly_fees(access: Access, question: UsageQuestion, period: Period, 
     if where.is_identified is False or where != UsageFilter(user_ids=where.user_ids, is_identified=where.is_identified):
         return []
     until = min(period.end_at, access.now)
-    found: list[tuple[PricedSite, date, UUID, CostLine]] = []
+    chosen = None if where.user_ids is None else set(where.user_ids)
+    if question.installation_ids is None:
+        chosen = {access.person()} if chosen is None else chosen & {access.person()}
+    found: list[tuple[PricedSite, UUID, CostLine]] = []
     for site in book.sites.values():
-        if any(terms.numbered(CostUnit.MONTH) for terms in site.terms):
-            for day in first_days(site.calendar, period.start_at, until):
-                at = site.calendar.start(day)
-                for user_id in sorted(await _payers(access, question, book, site, day)):
-                    terms = book.terms_of(site.id, user_id)(day)
-                    line = None if terms is None else monthly_fee(terms, day, at, site.currency)
-                    if line is not None:
-                        found.append((site, day, user_id, line))
-    names = await _names({user_id for _, _, user_id, _ in found})
-    fees = [MonthlyFee(site.id, site.name, user_id, names.get(user_id, ""), line) for site, _, user_id, line in found]
+        firsts = first_days(site.calendar, period.start_at, until)
+        if firsts and any(terms.numbered(CostUnit.MONTH) for terms in site.terms):
+            payers = await _payers(book, site, firsts)
+            found += [
+                (site, user_id, line)
+                for day in firsts
+                for user_id in sorted(payers[day] if chosen is None else payers[day] & chosen)
+                if (line := _fee(book, site, user_id, day)) is not None
+            ]
+    names = await _names({user_id for _, user_id, _ in found})
+    fees = [MonthlyFee(site.id, site.name, user_id, names.get(user_id, ""), line) for site, user_id, line in found]
     return sorted(fees, key=lambda fee: (fee.installation_name, fee.line.day, fee.user_name, fee.user_id))
 
 
-async def _payers(access: Access, question: UsageQuestion, book: TariffBook, site: PricedSite, day: date) -> set[UUID]:
-    """Whoever may have a tariff of the site on the 1st."""
-    at, end = site.calendar.start(day), site.calendar.start((day + timedelta(days=31)).replace(day=1))
-    found = book.holders_on(site.id, day)
-    found |= {sql.uuid_of(row["id"]) for row in await sql.rows(_MAY_CHARGE, site.id, at)}
-    found |= {sql.uuid_of(row["id"]) for row in await sql.rows(_CHARGED, site.id, at, end)}
-    if question.installation_ids is None:
-        found &= {access.person()}
-    if question.where.user_ids is not None:
-        found &= set(question.where.user_ids)
+def _fee(book: TariffBook, site: PricedSite, user_id: UUID, day: date) -> CostLine | None:
+    terms = book.terms_of(site.id, user_id)(day)
+    return None if terms is None else monthly_fee(terms, day, site.calendar.start(day), site.currency)
+
+
+async def _payers(book: TariffBook, site: PricedSite, firsts: Sequence[date]) -> dict[date, set[UUID]]:
+    """Whoever may have a tariff of the site on each of these firsts."""
+    found = {day: book.holders_on(site.id, day) for day in firsts}
+    starts = {day: site.calendar.start(day) for day in firsts}
+    for row in await sql.rows(_MAY_CHARGE, site.id):
+        user_id, since = sql.uuid_of(row["id"]), sql.instant_of(row["since"])
+        ends = [sql.optional_instant_of(row[name]) for name in ("valid_to", "revoked_at", "removed_at")]
+        for day, at in starts.items():
+            if since <= at and all(end is None or end > at for end in ends):
+                found[day].add(user_id)
+    first, last = starts[firsts[0]], site.calendar.start(_next_month(firsts[-1]))
+    local = LocalTime(Period(firsts[0], _next_month(firsts[-1]), site.calendar.zone), is_hourly=False)
+    arguments: list[object] = [site.id, first, last]
+    (column,) = local.columns("s.started_at", arguments)
+    for row in await sql.rows(_CHARGED.format(local=column), *arguments):
+        day = sql.date_of(row["local"]).replace(day=1)
+        if day in found:
+            found[day].add(sql.uuid_of(row["id"]))
     return found
 
 
+def _next_month(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1)
+
+
 _MAY_CHARGE = f"""
-SELECT DISTINCT COALESCE(p.user_id, m.user_id) AS id
+SELECT COALESCE(p.user_id, m.user_id) AS id, CASE WHEN m.added_at > p.valid_from THEN m.added_at ELSE p.valid_from END AS since,
+    p.valid_to, p.revoked_at, m.removed_at
 FROM permissions p LEFT JOIN (
-    SELECT group_id, user_id FROM group_members WHERE added_at <= $2
-    UNION ALL SELECT group_id, user_id FROM past_group_members WHERE added_at <= $2 AND removed_at > $2
+    SELECT group_id, user_id, added_at, NULL AS removed_at FROM group_members
+    UNION ALL SELECT group_id, user_id, added_at, removed_at FROM past_group_members
 ) m ON m.group_id = p.group_id
-WHERE p.installation_id = $1 AND p.role = '{Role.USER}' AND p.valid_from <= $2 AND (p.valid_to IS NULL OR p.valid_to > $2)
-    AND (p.revoked_at IS NULL OR p.revoked_at > $2) AND COALESCE(p.user_id, m.user_id) IS NOT NULL
+WHERE p.installation_id = $1 AND p.role = '{Role.USER}' AND COALESCE(p.user_id, m.user_id) IS NOT NULL
 """  # noqa: S608  an enum's value
 _CHARGED = f"""
-SELECT DISTINCT s.user_id AS id FROM charge_sessions s
+SELECT DISTINCT s.user_id AS id, {{local}} FROM charge_sessions s
 WHERE s.installation_id = $1 AND s.started_at >= $2 AND s.started_at < $3 AND s.state = '{SessionState.ENDED}' AND s.user_id IS NOT NULL
 """  # noqa: S608  an enum's value
 

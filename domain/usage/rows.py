@@ -86,7 +86,7 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     # Few things change their names: to group by these too and take the newest afterwards costs less than to find it row by row.
     keys += [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
     times = time_dimensions(question)
-    local = _LocalTime(period, is_hourly=UsageDimension.HOUR in times)
+    local = LocalTime(period, is_hourly=UsageDimension.HOUR in times)
     if times:
         keys += local.columns(instant, arguments)
     condition = counted(scope, question.where, arguments)
@@ -147,7 +147,7 @@ def _snapshots(row: Mapping[str, Any], things: list[UsageDimension]) -> list[tup
 _TO_THE_HOUR = len("2026-02-03T10")
 
 
-class _LocalTime:
+class LocalTime:
     """Local dates and hours in SQL: UTC plus the offset in force, so that both databases agree with Python's zone."""
 
     def __init__(self, period: Period, *, is_hourly: bool) -> None:

@@ -1,5 +1,6 @@
 """Tariffs set, assigned and fed with prices."""
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -10,6 +11,7 @@ from domain.access import Access
 from domain.errors import ErrorCode, NotAllowedError, NotFoundError, UnauthenticatedError, ValidationError
 from domain.groups import leave_groups
 from domain.models import AuditEntry, PastGroupMember, Tariff, TariffAssignment, TariffPrice
+from domain.own_data import export_my_data
 from domain.pricing.money import MICRO
 from domain.pricing.parts import TariffPart
 from domain.roles import CostUnit, Scope
@@ -255,3 +257,17 @@ async def test_who_leaves_a_group_is_remembered_to_have_been_in_it(town: Town) -
     await leave_groups(driver, [group], now=DAY)
     (row,) = await PastGroupMember.all()
     assert (row.group_id, row.user_id, row.added_at, row.removed_at) == (group, driver, factories.LONG_AGO, DAY)
+
+
+async def test_what_is_assigned_to_a_person_is_in_their_own_data(town: Town) -> None:
+    """By the names of tariff and installation; the groups that they left, too."""
+    driver = town.people["USER of charger"]
+    viewer, (old, _) = await owner(town), await two_tariffs(town)
+    await assign_tariff(viewer, old, user_id=driver, valid_from=date(2026, 1, 1))
+    group = await factories.a_group(town.site, driver)
+    await leave_groups(driver, [group], now=DAY)
+    kept = json.loads(await export_my_data(await factories.access(driver)))
+    assert kept["tariffs"] == [
+        {"installation": "Fjordveien garage", "tariff": "Old", "valid_from": "2026-01-01", "valid_to": None}
+    ]
+    assert [one["user_group"] for one in kept["formerGroups"]] == ["First floor"]

@@ -1,10 +1,12 @@
 """Costs in summaries: they add up over time and over every grouping, whatever the charges and tariffs."""
 
 import itertools
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -13,11 +15,14 @@ import pytest
 
 from domain.access import Access
 from domain.costs import costs_by_ids
-from domain.models import ChargeSession, EnergyInterval, TariffPrice, User
+from domain.history.history_import import HistoryImport
+from domain.history.history_mapping import mapping_of
+from domain.models import ChargeSession, EnergyInterval, Installation, TariffPrice, User
 from domain.pricing.money import MICRO
 from domain.pricing.parts import TariffPart
 from domain.pricing.sums import Costs, Sum
 from domain.roles import (
+    Actor,
     CostUnit,
     IntervalQuality,
     ReportBasis,
@@ -31,12 +36,15 @@ from domain.summaries import bills, usage_summary
 from domain.usage.question import UsageFilter, UsageOrder, UsageQuestion, ordered
 from gql.ids import global_id
 from tests import factories
-from tests.factories import Site, Town
+from tests.factories import NOW, Site, Town
 from tests.gql.asking import Api
 
 pytestmark = pytest.mark.usefixtures("database")
 
 KWH, HOUR, IDLE_HOUR, SESSION, MONTH = CostUnit
+ROOT = Path(__file__).parents[3]
+MAPPING = ROOT / "docs/mappings/norway-garages.toml"
+REAL = ROOT.parent / "shared/data/norway-garages/sessions.csv"
 BASES = [ReportBasis.REGISTERED, ReportBasis.ENDED, ReportBasis.INTERVAL]
 FEBRUARY = (date(2026, 2, 1), date(2026, 3, 1))
 START = datetime(2026, 2, 3, 9, tzinfo=UTC)
@@ -358,3 +366,29 @@ def test_costs_of_several_currencies_are_apart() -> None:
     assert [(str(one.amount), one.currency) for one in both.amounts] == [("0.08", "EUR"), ("1.25", "NOK")]
     assert both + -nok(100, 25) == Costs((Sum("EUR", 7, 1), Sum("NOK", 0, 0)), 2)
     assert not Costs()
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the data lie beside the project")
+async def test_the_norwegian_garages_cost_a_hundredth_for_each_watt_hour() -> None:
+    """At 10.00 a kWh every garage, month and person costs as many øre as they took Wh, whole or by when it was taken."""
+    with REAL.open(encoding="utf-8") as file:
+        mapping = mapping_of(tomllib.loads(MAPPING.read_text()))
+        await HistoryImport(mapping, now=NOW, dry_run=False, on_rejected=lambda _: None).run(file)
+    sites = [site.id for site in await Installation.all()]
+    for site_id in sites:
+        site = Site(site_id, site_id)
+        tariff = await factories.a_tariff(site, TariffPart(KWH, 10 * MICRO))
+        await factories.a_tariff_assignment(site, tariff, valid_from=date(2018, 1, 1))
+    actor = Actor(user_id=(await User.first() or User()).id)
+    access = Access(actor=actor, now=NOW, installations=dict.fromkeys(sites, frozenset({Role.OWNER})))
+    for basis in (BASES[0], BASES[2]):
+        asked = UsageQuestion(
+            from_date=date(2018, 12, 1),
+            to_date=date(2020, 3, 1),
+            installation_ids=tuple(sites),
+            group_by=(UsageDimension.INSTALLATION, UsageDimension.MONTH),
+            basis=basis,
+        )
+        found = await usage_summary(access, asked, with_costs=True)
+        assert found.total.energy_wh == sum(one.net_minor for one in found.total.costs.sums) == 87_493_280
+        assert all(row.usage.energy_wh == sum(one.net_minor for one in row.usage.costs.sums) for row in found.rows)
