@@ -8,13 +8,16 @@ from starlette.routing import BaseRoute
 
 from app.health import health_routes
 from app.house import House
-from app.jobs import deliver_codes, deliver_mails, keep_house
-from app.metrics import watch_balancer, watch_devices, watch_edge
+from app.jobs import MailCounts, deliver_codes, deliver_mails, keep_house, tell_of_alerts
+from app.mail_links import mail_link_routes
+from app.metrics import watch_balancer, watch_devices, watch_edge, watch_mails
+from app.press import Press
 from app.settings import OperatorError, ServerRole, UnknownChargers
 from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
+from domain.alert_mailing import MailRoom
 from domain.authorization.authorizer import Asks, Authorizer, AuthorizerPorts
 from domain.capabilities import ChargerModels, ModelsError
 from domain.command_dispatch import CommandDispatcher
@@ -130,6 +133,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks
     )
     watch_edge(house.metrics, edge)
     whole.routes += edge.routes()
+    whole.routes += mail_link_routes(Press(), tokens=house.tokens, clock=house.clock)
     whole.routes += export_routes(links, folder=settings.exports_dir, clock=house.clock)
 
 
@@ -149,7 +153,11 @@ def _jobs(house: House, whole: Composition) -> None:
     whole.services.append(
         ("letters with codes", lambda: deliver_codes(house.mailer, house.tokens, public_url, house.clock))
     )
-    whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock)))
+    counts = MailCounts()
+    watch_mails(house.metrics, counts)
+    room = MailRoom(Press(), house.tokens, public_url)
+    whole.services.append(("news of alerts", lambda: tell_of_alerts(room, house.clock, counts)))
+    whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock, counts)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     whole.services.append(("exports", worker.run))
 

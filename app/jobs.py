@@ -10,6 +10,7 @@ import structlog
 
 from domain import (
     account_recovery,
+    alert_mailing,
     card_enrollments,
     idempotency,
     invitations,
@@ -19,6 +20,7 @@ from domain import (
     session_events,
     unknown_chargers,
 )
+from domain.alert_mailing import MailRoom
 from domain.authorization import requests
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
@@ -26,6 +28,7 @@ from domain.ports import Mail, Mailer, MailServerAwayError, Tokens
 
 MAIL_KIND = "mail"
 LOOK_FOR_MAIL_S = 2.0
+LOOK_FOR_NEWS_S = 1.0
 MOST_IN_A_BATCH = 100
 """Servers close a connection after so many, or take the sender for one that sends to lists."""
 SERVER_AWAY_S = 15.0
@@ -76,49 +79,82 @@ class Forgotten:
     session_events: int = 0
     ocpp_messages: int = 0
     unknown_chargers: int = 0
+    alert_notices: int = 0
 
 
-async def deliver_mails(mailer: Mailer, clock: Clock) -> None:
+@dataclass
+class MailCounts:
+    """What became of mails in this process."""
+
+    sent: int = 0
+    waiting: int = 0
+    failed: int = 0
+    about_alerts: int = 0
+
+
+async def deliver_mails(mailer: Mailer, clock: Clock, counts: MailCounts | None = None) -> None:
     """Until cancelled: every mail of the outbox is handed to the SMTP server once, however long that is away."""
     while True:
         try:
-            if not await deliver_some(mailer, clock):
+            if not await deliver_some(mailer, clock, counts):
                 await clock.sleep(LOOK_FOR_MAIL_S)
         except MailServerAwayError:
             await clock.sleep(SERVER_AWAY_S)
 
 
-async def deliver_some(mailer: Mailer, clock: Clock) -> bool:
+async def deliver_some(mailer: Mailer, clock: Clock, counts: MailCounts | None = None) -> bool:
     """Whether there was anything to deliver; what is due goes over one connection. MailServerAwayError: no other was tried.
 
     One mail is claimed at a time, so that a crash repeats one at most.
     """
-    has_any = False
+    has_any, counts = False, counts or MailCounts()
     async with mailer.batch() as connection:
         for _ in range(MOST_IN_A_BATCH):
             claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
             if not claimed:
                 break
             has_any = True
-            await _deliver(claimed[0], connection, clock)
+            await _deliver(claimed[0], connection, clock, counts)
     return has_any
 
 
-async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock) -> None:
+async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock, counts: MailCounts) -> None:
     try:
         await mailer.send(_decoder.decode(message.payload))
     except MailServerAwayError as error:
+        counts.waiting += 1
         _log.warning("mail waits", message=str(message.id), attempts=message.attempts, reason=error.message)
         await outbox.retry(message, error=error.message, now=clock.now())
         raise
     except UnavailableError as error:
+        counts.waiting += 1
         _log.warning("mail waits", message=str(message.id), attempts=message.attempts, reason=error.message)
         await outbox.retry(message, error=error.message, now=clock.now())
     except (DomainError, msgspec.DecodeError) as error:
+        counts.failed += 1
         _log.error("mail cannot be delivered", message=str(message.id), reason=str(error))
         await outbox.fail(message, error=str(error), now=clock.now())
     else:
+        counts.sent += 1
         await outbox.done(message, now=clock.now())
+
+
+async def tell_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> None:
+    """Until cancelled: whoever wants to know of an alert has a mail, as soon as they want it."""
+    while True:
+        if not await tell_some_of_alerts(room, clock, counts):
+            await clock.sleep(LOOK_FOR_NEWS_S)
+
+
+async def tell_some_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> bool:
+    """Whether there was anything to plan or to write."""
+    is_news = await alert_mailing.plan_some(now=clock.now())
+    written = await alert_mailing.write_some(room, now=clock.now()) + await alert_mailing.ask_some(
+        room, now=clock.now()
+    )
+    if counts is not None:
+        counts.about_alerts += written
+    return is_news or written > 0
 
 
 async def deliver_codes(mailer: Mailer, tokens: Tokens, public_url: str, clock: Clock) -> None:
@@ -175,4 +211,5 @@ async def keep_house_once(now: datetime) -> Forgotten:
         session_events=await session_events.forget(before=now - DONE_MESSAGES_KEPT),
         ocpp_messages=await ocpp_messages.forget(before=now - OCPP_MESSAGES_KEPT),
         unknown_chargers=await unknown_chargers.forget(before=now - UNKNOWN_CHARGERS_KEPT),
+        alert_notices=await alert_mailing.forget(before=now - alert_mailing.NOTICES_KEPT),
     )

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from app.jobs import MailCounts
 from app.redis_bus import RedisBus
 from app.supervisor import ServiceState, Supervisor
 from balancing.loop import Balancer
@@ -72,6 +73,21 @@ def watch_services(registry: CollectorRegistry, supervisor: Supervisor) -> None:
             crashes.add_metric([name], health.crashes)
         yield running
         yield crashes
+
+    registry.register(ReadAtScrape(read))
+
+
+def watch_mails(registry: CollectorRegistry, counts: MailCounts) -> None:
+    """The registry tells what became of mails."""
+
+    def read() -> Iterator[Metric]:
+        mails = CounterMetricFamily("lade_mails", "Attempts to hand a mail to the server.", labels=["outcome"])
+        for outcome in ("sent", "waiting", "failed"):
+            mails.add_metric([outcome], getattr(counts, outcome))
+        yield mails
+        yield CounterMetricFamily(
+            "lade_alert_mails", "Mails about alerts that were written.", value=counts.about_alerts
+        )
 
     registry.register(ReadAtScrape(read))
 

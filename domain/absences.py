@@ -10,8 +10,9 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain import alert_book, faults, sql
+from domain import alert_book, alert_news, faults, sql
 from domain.alert_book import Finding, Thing
+from domain.alert_news import Occasion
 from domain.charging import live
 from domain.charging.live import Connector
 from domain.events import AlertChanged, Event
@@ -236,12 +237,14 @@ async def _fold(place: UUID, whole: UUID) -> list[AlertChanged]:
 
 
 async def _unfold(whole: UUID, *, now: datetime) -> list[AlertChanged]:
-    del now
     rows = await sql.rows(
         "UPDATE alerts SET folded_into_id = NULL WHERE folded_into_id = $1 AND open_key IS NOT NULL"
         " RETURNING id, installation_id, charger_id",
         whole,
     )
+    for row in rows:
+        # Whoever was told of the whole is told of those that stand alone now.
+        await alert_news.put(sql.uuid_of(row["id"]), Occasion.OPENED, now=now)
     return [event for row in rows for event in _events([row], sql.uuid_of(row["installation_id"]))]
 
 

@@ -1,6 +1,6 @@
 """The book of alerts: opened once, opened again where it was over for a moment only, and resolved. Machines only.
 
-Call everything here inside a transaction. An alert and the mails about it are one transaction.
+Call everything here inside a transaction. An alert, and that people are to be told of it, are one transaction.
 """
 
 from collections.abc import Sequence
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain import alert_mails, alert_texts, sql
+from domain import alert_news, alert_texts, sql
+from domain.alert_news import Occasion
 from domain.events import AlertChanged
 from domain.ids import new_id
 from domain.roles import AlertKind, AlertState
 
 REOPENS_WITHIN = timedelta(minutes=5)
 """What comes back sooner after it was over is the same alert."""
-DAMPED_FROM = 3
-"""The third opening of the same alert within an hour sends no mail of its own."""
 DAMPED_WITHIN = timedelta(hours=1)
 
 
@@ -64,19 +63,19 @@ RETURNING id, occurrences
 """
 _OPEN = """
 INSERT INTO alerts (id, installation_id, charger_id, circuit_id, kind, severity, state, open_key, message, vendor_code, info, opened_at,
-  occurrences, folded_into_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (open_key) DO NOTHING RETURNING id
+  occurrences, folded_into_id, began_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (open_key) DO NOTHING RETURNING id
 """
 
 
 async def opened(finding: Finding, *, now: datetime, since: datetime | None = None) -> AlertChanged | None:
     """There is an open alert of it; None where there was one already. `since`: when it began, if before now.
 
-    Where it is new, its mails are in the outbox. Where it was over for less than five minutes it is the same alert again,
-    acknowledged if it was, and nobody is mailed.
+    Where it was over for less than five minutes it is the same alert again, acknowledged if it was, and nobody is mailed anew.
     """
     again = await _again(finding, now)
     if again is not None:
+        await alert_news.put(again, Occasion.AGAIN, now=now)
         return _changed(again, finding.thing)
     severity = alert_texts.severity_of(finding.kind)
     occurrences = 1 + await _openings(finding, now)
@@ -94,12 +93,12 @@ async def opened(finding: Finding, *, now: datetime, since: datetime | None = No
         now,
         occurrences,
         finding.folded_into,
+        since,
     )
     if made is None:
         return None
     alert_id = sql.uuid_of(made["id"])
-    if occurrences < DAMPED_FROM:
-        await alert_mails.announce(alert_id, now=now, since=since or now)
+    await alert_news.put(alert_id, Occasion.OPENED if occurrences < alert_news.DAMPED_FROM else Occasion.AGAIN, now=now)
     return _changed(alert_id, finding.thing)
 
 
@@ -165,6 +164,8 @@ async def resolved(alert_ids: Sequence[UUID], *, now: datetime) -> list[AlertCha
             )
             for row in rows
         ]
+    for event in events:
+        await alert_news.put(event.alert_id, Occasion.RESOLVED, now=now)
     return events
 
 

@@ -1,8 +1,8 @@
-"""What alerts mean: how bad each kind is, and the words for it. Pure."""
+"""What alerts mean: how bad each kind is, and the words for it in the languages that people are written to in. Pure."""
 
 from collections.abc import Mapping
 
-from domain.roles import AlertKind, Severity
+from domain.roles import AlertKind, Language, Severity
 
 SEVERITIES: Mapping[AlertKind, Severity] = {
     AlertKind.VEHICLE_COMMUNICATION: Severity.INFO,
@@ -20,7 +20,7 @@ SEVERITIES: Mapping[AlertKind, Severity] = {
 }
 """Everything else is an ERROR."""
 
-WORDS: Mapping[AlertKind, str] = {
+_ENGLISH: Mapping[AlertKind, str] = {
     AlertKind.UNKNOWN: "The charger reports a fault.",
     AlertKind.CHARGER_OFFLINE: "The charger has not been heard of. Check its power and its network.",
     AlertKind.INSTALLATION_OFFLINE: "More than half of the chargers have not been heard of. Check the network and the power of the place.",
@@ -47,6 +47,92 @@ WORDS: Mapping[AlertKind, str] = {
     AlertKind.CLOCK_UNRELIABLE: "The charger's clock is wrong. Times of charges that it tells of later may be wrong.",
     AlertKind.OFFLINE_SESSIONS_RECEIVED: "Charges have arrived that happened while the charger was off the net.",
 }
+_NORWEGIAN: Mapping[AlertKind, str] = {
+    AlertKind.UNKNOWN: "Laderen melder en feil.",
+    AlertKind.CHARGER_OFFLINE: "Laderen gir ikke lyd fra seg. Se etter strøm og nettverk.",
+    AlertKind.INSTALLATION_OFFLINE: "Mer enn halvparten av laderne gir ikke lyd fra seg. Se etter nettverk og strøm på stedet.",
+    AlertKind.CABLE_FAULT: "Laderen melder feil på kabelen eller støpselet.",
+    AlertKind.CONNECTOR_LOCK: "Kontakten låser seg ikke, eller låser seg ikke opp. Se etter at ingenting sperrer støpselet.",
+    AlertKind.GROUND_FAULT: "Jordfeilvernet har løst ut. Ikke bruk laderen før en elektriker har sett på den.",
+    AlertKind.CONTACTOR_WELDED: "Kontaktoren slår ikke av. Slå av sikringen og ring en elektriker.",
+    AlertKind.OVER_TEMPERATURE: "Laderen er for varm og lader mindre eller ikke i det hele tatt.",
+    AlertKind.OVERCURRENT: "En bil trakk mer strøm enn laderen tillater.",
+    AlertKind.VOLTAGE: "Nettspenningen ved laderen er for høy eller for lav.",
+    AlertKind.METER_FAULT: "Laderens måler svikter. Energi kan mangle eller være feil.",
+    AlertKind.READER_FAULT: "Laderens kortleser svikter. Det går fortsatt an å starte i appen.",
+    AlertKind.VEHICLE_COMMUNICATION: "Laderen og bilen forstår ikke hverandre.",
+    AlertKind.INTERNAL: "Laderen melder en intern feil.",
+    AlertKind.SECURITY: "Laderen melder noe som gjelder sikkerheten dens. Noen bør se på den.",
+    AlertKind.NO_CURRENT: "Laderen sier at den lader, men det har ikke gått strøm på ti minutter. Se på bilen og kabelen.",
+    AlertKind.CIRCUIT_OVERLOAD: "Det går mer strøm gjennom en sikring enn den er laget for, selv om laderne under den gir seg. Slå av noe.",
+    AlertKind.METER_STALE: "Måleren på en sikring blir ikke lest lenger. Laderne under den deler det som er trygt uten den.",
+    AlertKind.BALANCER_DEGRADED: "Ingen fordeler strømmen mellom laderne. De lader sakte, etter det som gjelder i slike tilfeller.",
+    AlertKind.EXTERNAL_AUTHENTICATION_DOWN: "Det eksterne systemet som bestemmer hvem som får lade, svarer ikke. Reglene for slike "
+    "tilfeller gjelder.",
+    AlertKind.UNKNOWN_CARD_REPEATED: "Noen holder et ukjent kort mot laderen om og om igjen.",
+    AlertKind.CLOCK_UNRELIABLE: "Klokken i laderen går feil. Tidspunkter for ladinger som den melder senere, kan være feil.",
+    AlertKind.OFFLINE_SESSIONS_RECEIVED: "Ladinger fra mens laderen var uten nett, har kommet inn.",
+}
+_WORDS = {Language.EN: _ENGLISH, Language.NB: _NORWEGIAN}
+
+_ENGLISH_HEADS: Mapping[AlertKind, str] = {
+    AlertKind.UNKNOWN: "reports a fault",
+    AlertKind.CHARGER_OFFLINE: "is offline",
+    AlertKind.INSTALLATION_OFFLINE: "more than half of the chargers are offline",
+    AlertKind.CABLE_FAULT: "has a cable fault",
+    AlertKind.CONNECTOR_LOCK: "does not lock or unlock",
+    AlertKind.GROUND_FAULT: "tripped its residual current protection",
+    AlertKind.CONTACTOR_WELDED: "does not switch off",
+    AlertKind.OVER_TEMPERATURE: "is too hot",
+    AlertKind.OVERCURRENT: "sees more current than it allows",
+    AlertKind.VOLTAGE: "has too much or too little voltage",
+    AlertKind.METER_FAULT: "has a meter that fails",
+    AlertKind.READER_FAULT: "has a card reader that fails",
+    AlertKind.VEHICLE_COMMUNICATION: "does not understand a car",
+    AlertKind.INTERNAL: "reports an internal error",
+    AlertKind.SECURITY: "worries about its security",
+    AlertKind.NO_CURRENT: "charges without a current",
+    AlertKind.CIRCUIT_OVERLOAD: "is overloaded",
+    AlertKind.METER_STALE: "has a meter that is not read any more",
+    AlertKind.BALANCER_DEGRADED: "nobody shares the current",
+    AlertKind.EXTERNAL_AUTHENTICATION_DOWN: "the external system does not answer",
+    AlertKind.UNKNOWN_CARD_REPEATED: "is shown an unknown card again and again",
+    AlertKind.CLOCK_UNRELIABLE: "has a wrong clock",
+    AlertKind.OFFLINE_SESSIONS_RECEIVED: "has told of charges off the net",
+}
+_NORWEGIAN_HEADS: Mapping[AlertKind, str] = {
+    AlertKind.UNKNOWN: "melder en feil",
+    AlertKind.CHARGER_OFFLINE: "er uten nett",
+    AlertKind.INSTALLATION_OFFLINE: "mer enn halvparten av laderne er uten nett",
+    AlertKind.CABLE_FAULT: "har kabelfeil",
+    AlertKind.CONNECTOR_LOCK: "låser ikke, eller låser ikke opp",
+    AlertKind.GROUND_FAULT: "har løst ut jordfeilvernet",
+    AlertKind.CONTACTOR_WELDED: "slår seg ikke av",
+    AlertKind.OVER_TEMPERATURE: "er for varm",
+    AlertKind.OVERCURRENT: "ser mer strøm enn den tillater",
+    AlertKind.VOLTAGE: "har for høy eller for lav spenning",
+    AlertKind.METER_FAULT: "har en måler som svikter",
+    AlertKind.READER_FAULT: "har en kortleser som svikter",
+    AlertKind.VEHICLE_COMMUNICATION: "forstår ikke en bil",
+    AlertKind.INTERNAL: "melder en intern feil",
+    AlertKind.SECURITY: "er bekymret for sikkerheten sin",
+    AlertKind.NO_CURRENT: "lader uten strøm",
+    AlertKind.CIRCUIT_OVERLOAD: "er overbelastet",
+    AlertKind.METER_STALE: "har en måler som ikke blir lest lenger",
+    AlertKind.BALANCER_DEGRADED: "ingen fordeler strømmen",
+    AlertKind.EXTERNAL_AUTHENTICATION_DOWN: "det eksterne systemet svarer ikke",
+    AlertKind.UNKNOWN_CARD_REPEATED: "får se et ukjent kort om og om igjen",
+    AlertKind.CLOCK_UNRELIABLE: "har en klokke som går feil",
+    AlertKind.OFFLINE_SESSIONS_RECEIVED: "har meldt ladinger fra uten nett",
+}
+_HEADS = {Language.EN: _ENGLISH_HEADS, Language.NB: _NORWEGIAN_HEADS}
+
+_BY_CODE: Mapping[str, str] = {
+    "ComesAndGoes": "Den kommer og går.",
+    "RepeatedRestarts": "Den har startet fire ganger på en time. Se etter strøm og nettverk.",
+    "DrawsMoreThanOffered": "Det ble målt mer enn den fikk lov til. De andre gir plass, og den settes på pause hvis det fortsetter.",
+}
+"""What the portal itself adds to an alert, in Norwegian, by the alert's code; what chargers say stays as they say it."""
 
 
 def severity_of(kind: AlertKind) -> Severity:
@@ -54,7 +140,25 @@ def severity_of(kind: AlertKind) -> Severity:
     return SEVERITIES.get(kind, Severity.ERROR)
 
 
+def words_of(kind: AlertKind, language: Language = Language.EN) -> str:
+    """What is wrong and what to do about it, in whole sentences."""
+    words = _WORDS[language]
+    return words.get(kind, words[AlertKind.UNKNOWN])
+
+
+def headline_of(kind: AlertKind, thing: str | None, language: Language = Language.EN) -> str:
+    """What is wrong, in a few words, with the thing's name before them where it has one."""
+    heads = _HEADS[language]
+    what = heads.get(kind, heads[AlertKind.UNKNOWN])
+    return f"{thing} {what}" if thing else what[:1].upper() + what[1:]
+
+
+def details_of(info: str | None, code: str | None, language: Language = Language.EN) -> str | None:
+    """What more is known of it."""
+    return info if language is Language.EN or not info else _BY_CODE.get(code or "", info)
+
+
 def message_of(kind: AlertKind, info: str | None) -> str:
     """What is wrong, in words for people, with what more is known of it."""
-    message = WORDS.get(kind, WORDS[AlertKind.UNKNOWN])
+    message = words_of(kind)
     return (f"{message} ({info})" if info else message)[:500]

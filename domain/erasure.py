@@ -206,6 +206,7 @@ async def _forget_charges(traces: _Traces) -> None:
 
 
 _GONE = (
+    "alert_subscriptions",
     "charge_cards",
     "card_enrollments",
     "external_users",
@@ -264,6 +265,8 @@ async def _forget_words(traces: _Traces) -> None:
 async def _forget_letters(traces: _Traces) -> None:
     if traces.email is None:
         return
+    # Others may have wished for mails to it.
+    await sql.execute("DELETE FROM alert_subscriptions WHERE email = $1", traces.email)
     # Another's account may wait for a proof that the address is theirs.
     await sql.execute("DELETE FROM mailed_secrets WHERE email = $1", traces.email)
     to = _anywhere(f'"to":{_quoted(traces.email)}')

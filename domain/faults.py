@@ -163,7 +163,7 @@ async def _resolved(
 async def open_alert(
     connector: Connector, fault: Fault, *, now: datetime, since: datetime | None = None
 ) -> list[Event]:
-    """There is an open alert of that kind; where it is new, its mails are in the outbox. `since`: when it began, if before now."""
+    """There is an open alert of that kind; `since`: when it began, if before now."""
     place = connector.place
     finding = Finding(
         thing=Thing(place.installation_id, place.charger_id),

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from domain import outbox
-from domain.alert_mails import MAIL
+from domain.outbox import MAIL
 from domain.ports import Mail
 
 

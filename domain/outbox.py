@@ -12,6 +12,9 @@ from uuid import UUID
 from domain import sql
 from domain.ids import new_id
 
+MAIL = "mail"
+"""The kind of e-mails; the payload is a `domain.ports.Mail` as JSON."""
+
 FIRST_RETRY_S = 30
 LONGEST_RETRY_S = 3600
 GIVE_UP_AFTER = timedelta(hours=72)
@@ -68,6 +71,11 @@ async def done(message: Claimed, *, now: datetime) -> None:
     await sql.execute(
         "UPDATE outbox SET done_at = $1, claimed_until = NULL, payload = $3 WHERE id = $2", now, message.id, ""
     )
+
+
+async def drop(message: Claimed) -> None:
+    """It was carried out and is gone: for what is written often and interests nobody afterwards."""
+    await sql.execute("DELETE FROM outbox WHERE id = $1", message.id)
 
 
 async def retry(message: Claimed, *, error: str, now: datetime) -> None:

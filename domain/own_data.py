@@ -44,6 +44,14 @@ _PARTS: Final[Mapping[str, str]] = {
     " FROM authorization_attempts a LEFT JOIN chargers c ON c.id = a.charger_id WHERE a.user_id = $1 ORDER BY a.at, a.id",
     "commands": "SELECT m.action, c.name AS charger, m.state, m.requested_at, m.finished_at FROM commands m"
     " JOIN chargers c ON c.id = m.charger_id WHERE m.requested_by_id = $1 OR m.for_user_id = $1 ORDER BY m.requested_at, m.id",
+    "alertSubscriptions": "SELECT i.name AS installation, s.kinds, s.minimum_severity, s.delivery, s.digest_hour, s.quiet_from, s.quiet_to,"
+    " s.sends_resolved, s.email, s.language, s.created_at, s.verified_at, s.ended_at FROM alert_subscriptions s"
+    " JOIN installations i ON i.id = s.installation_id WHERE s.user_id = $1 ORDER BY s.created_at, s.id",
+    "alertMails": "SELECT n.created_at, n.due_at, n.mailed_at, n.occasion, a.kind FROM alert_notices n"
+    " JOIN alert_subscriptions s ON s.id = n.subscription_id JOIN alerts a ON a.id = n.alert_id WHERE s.user_id = $1"
+    " ORDER BY n.created_at, n.id",
+    "alertsLookedAfter": "SELECT i.name AS installation, a.kind, a.acknowledged_at, a.note FROM alerts a"
+    " JOIN installations i ON i.id = a.installation_id WHERE a.acknowledged_by_id = $1 ORDER BY a.acknowledged_at, a.id",
     "changesMade": "SELECT at, action, object_type, object_id FROM audit_entries WHERE actor_id = $1 ORDER BY at, id",
     "files": "SELECT kind, format, created_at, expires_at FROM exports WHERE user_id = $1 ORDER BY created_at, id",
 }

@@ -392,6 +392,21 @@ class AlertState(StrEnum):
     RESOLVED = "RESOLVED"
 
 
+class AlertDelivery(StrEnum):
+    """When mails about alerts go out."""
+
+    IMMEDIATE = "IMMEDIATE"
+    HOURLY_DIGEST = "HOURLY_DIGEST"
+    DAILY_DIGEST = "DAILY_DIGEST"
+
+
+class Language(StrEnum):
+    """In which language people are written to."""
+
+    EN = "EN"
+    NB = "NB"
+
+
 class ReportBasis(StrEnum):
     """Which instant puts a session into a period."""
 

@@ -12,6 +12,7 @@ from domain.ids import new_id
 from domain.lifecycle import Arrival, Connected, Login, connected
 from domain.models import (
     Alert,
+    AlertSubscription,
     ApiToken,
     AuthorizationAttempt,
     AuthorizationRequest,
@@ -304,6 +305,21 @@ async def an_alert(
         message="Something is broken.",
         opened_at=opened_at,
         resolved_at=resolved_at,
+    )
+    return row.id
+
+
+async def a_subscription(
+    installation_id: UUID, user_id: UUID, *, charger_ids: Sequence[UUID] = (), email: str | None = None
+) -> UUID:
+    """A person's wish for mails about alerts there; one to another address has not been confirmed."""
+    row = await AlertSubscription.create(
+        installation_id=installation_id,
+        user_id=user_id,
+        charger_ids=",".join(map(str, charger_ids)),
+        email=email,
+        created_at=NOW,
+        verified_at=NOW if email is None else None,
     )
     return row.id
 

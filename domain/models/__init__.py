@@ -3,7 +3,7 @@
 No semicolon in a docstring of a model: migrations make table comments of them, and SQLite's editor splits there.
 """
 
-from domain.models.alerts import Alert
+from domain.models.alerts import Alert, AlertNotice, AlertSubscription
 from domain.models.audit import AuditEntry, IdempotencyKey
 from domain.models.authorization import (
     AuthorizationAttempt,
@@ -32,6 +32,8 @@ from domain.models.tariffs import PastGroupMember, Tariff, TariffAssignment, Tar
 
 __all__ = [
     "Alert",
+    "AlertNotice",
+    "AlertSubscription",
     "ApiToken",
     "AuditEntry",
     "AuthorizationAttempt",

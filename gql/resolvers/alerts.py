@@ -1,13 +1,17 @@
 """Alerts: their lists, and what people do about them."""
 
+from collections.abc import Sequence
+from datetime import time
 from uuid import UUID
 
+from domain import alert_subscriptions as subscriptions
 from domain import alerts
+from domain.alert_subscriptions import AlertSubscriptionRow, Wishes
 from domain.filters import ANYTHING, Condition
 from domain.pages import Page, PageRequest
-from domain.roles import Unset
+from domain.roles import UNSET, AlertDelivery, AlertKind, Language, Severity, Unset
 from domain.views.alert_views import AlertPlace, AlertRow, alerts_page
-from domain.views.charger_views import ChargerRow
+from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.installation_views import InstallationRow
 from gql import ids
 from gql.context import Context
@@ -26,6 +30,112 @@ async def alerts_of_charger(
 ) -> Page[AlertRow]:
     """Those of the charger that exist for the viewer."""
     return await alerts_page(context.access, request, AlertPlace(charger_id=row.id), where=where or ANYTHING)
+
+
+async def subscriptions_of_viewer(context: Context) -> Sequence[AlertSubscriptionRow]:
+    """The viewer's own."""
+    return await subscriptions.own_subscriptions(context.access)
+
+
+async def chargers_of(context: Context, row: AlertSubscriptionRow) -> list[ChargerRow]:
+    """Those that the viewer still sees."""
+    found = [await context.load(chargers_by_ids, one) for one in row.charger_ids]
+    return [one for one in found if one is not None]
+
+
+def _wishes(
+    *,
+    charger_ids: list[str] | Unset | None,
+    kinds: list[AlertKind] | Unset | None,
+    minimum_severity: Severity | Unset | None,
+    delivery: AlertDelivery | Unset | None,
+    digest_hour: int | Unset | None,
+    quiet_from: time | Unset | None,
+    quiet_to: time | Unset | None,
+    sends_resolved: bool | Unset | None,
+    language: Language | Unset | None,
+) -> Wishes:
+    given = charger_ids if isinstance(charger_ids, list) else []
+    chargers = [ids.uuid_of(one, "Charger", at="chargerIds") for one in given]
+    return Wishes(
+        charger_ids=UNSET if isinstance(charger_ids, Unset) else chargers,
+        kinds=kinds,
+        minimum_severity=minimum_severity,
+        delivery=delivery,
+        digest_hour=digest_hour,
+        quiet_from=quiet_from,
+        quiet_to=quiet_to,
+        sends_resolved=sends_resolved,
+        language=language,
+    )
+
+
+async def subscribe(
+    context: Context,
+    *,
+    installation_id: str,
+    charger_ids: list[str] | Unset | None,
+    kinds: list[AlertKind] | Unset | None,
+    minimum_severity: Severity,
+    delivery: AlertDelivery,
+    digest_hour: int,
+    quiet_from: time | Unset | None,
+    quiet_to: time | Unset | None,
+    sends_resolved: bool,
+    email: str | Unset | None,
+    language: Language | Unset | None,
+) -> UUID:
+    """The subscription."""
+    identity = ids.uuid_of(installation_id, "Installation", at="installationId")
+    wishes = _wishes(
+        charger_ids=charger_ids,
+        kinds=kinds,
+        minimum_severity=minimum_severity,
+        delivery=delivery,
+        digest_hour=digest_hour,
+        quiet_from=quiet_from,
+        quiet_to=quiet_to,
+        sends_resolved=sends_resolved,
+        language=UNSET if language is None else language,
+    )
+    return await subscriptions.subscribe(
+        context.access, identity, wishes, email=email if isinstance(email, str) else None
+    )
+
+
+async def update_subscription(
+    context: Context,
+    *,
+    alert_subscription_id: str,
+    charger_ids: list[str] | Unset | None,
+    kinds: list[AlertKind] | Unset | None,
+    minimum_severity: Severity | Unset | None,
+    delivery: AlertDelivery | Unset | None,
+    digest_hour: int | Unset | None,
+    quiet_from: time | Unset | None,
+    quiet_to: time | Unset | None,
+    sends_resolved: bool | Unset | None,
+    language: Language | Unset | None,
+) -> UUID:
+    """The subscription, changed."""
+    identity = ids.uuid_of(alert_subscription_id, "AlertSubscription", at="alertSubscriptionId")
+    wishes = _wishes(
+        charger_ids=charger_ids,
+        kinds=kinds,
+        minimum_severity=minimum_severity,
+        delivery=delivery,
+        digest_hour=digest_hour,
+        quiet_from=quiet_from,
+        quiet_to=quiet_to,
+        sends_resolved=sends_resolved,
+        language=language,
+    )
+    return await subscriptions.update(context.access, identity, wishes)
+
+
+async def unsubscribe(context: Context, *, id: str) -> None:
+    """It has ended."""
+    await subscriptions.unsubscribe(context.access, ids.uuid_of(id, "AlertSubscription", at="id"))
 
 
 async def acknowledge(context: Context, *, alert_id: str, note: str | Unset | None) -> UUID:

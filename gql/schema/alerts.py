@@ -1,13 +1,14 @@
 """Alerts: what is wrong, since when, and who looks after it."""
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from strawberry.types.info import Info
 
+from domain.alert_subscriptions import AlertSubscriptionRow, subscriptions_by_ids
 from domain.filters import Condition
-from domain.roles import AlertKind, AlertState, Severity
+from domain.roles import AlertDelivery, AlertKind, AlertState, Language, Severity
 from domain.views.alert_views import AlertRow, alerts_by_ids
 from domain.views.charger_views import chargers_by_ids
 from domain.views.circuit_views import circuits_by_ids
@@ -20,11 +21,12 @@ from gql.resolvers import alert_stream
 from gql.resolvers import alerts as resolvers
 from gql.schema.enums import LiveEventKind
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
-from gql.schema.fields import derived, related
+from gql.schema.fields import derived, related, resolved
 from gql.schema.filters import DateTimeFilter, IDFilter, any_of, every, id_terms, terms
 from gql.schema.live import StatusTarget, followed
-from gql.schema.mutations import Thing, mutation
+from gql.schema.mutations import REMOVED, Thing, mutation
 from gql.schema.nodes import Node, NodeKind
+from gql.schema.removal import RemoveInput, RemoveResult
 
 if TYPE_CHECKING:
     from gql.schema.chargers import Charger
@@ -118,9 +120,119 @@ AlertResult = Annotated[
 ]
 
 
+async def _chargers(root: Any, info: Info[Context, Any]) -> Any:
+    return await resolvers.chargers_of(info.context, root)
+
+
+@strawberry.type(
+    description="A person's own wish for mails about alerts at an installation, as far as they may see them. No chargers: all of them. No "
+    "kinds: all. No mail before isVerified."
+)
+class AlertSubscription(Node):
+    """Read from AlertSubscriptionRow."""
+
+    installation: Annotated["Installation", strawberry.lazy("gql.schema.installations")] = related(
+        installations_by_ids, lambda row: row.installation_id
+    )
+    chargers = resolved(
+        _chargers,
+        list[Annotated["Charger", strawberry.lazy("gql.schema.chargers")]],
+        description="Empty: all. What concerns a circuit or the whole installation concerns each charger.",
+    )
+    kinds: list[AlertKind]
+    minimum_severity: Severity
+    delivery: AlertDelivery
+    digest_hour: int = strawberry.field(description="Of the daily digest, 0 to 23, in the installation's zone.")
+    quiet_from: time | None = strawberry.field(description="Null without quiet hours.")
+    quiet_to: time | None = strawberry.field(description="Null without quiet hours.")
+    sends_resolved: bool
+    email: str = strawberry.field(description="Where the mails go.")
+    is_verified: bool = strawberry.field(
+        description="Whether the address has said that it wants them; the address of one's own account need not be asked."
+    )
+    language: Language
+
+
+@strawberry.input(
+    description="chargerIds and kinds: empty or left out for all. Quiet hours are local times of the installation, perhaps over midnight; "
+    "what is CRITICAL is mailed all the same, and the rest when they end. A daily digest comes at digestHour, an hourly one at the full "
+    "hour. email: another address than that of the account, which is asked first. language: left out, that of the last subscription."
+)
+class SubscribeToAlertsInput:
+    """At one installation."""
+
+    installation_id: strawberry.ID
+    charger_ids: list[strawberry.ID] | None = strawberry.UNSET
+    kinds: list[AlertKind] | None = strawberry.UNSET
+    minimum_severity: Severity = Severity.WARNING
+    delivery: AlertDelivery = AlertDelivery.IMMEDIATE
+    digest_hour: int = 7
+    quiet_from: time | None = strawberry.UNSET
+    quiet_to: time | None = strawberry.UNSET
+    sends_resolved: bool = True
+    email: str | None = strawberry.UNSET
+    language: Language | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.input(description="An absent field stays; null clears chargerIds, kinds and the quiet hours.")
+class UpdateAlertSubscriptionInput:
+    """One's own."""
+
+    alert_subscription_id: strawberry.ID
+    charger_ids: list[strawberry.ID] | None = strawberry.UNSET
+    kinds: list[AlertKind] | None = strawberry.UNSET
+    minimum_severity: Severity | None = strawberry.UNSET
+    delivery: AlertDelivery | None = strawberry.UNSET
+    digest_hour: int | None = strawberry.UNSET
+    quiet_from: time | None = strawberry.UNSET
+    quiet_to: time | None = strawberry.UNSET
+    sends_resolved: bool | None = strawberry.UNSET
+    language: Language | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.type(description="The subscription as it is now.")
+class AlertSubscriptionSuccess:
+    """Read anew."""
+
+    alert_subscription: AlertSubscription
+
+
+AlertSubscriptionResult = Annotated[
+    AlertSubscriptionSuccess | ValidationError | NotFoundError | NotAllowedError | ConflictError,
+    strawberry.union("AlertSubscriptionResult"),
+]
+_SUBSCRIPTION = Thing(AlertSubscriptionSuccess, "alert_subscription", "AlertSubscription")
+
+
 @strawberry.type
 class AlertMutations:
     """What people do about alerts."""
+
+    subscribe_to_alerts = mutation(
+        resolvers.subscribe,
+        SubscribeToAlertsInput,
+        AlertSubscriptionResult,
+        _SUBSCRIPTION,
+        description="Mails the viewer about alerts there that they may see. For OWNER of the installation or a charger there, SERVICE and "
+        "ADMINISTRATOR. An owner without a subscription is mailed at once about each WARNING and worse; the first subscription takes the "
+        "place of that.",
+    )
+    update_alert_subscription = mutation(
+        resolvers.update_subscription,
+        UpdateAlertSubscriptionInput,
+        AlertSubscriptionResult,
+        _SUBSCRIPTION,
+        description="Changes a subscription of the viewer's own.",
+    )
+    unsubscribe_from_alerts = mutation(
+        resolvers.unsubscribe,
+        RemoveInput,
+        RemoveResult,
+        REMOVED,
+        description="Ends a subscription of the viewer's own. What waits is not sent.",
+    )
 
     acknowledge_alert = mutation(
         resolvers.acknowledge,
@@ -163,7 +275,7 @@ async def _alert_changed(
 
 
 @strawberry.type
-class AlertSubscriptions:
+class AlertStreams:
     """The stream of alerts."""
 
     alert_changed = followed(
@@ -175,4 +287,7 @@ class AlertSubscriptions:
     )
 
 
-NODES = (NodeKind(Alert, AlertRow, alerts_by_ids),)
+NODES = (
+    NodeKind(Alert, AlertRow, alerts_by_ids),
+    NodeKind(AlertSubscription, AlertSubscriptionRow, subscriptions_by_ids),
+)

@@ -10,7 +10,9 @@ from domain.errors import ErrorCode
 _NAMES: dict[type[Enum], str] = {roles.SessionState: "ChargeSessionState"}
 
 SHOWN: tuple[type[Enum], ...] = (
+    roles.AlertDelivery,
     roles.AlertKind,
+    roles.Language,
     roles.AlertState,
     roles.AuthenticationMode,
     roles.AuthorizationDecision,

@@ -11,7 +11,7 @@ from domain.people import PersonRow, people_by_ids
 from domain.sign_ins import SignedIn
 from domain.views.service_account_views import service_accounts_by_ids
 from gql.context import Context
-from gql.resolvers import cards, people
+from gql.resolvers import alerts, cards, people
 from gql.resolvers import commands as command_resolvers
 from gql.resolvers import exports as export_resolvers
 from gql.resolvers import sessions as session_resolvers
@@ -33,6 +33,7 @@ from gql.schema.sessions import SESSION_ARGUMENTS, ChargeSession
 from gql.schema.usage import usage_of_viewer
 
 if TYPE_CHECKING:
+    from gql.schema.alerts import AlertSubscription
     from gql.schema.cards import ChargeCard
     from gql.schema.permissions import Permission
     from gql.schema.service_accounts import ServiceAccount
@@ -52,6 +53,11 @@ class User(Node):
 async def _charge_cards(root: Any, info: Info[Context, Any]) -> Any:
     del root
     return await cards.cards_of_viewer(info.context)
+
+
+async def _alert_subscriptions(root: Any, info: Info[Context, Any]) -> Any:
+    del root
+    return await alerts.subscriptions_of_viewer(info.context)
 
 
 @strawberry.type(description="Who is asking: one of user and serviceAccount is set.")
@@ -84,6 +90,11 @@ class Viewer:
         _charge_cards,
         list[Annotated["ChargeCard", strawberry.lazy("gql.schema.cards")]],
         description="The viewer's own, oldest first; at most 100.",
+    )
+    alert_subscriptions = resolved(
+        _alert_subscriptions,
+        list[Annotated["AlertSubscription", strawberry.lazy("gql.schema.alerts")]],
+        description="The viewer's own, oldest first; that of an owner who never made one is there from its first mail on.",
     )
     commands = connection(
         command_resolvers.commands_of_viewer,

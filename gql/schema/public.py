@@ -104,7 +104,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     audit.PrivacyMutations,
     alerts.AlertMutations,
 )
-SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions, alerts.AlertSubscriptions)
+SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions, alerts.AlertStreams)
 
 _BACKREF = "strawberry-definition"
 

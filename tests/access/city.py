@@ -66,6 +66,7 @@ from tests.factories import (
     a_person,
     a_question,
     a_session,
+    a_subscription,
     a_tariff,
     a_tariff_assignment,
     a_town,
@@ -173,6 +174,9 @@ async def _contents(town: Town) -> dict[str, UUID]:
     await UnknownCharger.create(identity=KNOCKS, first_seen_at=NOW, last_seen_at=NOW, address="192.0.2.7")
     group = await _a_group(town)
     return {
+        "subscription": await a_subscription(
+            site.id, town.people["OWNER of installation"], charger_ids=[town.charger_id]
+        ),
         "alert": await _a_fault(town),
         "circuit alert": await an_alert(site.id, kind=AlertKind.CIRCUIT_OVERLOAD, circuit_id=branch),
         "installation": site.id,

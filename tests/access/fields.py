@@ -55,6 +55,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "charger": ("Charger", SEE_SITE),
     "alert": ("Alert", ALERT_HANDLERS),
     "circuit alert": ("Alert", MANAGERS),
+    "subscription": ("AlertSubscription", OWNER),
     "circuit": ("Circuit", SEE_CIRCUITS),
     "session": ("ChargeSession", SEE_SESSION),
     "corrected session": ("ChargeSession", SEE_SESSION),
@@ -104,6 +105,8 @@ FIELDS: Mapping[str, FieldRow] = {
     "Alert.installation": FieldRow("alert", f"target: installation {_ID}", ALERT_HANDLERS),
     "Alert.circuit": FieldRow("circuit alert", f"target: circuit {_ID}", MANAGERS),
     "Alert.charger": FieldRow("alert", f"target: charger {_ID}", ALERT_HANDLERS),
+    "AlertSubscription.installation": FieldRow("subscription", f"target: installation {_ID}", OWNER),
+    "AlertSubscription.chargers": FieldRow("subscription", f"target: chargers {_ID}", OWNER),
     "Allocation.charger": FieldRow("decision", f"allocations {{ target: charger {_ID} }}", SEE_CIRCUITS),
     "AllocationExplanation.bindingCircuit": FieldRow(
         "charger", f"allocation {{ target: bindingCircuit {_ID} }}", SEE_CIRCUITS
@@ -252,6 +255,7 @@ FIELDS: Mapping[str, FieldRow] = {
     "Viewer.sessions": FieldRow("viewer", f"target: sessions{_PAGE}", DRIVER),
     "Viewer.usageSummary": FieldRow("viewer", f"target: usageSummary(period: {_MARCH}) {{ timeZone }}", PERSONS),
     "Viewer.chargeCards": FieldRow("viewer", f"target: chargeCards {_ID}", DRIVER),
+    "Viewer.alertSubscriptions": FieldRow("viewer", f"target: alertSubscriptions {_ID}", OWNER),
     "Viewer.commands": FieldRow("viewer", f"target: commands{_UNCOUNTED}", DRIVER),
     "Viewer.exports": FieldRow("viewer", f"target: exports{_UNCOUNTED}", OWNER),
 }

@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 
-import msgspec
 import pytest
 
 from app.database import Database
 from domain.absences import AbsenceWatch
 from domain.events import AlertChanged
-from domain.models import Alert, Charger, OutboxMessage, Station
-from domain.ports import Mail
+from domain.models import Alert, Charger, Station
 from domain.roles import AlertKind, AlertState, Role
+from tests.domain.mailing import subjects, written
 from tests.domain.rig import at
 from tests.factories import Site, a_charger, a_grant, a_person, a_site, arrived
 
@@ -54,11 +53,6 @@ async def open_now() -> list[tuple[AlertKind, bool]]:
     return [(one.kind, one.folded_into_id is not None) for one in found]
 
 
-async def mails() -> list[tuple[str, str]]:
-    rows = await OutboxMessage.filter(kind="mail").order_by("created_at", "id")
-    return [(mail.to, mail.subject) for mail in (msgspec.json.decode(row.payload, type=Mail) for row in rows)]
-
-
 async def test_forty_chargers_off_at_once_are_one_alert_and_one_mail(site: Site) -> None:
     """Whoever owns one of the chargers still has theirs; half of them back ends it."""
     stations = await chargers(site, 40)
@@ -72,7 +66,7 @@ async def test_forty_chargers_off_at_once_are_one_alert_and_one_mail(site: Site)
     kinds = await open_now()
     assert kinds.count((AlertKind.INSTALLATION_OFFLINE, False)) == 1
     assert kinds.count((AlertKind.CHARGER_OFFLINE, True)) == 40
-    assert await mails() == [
+    assert subjects(await written(at(17))) == [
         ("olga@example.com", "Fjordveien garage: more than half of the chargers are offline"),
         ("own@example.com", "Fjordveien garage: Space 1 is offline"),
     ]
@@ -81,6 +75,7 @@ async def test_forty_chargers_off_at_once_are_one_alert_and_one_mail(site: Site)
     await back(stations[19:20], 32)
     await watch.check(now=at(32))
     assert await open_now() == [(AlertKind.CHARGER_OFFLINE, False)] * 20
+    assert subjects(await written(at(33)))[2:] == [("olga@example.com", "Fjordveien garage: 20 alerts")]
     await back(stations[20:], 40)
     await watch.check(now=at(41))
     assert await open_now() == []
@@ -126,7 +121,7 @@ async def test_a_charger_that_comes_and_goes_is_offline_until_it_stays(site: Sit
     assert len(await open_now()) == 1
     await watch.check(now=at(35))
     assert await open_now() == []
-    assert len(await mails()) == 1
+    assert len(await written(at(36))) == 1
 
 
 async def test_a_process_that_has_just_begun_blames_and_praises_nobody(site: Site) -> None:

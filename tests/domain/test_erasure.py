@@ -21,6 +21,8 @@ from domain.errors import ConflictError, ErrorCode, NotFoundError, ValidationErr
 from domain.events import SignInEnded
 from domain.ids import new_id
 from domain.models import (
+    AlertNotice,
+    AlertSubscription,
     AuditEntry,
     AuthorizationAttempt,
     ChargerStatus,
@@ -62,6 +64,7 @@ from tests.factories import (
     a_session,
     a_town,
     access,
+    an_alert,
     an_attempt,
 )
 from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
@@ -120,6 +123,17 @@ async def _full_life(town: Town) -> UUID:
         payload=json.dumps(
             {"data": {"session": {"externalUserId": KNOWN_AS, "externalId": KNOWN_AS, "state": "ENDED"}}}
         ),
+        created_at=NOW,
+        due_at=NOW,
+    )
+    await AlertSubscription.create(user_id=person, installation_id=site.id, created_at=NOW, verified_at=NOW)
+    mailed = await AlertSubscription.create(
+        user_id=town.people["SERVICE"], installation_id=site.id, email=EMAIL, created_at=NOW
+    )
+    await AlertNotice.create(
+        subscription_id=mailed.id,
+        alert_id=await an_alert(site.id, charger),
+        occasion="OPENED",
         created_at=NOW,
         due_at=NOW,
     )
@@ -364,6 +378,9 @@ async def test_a_person_is_given_all_that_is_kept_about_them() -> None:
     assert [session["energy_wh"] for session in found["sessions"]] == [7_200]
     assert {one["external_id"] for one in found["knownAs"]} == {KNOWN_AS}
     assert len(found["attemptsToCharge"]) == 1
+    assert [(one["installation"], one["delivery"]) for one in found["alertSubscriptions"]] == [
+        ("Fjordveien garage", "IMMEDIATE")
+    ]
     assert "password" not in json.dumps(found)
     assert "Somebody else" not in json.dumps(found)
 

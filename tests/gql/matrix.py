@@ -48,6 +48,7 @@ from tests.factories import (
     a_program,
     a_question,
     a_session,
+    a_subscription,
     a_tariff,
     a_tariff_assignment,
     an_alert,
@@ -205,6 +206,20 @@ async def _remove_charger(town: Town) -> Mapping[str, Any]:
 async def _acknowledge(town: Town) -> Mapping[str, Any]:
     alert = await an_alert(town.site.id, town.charger_id)
     return {"alertId": global_id("Alert", alert), "note": "An electrician comes."}
+
+
+async def _subscribe(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "email": "janitor@example.com"}
+
+
+async def _update_subscription(town: Town) -> Mapping[str, Any]:
+    found = await a_subscription(town.site.id, town.people["OWNER of installation"])
+    return {"alertSubscriptionId": global_id("AlertSubscription", found), "digestHour": 9}
+
+
+async def _unsubscribe(town: Town) -> Mapping[str, Any]:
+    found = await a_subscription(town.site.id, town.people["OWNER of installation"])
+    return {"id": global_id("AlertSubscription", found)}
 
 
 async def _grant(town: Town) -> Mapping[str, Any]:
@@ -550,6 +565,9 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "upsertExternalUser": MutationRow(_upsert_external, PEOPLE_KEEPERS, seen=EVERYBODY, is_placeless=True),
     "removeExternalUser": MutationRow(_remove_external, PEOPLE_KEEPERS, seen=EVERYBODY, is_placeless=True),
     "acknowledgeAlert": MutationRow(_acknowledge, ALERT_HANDLERS, seen=ALERT_HANDLERS),
+    "subscribeToAlerts": MutationRow(_subscribe, ALERT_HANDLERS, is_for_people=True),
+    "updateAlertSubscription": MutationRow(_update_subscription, OWNER, seen=OWNER, is_for_people=True),
+    "unsubscribeFromAlerts": MutationRow(_unsubscribe, OWNER, seen=OWNER, is_for_people=True),
     "setAuthentication": MutationRow(_set_authentication, SITE_RULERS),
     "configureExternalAuthentication": MutationRow(_configure, SITE_RULERS),
     "testExternalAuthentication": MutationRow(_preflight, SITE_RULERS),

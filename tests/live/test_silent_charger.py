@@ -16,14 +16,17 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from app.auth import SignedTokens
 from app.database import Database
 from app.demo.garage import OWNER, ZONE, Garage, Space, make_garage
-from app.jobs import deliver_mails
+from app.jobs import deliver_mails, tell_of_alerts
 from app.mail import mailer_of
+from app.press import Press
 from app.redis_bus import RedisBus
 from app.settings import Settings
 from devices.service import DeviceOptions
 from domain.absences import AbsenceWatch
+from domain.alert_mailing import MailRoom
 from domain.clock import SystemClock
 from domain.models import Alert, OutboxMessage
 from domain.roles import AlertKind, AlertState
@@ -85,12 +88,17 @@ def post_office(post: Post, port: int) -> Iterator[None]:
 async def postman(port: int, clock: SystemClock) -> AsyncIterator[None]:
     """Inside: the mails of the outbox are delivered there."""
     settings = Settings(data_dir=Path("/"), secret_key=SECRET, smtp_url=f"smtp://127.0.0.1:{port}")
-    task = asyncio.create_task(deliver_mails(mailer_of(settings, clock=clock), clock))
+    room = MailRoom(Press(), SignedTokens(SECRET), "https://lade.example")
+    tasks = [
+        asyncio.create_task(tell_of_alerts(room, clock)),
+        asyncio.create_task(deliver_mails(mailer_of(settings, clock=clock), clock)),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def heard_and_lost(server: Server, space: Space) -> None:
@@ -146,8 +154,10 @@ async def test_the_owner_gets_one_mail_that_says_which_and_since_when(bus: Redis
         assert alert.state is AlertState.RESOLVED
     assert mail["To"] == OWNER.email
     assert mail["Subject"] == "Fjordveien 12: A5 is offline"
-    assert "Charger: A5" in mail.get_content()
-    assert began.astimezone(ZoneInfo(ZONE)).strftime("Since: %Y-%m-%d %H:") in mail.get_content()
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert "A5 is offline" in body.get_content()
+    assert began.astimezone(ZoneInfo(ZONE)).strftime("Since: %Y-%m-%d %H:") in body.get_content()
     assert post.mails.empty()
 
 
