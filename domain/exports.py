@@ -32,11 +32,23 @@ UNFINISHED = (ExportState.QUEUED, ExportState.RUNNING)
 
 @dataclass(frozen=True, slots=True)
 class ExportSource:
-    """What a file is made of: a usage summary (without installations: of one's own sessions), a locked report, or history by a filter."""
+    """What a file is made of: a usage summary (without installations: of one's own sessions), a locked report, or history by a filter.
+
+    `person_id`: only the part of that person, as whoever pays it back wants to see it; of a summary or one's own sessions.
+    """
 
     usage: UsageQuestion | None = None
     sessions: Condition | None = None
     locked_report_id: UUID | None = None
+    person_id: UUID | None = None
+
+    @property
+    def question(self) -> UsageQuestion | None:
+        """The question of the summary, narrowed to the person; one's own sessions are that already."""
+        if self.usage is None or self.person_id is None or self.usage.installation_ids is None:
+            return self.usage
+        where = msgspec.structs.replace(self.usage.where, user_ids=(self.person_id,))
+        return msgspec.structs.replace(self.usage, where=where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +83,7 @@ async def create_export(
     NotFoundError and ValidationError as a usage summary; RateLimitedError while five of the asker's files are unfinished.
     """
     user_id = access.person()
-    await _check(access, source, kind, format)
+    await _check(access, source, kind)
     export = Export(
         id=new_id(),
         user_id=user_id,
@@ -113,13 +125,13 @@ WHERE id = $1 AND user_id = $2 AND state IN ('{ExportState.QUEUED}', '{ExportSta
 """  # noqa: S608  enums' values
 
 
-async def _check(access: Access, source: ExportSource, kind: ReportKind, format: ExportFormat) -> None:
-    if format is ExportFormat.PDF:
-        raise invalid("format", "Files are made as XLSX or CSV; PDF is not made yet.")
+async def _check(access: Access, source: ExportSource, kind: ReportKind) -> None:
     if [source.usage, source.sessions, source.locked_report_id].count(None) != 2:
         raise invalid("source", "Name one source of the file.")
-    if source.usage is not None:
-        await check_may_ask(access, source.usage)
+    if source.person_id is not None:
+        _check_person(access, source)
+    if source.question is not None:
+        await check_may_ask(access, source.question)
     if kind is ReportKind.COST and source.usage is None:
         raise invalid("kind", "COST is of a period as of now: use `usage` or `own`.")
     if source.locked_report_id is not None and not await locked_reports_by_ids(access, [source.locked_report_id]):
@@ -128,6 +140,16 @@ async def _check(access: Access, source: ExportSource, kind: ReportKind, format:
         check_size(source.sessions, path="source")
         if kind is not ReportKind.SESSIONS:
             raise invalid("kind", "History is exported as SESSIONS; a SUMMARY needs a period: use `usage` or `own`.")
+
+
+def _check_person(access: Access, source: ExportSource) -> None:
+    """Returns for a part that there is; whether the person is somebody whom the asker may see is told by the question itself."""
+    if source.usage is None:
+        raise invalid("userId", "A person's part is made of `usage` or `own`; history is narrowed by its own filter.")
+    chosen = source.usage.where.user_ids
+    is_stranger = source.usage.installation_ids is None and source.person_id != access.user_id
+    if is_stranger or (chosen is not None and source.person_id not in chosen):
+        raise NotFoundError(path=("userId",))
 
 
 def parameters_of(source: ExportSource, locale: str | None) -> str:
@@ -139,6 +161,8 @@ def parameters_of(source: ExportSource, locale: str | None) -> str:
         content["sessions"] = filter_to(source.sessions)
     if source.locked_report_id is not None:
         content["lockedReportId"] = str(source.locked_report_id)
+    if source.person_id is not None:
+        content["userId"] = str(source.person_id)
     return json.dumps(content)
 
 
@@ -150,6 +174,7 @@ def source_from(parameters: str) -> tuple[ExportSource, str | None]:
         usage=None if usage is None else msgspec.convert(usage, UsageQuestion),
         sessions=None if sessions is None else filter_from(sessions),
         locked_report_id=None if report is None else UUID(report),
+        person_id=UUID(content["userId"]) if "userId" in content else None,
     )
     return source, content.get("locale")
 

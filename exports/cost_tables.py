@@ -85,7 +85,7 @@ _WHAT: Sequence[tuple[Column, Callable[[CostLine], Cell]]] = (
     (Column("Unit price", "Enhetspris", Kind.PRICE, 14), lambda line: line.unit_price.amount),
     (Column("VAT (%)", "Mva (%)", Kind.PRICE, 10), lambda line: line.vat_percent),
 )
-_SESSION_ID = Column("Session", "Økt-id", width=38)
+_SESSION_ID = Column("Session", "Økt-id", width=38, is_printed=False)
 
 
 def lines_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:

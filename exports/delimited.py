@@ -6,12 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from exports.tables import Cell, Sheet
+from exports.tables import Cell, Sheet, has_decimal_comma
 
-_COMMA_LANGUAGES = frozenset({"nb", "nn", "no", "da", "sv", "fi", "de", "nl", "fr", "es", "it", "pt", "pl", "cs"})
-"""Where the decimal sign is a comma, columns are divided by semicolons."""
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""With those that Japanese spreadsheets take for the same."""
 
 
 class DelimitedWriter:
@@ -19,7 +17,7 @@ class DelimitedWriter:
 
     def __init__(self, path: Path, *, language: str = "en") -> None:
         self._language = language
-        self._is_comma = language in _COMMA_LANGUAGES
+        self._is_comma = has_decimal_comma(language)
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._writer = csv.writer(self._file, delimiter=";" if self._is_comma else ",")
 

@@ -19,7 +19,13 @@ Cell = str | int | Decimal | datetime | date | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""
 
 
+_COMMA_LANGUAGES = frozenset({"nb", "nn", "no", "da", "sv", "fi", "de", "nl", "fr", "es", "it", "pt", "pl", "cs"})
 _NORWEGIAN = frozenset({"nb", "nn", "no"})
+
+
+def has_decimal_comma(language: str) -> bool:
+    """Whether its people write a comma before decimals; its spreadsheets then want semicolons between columns."""
+    return language in _COMMA_LANGUAGES
 
 
 class Kind(StrEnum):
@@ -43,6 +49,8 @@ class Column:
     norwegian: str
     kind: Kind = Kind.TEXT
     width: int = 16
+    is_printed: bool = True
+    """False for what programs and spreadsheets need, and paper does not."""
 
     def heading_in(self, language: str) -> str:
         """The heading for people of that language; English where there is none."""
@@ -150,14 +158,20 @@ _SESSION: Sequence[tuple[Column, Callable[[CountedSession, ZoneInfo], Cell]]] = 
     (Column("Charge card", "Ladebrikke", width=20), lambda one, _: one.session.card_name),
     (Column("Started", "Startet", Kind.INSTANT, 19), lambda one, zone: local(one.session.started_at, zone)),
     (Column("Ended", "Avsluttet", Kind.INSTANT, 19), lambda one, zone: local(one.session.ended_at, zone)),
-    (Column("Registered", "Registrert", Kind.INSTANT, 19), lambda one, zone: local(one.session.registered_at, zone)),
+    (
+        Column("Registered", "Registrert", Kind.INSTANT, 19, is_printed=False),
+        lambda one, zone: local(one.session.registered_at, zone),
+    ),
     (Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14), lambda one, _: kwh(one.energy_wh)),
     (Column("Connected (h)", "Tilkoblet (t)", Kind.HOURS, 14), lambda one, _: hours(one.session.connected_seconds)),
     (Column("Charging (h)", "Lading (t)", Kind.HOURS, 14), lambda one, _: hours(one.session.charging_seconds)),
     (Column("Date quality", "Datokvalitet", width=16), lambda one, _: _QUALITIES[one.session.date_quality]),
-    (Column("Flags", "Merker", width=24), lambda one, _: ", ".join(flag.name or "" for flag in one.session.flags)),
-    (Column("Time zone", "Tidssone", width=18), lambda _, zone: zone.key),
-    (Column("Session", "Økt-id", width=38), lambda one, _: str(one.session.id)),
+    (
+        Column("Flags", "Merker", width=24, is_printed=False),
+        lambda one, _: ", ".join(flag.name or "" for flag in one.session.flags),
+    ),
+    (Column("Time zone", "Tidssone", width=18, is_printed=False), lambda _, zone: zone.key),
+    (Column("Session", "Økt-id", width=38, is_printed=False), lambda one, _: str(one.session.id)),
 )
 
 _BASES = {
@@ -179,8 +193,10 @@ def revision_of(report: LockedReportRow) -> str:
     return f"{report.revision}, locked {at:%Y-%m-%d %H:%M} by {report.locked_by or 'somebody'}, SHA-256 {report.sha256}"
 
 
-def summary_heading(summary: UsageSummary, made_by: str, revision: str = LIVE) -> tuple[tuple[str, str], ...]:
-    """What stands above a summary: whose it is, of when, by what rule, and how complete."""
+def summary_heading(
+    summary: UsageSummary, made_by: str, revision: str = LIVE, *, person: str | None = None
+) -> tuple[tuple[str, str], ...]:
+    """What stands above a summary: whose it is, of when, by what rule, and how complete. `person`: it is their part only."""
     period, question = summary.period, summary.question
     whose = ", ".join(summary.installation_names) if question.installation_ids is not None else f"Charging of {made_by}"
     silent = len(summary.coverage.silent)
@@ -189,6 +205,7 @@ def summary_heading(summary: UsageSummary, made_by: str, revision: str = LIVE) -
         covered = f"{silent} chargers have been silent since before the period ended; sessions of theirs may come later"
     return (
         ("Installation", whose or "None"),
+        *((("Person", person),) if person is not None else ()),
         ("Period", f"{period.from_date} up to but not including {period.to_date}"),
         ("Time zone", period.zone.key),
         ("Basis", _BASES[question.basis]),
@@ -211,11 +228,11 @@ def _unknown_costs(summary: UsageSummary) -> tuple[tuple[str, str], ...]:
     )
 
 
-def summary_sheet(summary: UsageSummary, made_by: str, revision: str = LIVE) -> Sheet:
+def summary_sheet(summary: UsageSummary, made_by: str, revision: str = LIVE, *, person: str | None = None) -> Sheet:
     """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
     columns = (*dimensions, *(column for column, _ in figures_of(summary.total)))
-    return Sheet("Summary", summary_heading(summary, made_by, revision), columns, _bars(summary))
+    return Sheet("Summary", summary_heading(summary, made_by, revision, person=person), columns, _bars(summary))
 
 
 _PERIOD = Column("Period", "Periode", width=24)

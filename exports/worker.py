@@ -15,7 +15,7 @@ import structlog
 
 from domain.access import Access, access_of
 from domain.clock import Clock
-from domain.errors import DomainError, NotFoundError
+from domain.errors import DomainError, NotFoundError, invalid
 from domain.export_jobs import ExportJob, LostJobError, complete, expire, fail, next_job, release, report_progress
 from domain.filters import Condition
 from domain.pages import PageRequest
@@ -41,6 +41,8 @@ PROGRESS_EVERY_S = 0.5
 BATCH = 250
 """Rows that are made at once: a few milliseconds of the loop that others wait for."""
 _NAMED_IN_FILE = 2
+MOST_PRINTED = 5_000
+"""A hundred pages: nobody prints what is longer."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -62,6 +64,7 @@ class ExportWorker:
         self._writing = writing
         self._bus = bus
         self._clock = clock
+        self.most_printed = MOST_PRINTED
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -130,8 +133,8 @@ class ExportWorker:
         make_room(draft)
         file = _File(self, job, str(draft / DRAFT))
         await file.begin()
-        if job.source.usage is not None:
-            return await self._usage(file, access, job.source.usage, made_by)
+        if job.source.question is not None:
+            return await self._usage(file, access, job.source.question, made_by)
         if job.source.locked_report_id is not None:
             return await self._locked(file, access, job.source.locked_report_id, made_by)
         assert job.source.sessions is not None  # noqa: S101  one of the two is set
@@ -141,16 +144,17 @@ class ExportWorker:
         if file.job.kind is ReportKind.COST:
             return await self._cost(file, access, question, made_by)
         summary = await usage_summary(access, question, with_costs=file.job.kind is ReportKind.SUMMARY)
-        heading = tables.summary_heading(summary, made_by)
+        person = await _name_of(access, summary, file.job.source.person_id, made_by)
+        heading = tables.summary_heading(summary, made_by, person=person)
         count = len(summary.rows)
         if file.job.kind is ReportKind.SUMMARY:
             await file.sheet(
-                tables.summary_sheet(summary, made_by),
+                tables.summary_sheet(summary, made_by, person=person),
                 summary.rows,
                 tables.summary_row(summary),
                 tables.summary_totals(summary),
             )
-        if file.job.kind is ReportKind.SESSIONS or file.job.format is ExportFormat.XLSX:
+        if _has_sessions(file.job):
             sessions = await file.sessions(heading, counted_sessions(access, question), summary)
             count = sessions if file.job.kind is ReportKind.SESSIONS else count
         if file.job.kind is ReportKind.SUMMARY and file.job.format is ExportFormat.XLSX and _has_hours(question):
@@ -165,14 +169,17 @@ class ExportWorker:
         return _Made(_file_name(summary, file.job), count)
 
     async def _cost(self, file: "_File", access: Access, question: UsageQuestion, made_by: str) -> _Made:
-        """What each person pays and, as CSV alone, the lines that it is made of."""
+        """What each person pays, and the lines that it is made of: CSV has these alone, paper only one person's."""
         by_person = msgspec.structs.replace(question, group_by=(UsageDimension.USER,), include_idle=False)
         summary = await usage_summary(access, by_person, with_costs=True)
-        heading = tables.summary_heading(summary, made_by)
-        if file.job.format is ExportFormat.XLSX:
+        person = await _name_of(access, summary, file.job.source.person_id, made_by)
+        heading = tables.summary_heading(summary, made_by, person=person)
+        if file.job.format is not ExportFormat.CSV:
             rows, totals = cost_tables.people_rows(summary), cost_tables.people_totals(summary)
             await file.sheet(cost_tables.people_sheet(heading), rows, lambda row: row, *totals)
-        count = await file.cost_lines(heading, bills(access, question), summary)
+        count = len(summary.rows)
+        if file.job.format is not ExportFormat.PDF or _is_of_one(file.job):
+            count = await file.cost_lines(heading, bills(access, question), summary)
         await file.finish()
         return _Made(_file_name(summary, file.job, "-cost"), count)
 
@@ -185,7 +192,7 @@ class ExportWorker:
         report, content = reports[report_id], contents[report_id]
         summary, revision = content.summary, tables.revision_of(report)
         count, corrections = len(summary.rows), tables.corrections_sheet(content, made_by, revision)
-        is_workbook = file.job.format is ExportFormat.XLSX
+        is_workbook = file.job.format is not ExportFormat.CSV
         if file.job.kind is ReportKind.SUMMARY and is_workbook:
             await file.sheet(
                 tables.summary_sheet(summary, made_by, revision),
@@ -205,7 +212,7 @@ class ExportWorker:
             lines += [tables.corrections_row(line, content) for line in content.corrections]
             await file.sheet(corrections, lines, lambda line: line, tables.corrections_totals(content))
             count = len(lines)
-        if file.job.kind is ReportKind.SESSIONS or is_workbook:
+        if _has_sessions(file.job):
             heading = tables.summary_heading(summary, made_by, revision)
             sessions = await file.sessions(heading, locked_sessions(access, report), summary)
             count = sessions if file.job.kind is ReportKind.SESSIONS else count
@@ -248,6 +255,7 @@ class _File:
     async def sheet(
         self, sheet: Sheet, rows: Sequence[R], shown: Callable[[R], tuple[Cell, ...]], *totals: tuple[Cell, ...]
     ) -> None:
+        self._check_length(len(rows))
         number = await self._worker.write(begin_sheet, self._path, sheet)
         for first in range(0, len(rows), BATCH):
             await self._rows(number, [shown(row) for row in rows[first : first + BATCH]])
@@ -268,6 +276,7 @@ class _File:
         while batch:
             rows = [tables.session_row(one, _zone(one, summary)) for one in batch]
             count += len(batch)
+            self._check_length(count)
             energy_wh += sum(one.energy_wh for one in batch)
             # The next ones are read while these are written.
             _, batch = await together(self._rows(number, rows), _following(batches))
@@ -286,12 +295,19 @@ class _File:
         async for bill in batches:
             rows = cost_tables.line_rows(bill, summary.zone)
             count += len(rows)
+            self._check_length(count)
             sessions += len(bill.sessions)
             costs += sum_of(*(line for one in bill.sessions for line in one.lines), *(fee.line for fee in bill.fees))
             await self._rows(number, rows)
             await self._progress(0.1 + 0.85 * sessions / expected)
         await self._rows(number, cost_tables.line_totals(costs), is_bold=True)
         return count
+
+    def _check_length(self, rows: int) -> None:
+        """Returns for what can be printed; the writing process would have all of it in memory."""
+        if self.job.format is ExportFormat.PDF and rows > self._worker.most_printed:
+            most = self._worker.most_printed
+            raise invalid("format", f"A PDF has at most {most:,} lines: ask for a shorter period, or for XLSX.")
 
     async def finish(self) -> None:
         await self._worker.write(finish_file, self._path)
@@ -322,6 +338,32 @@ async def _following(batches: AsyncIterator[Sequence[T]]) -> Sequence[T]:
     async for batch in batches:
         return batch
     return ()
+
+
+def _has_sessions(job: ExportJob) -> bool:
+    """Whether the sessions are in the file: on paper only where they are asked for, or explain what one person has to pay or gets back."""
+    is_explained = job.format is ExportFormat.XLSX or (job.format is ExportFormat.PDF and _is_of_one(job))
+    return job.kind is ReportKind.SESSIONS or is_explained
+
+
+def _is_of_one(job: ExportJob) -> bool:
+    """Whether the file is one person's part."""
+    question = job.source.usage
+    return job.source.person_id is not None or (question is not None and question.installation_ids is None)
+
+
+async def _name_of(access: Access, summary: UsageSummary, person_id: UUID | None, made_by: str) -> str | None:
+    """The name of the person whose part it is, as whoever asks may know it: today's, else that of their sessions."""
+    if person_id is None:
+        return None
+    if person_id == access.user_id:
+        return made_by
+    people = await people_by_ids(access, [person_id])
+    if person_id in people:
+        return people[person_id].name
+    question = msgspec.structs.replace(summary.question, group_by=(UsageDimension.USER,), include_idle=False)
+    rows = (await usage_summary(access, question)).rows
+    return rows[0].labels[0] if rows else "somebody who is not named here"
 
 
 def _has_hours(question: UsageQuestion) -> bool:

@@ -40,9 +40,17 @@ def _workbook(path: Path, *, language: str) -> _Writer:
     return WorkbookWriter(path, language=language)
 
 
+def _printed(path: Path, *, language: str) -> _Writer:
+    # As above: its twenty megabytes.
+    from exports.printed import PrintedWriter
+
+    return PrintedWriter(path, language=language)
+
+
 WRITERS: dict[ExportFormat, Callable[..., _Writer]] = {
     ExportFormat.XLSX: _workbook,
     ExportFormat.CSV: DelimitedWriter,
+    ExportFormat.PDF: _printed,
 }
 
 

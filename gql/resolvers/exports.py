@@ -1,5 +1,6 @@
 """Files that people ask for."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -24,9 +25,17 @@ def url(context: Context, row: ExportRow) -> str | None:
 
 
 async def create_export(
-    context: Context, *, kind: ReportKind, format: ExportFormat, source: ExportSource, locale: str | Unset | None
+    context: Context,
+    *,
+    kind: ReportKind,
+    format: ExportFormat,
+    source: ExportSource,
+    user_id: str | Unset | None,
+    locale: str | Unset | None,
 ) -> UUID:
     """The file that will be made."""
+    if isinstance(user_id, str):
+        source = replace(source, person_id=ids.uuid_of(user_id, "User", at="userId"))
     return await exports.create_export(
         context.access,
         source,

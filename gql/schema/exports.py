@@ -92,7 +92,14 @@ class CreateExportInput:
         "SESSIONS: the sessions; COST: the lines of what they cost, in XLSX with what each person pays (of `usage` and `own` only).",
         default=ReportKind.SUMMARY,
     )
-    format: ExportFormat = strawberry.field(description="XLSX or CSV.", default=ExportFormat.XLSX)
+    format: ExportFormat = strawberry.field(
+        description="XLSX, CSV, or PDF to be printed, of at most 5,000 lines.", default=ExportFormat.XLSX
+    )
+    user_id: strawberry.ID | None = strawberry.field(
+        description="One person's part of `usage`, with the sessions that it is made of, for whoever pays it back; of `own` only the "
+        "viewer's. Null = the whole.",
+        default=strawberry.UNSET,
+    )
     locale: str | None = strawberry.field(
         description="Headings, and delimiter and decimal sign of CSV, e.g. nb-NO.", default=strawberry.UNSET
     )

@@ -1,6 +1,7 @@
 """Files from asking to fetching."""
 
 import asyncio
+import csv
 import errno
 import os
 import resource
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +18,7 @@ from uuid import UUID
 import httpx
 import pytest
 from openpyxl import load_workbook
+from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 from starlette.applications import Starlette
 
@@ -47,6 +50,7 @@ from domain.roles import (
     SessionFlag,
     UsageDimension,
 )
+from domain.sessions import sessions_page
 from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
@@ -259,8 +263,6 @@ async def test_what_cannot_be_made_is_refused(town: Town, office: Office) -> Non
     """Kinds and formats that there are none of yet, and wrong questions."""
     owner = await town.access("OWNER of installation")
     with pytest.raises(ValidationError):
-        await create_export(owner, _usage(town), bus=office.bus, format=ExportFormat.PDF)
-    with pytest.raises(ValidationError):
         await create_export(owner, ExportSource(sessions=ANYTHING), bus=office.bus, kind=ReportKind.COST)
     with pytest.raises(ValidationError):
         await create_export(owner, ExportSource(sessions=ANYTHING), bus=office.bus)
@@ -422,6 +424,70 @@ async def test_a_workbook_of_when_energy_was_taken_has_a_sheet_of_hours(town: To
         (datetime(2026, 10, 25, 3), datetime(2026, 10, 25, 2), 0.5),  # noqa: DTZ001
     ]
     assert rows[4][2] == 3.0
+
+
+async def test_an_owner_prints_one_persons_part_and_a_person_their_own(town: Town, office: Office) -> None:
+    """The figures and the sessions of that person alone; a stranger's part is not there, for an owner and for anybody else."""
+    await _sessions(town)
+    kari = town.people["USER of charger"]
+    source = replace(_usage(town, group_by=(UsageDimension.USER, UsageDimension.MONTH)), person_id=kari)
+    part = await office.make(town, source, format=ExportFormat.PDF, locale="nb-NO")
+    assert (part.state, part.row_count) == (ExportState.READY, 1)
+    text = " ".join(page.extract_text() for page in PdfReader(office.path(part)).pages)
+    assert "Person USER of charger" in text.replace("\n", " ")
+    assert "2,005" in text
+    assert "Not identified" not in text
+    own = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1))
+    for person_id in (None, kari):
+        mine = await office.make(
+            town, ExportSource(usage=own, person_id=person_id), "USER of charger", format=ExportFormat.PDF
+        )
+        assert mine.state is ExportState.READY
+        assert "Total of 2 sessions" in " ".join(page.extract_text() for page in PdfReader(office.path(mine)).pages)
+    owner, driver = await town.access("OWNER of installation"), await town.access("USER of charger")
+    for access, wrong in (
+        (owner, replace(source, person_id=town.people["stranger"])),
+        (owner, replace(source, person_id=new_id())),
+        (driver, source),
+        (driver, ExportSource(usage=own, person_id=town.people["OWNER of installation"])),
+        (owner, _usage(town, where=UsageFilter(user_ids=(town.people["USER of installation"],)))),
+    ):
+        wrong = replace(wrong, person_id=wrong.person_id or kari)
+        with pytest.raises(NotFoundError):
+            await create_export(access, wrong, format=ExportFormat.PDF, bus=office.bus)
+    history = ExportSource(sessions=ANYTHING, person_id=kari)
+    with pytest.raises(ValidationError):
+        await create_export(driver, history, kind=ReportKind.SESSIONS, bus=office.bus)
+
+
+async def test_a_report_that_nobody_would_print_is_refused_in_words(town: Town, office: Office) -> None:
+    """More lines than a hundred pages have; as a workbook it can be had."""
+    await _sessions(town, 4)
+    office.worker.most_printed = 3
+    refused = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=ExportFormat.PDF)
+    assert (refused.state, refused.error) == (
+        ExportState.FAILED,
+        "A PDF has at most 3 lines: ask for a shorter period, or for XLSX.",
+    )
+    made = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=ExportFormat.XLSX)
+    assert (made.state, made.row_count) == (ExportState.READY, 4)
+
+
+async def test_everyone_exports_the_history_that_they_may_see(town: Town, office: Office) -> None:
+    """Their own and what their roles show, with the names that they may see; the same sessions that the API lists for them."""
+    await _sessions(town)
+    for person in factories.PEOPLE:
+        made = await office.make(
+            town, ExportSource(sessions=ANYTHING), person, kind=ReportKind.SESSIONS, format=ExportFormat.CSV
+        )
+        seen = (await sessions_page(await town.access(person), PageRequest(first=100))).rows
+        lines = list(csv.DictReader(office.path(made).read_text(encoding="utf-8-sig").splitlines()))
+        assert [line["Session"] for line in lines[: len(seen)]] == [str(row.id) for row in seen]
+        assert {line["Person"].lstrip("'") for line in lines} <= {row.user_name or "Not identified" for row in seen}
+        assert made.row_count == len(seen)
+    counts = {"OWNER of installation": 3, "OWNER of charger": 1, "USER of charger": 2, "SERVICE": 0, "stranger": 0}
+    for person, count in counts.items():
+        assert len((await sessions_page(await town.access(person), PageRequest(first=100))).rows) == count
 
 
 PARENT = """
