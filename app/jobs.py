@@ -1,7 +1,7 @@
 """Work that waits in the database: mails to be sent, and rows whose time is over."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -10,6 +10,7 @@ import structlog
 
 from domain import (
     account_recovery,
+    alert_book,
     alert_mailing,
     card_enrollments,
     idempotency,
@@ -25,10 +26,12 @@ from domain.authorization import requests
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
 from domain.ports import Mail, Mailer, MailServerAwayError, Tokens
+from domain.roles import Severity
 
 MAIL_KIND = "mail"
 LOOK_FOR_MAIL_S = 2.0
 LOOK_FOR_NEWS_S = 1.0
+COUNTED_EVERY = timedelta(seconds=15)
 MOST_IN_A_BATCH = 100
 """Servers close a connection after so many, or take the sender for one that sends to lists."""
 SERVER_AWAY_S = 15.0
@@ -90,6 +93,11 @@ class MailCounts:
     waiting: int = 0
     failed: int = 0
     about_alerts: int = 0
+    queued: int = 0
+    oldest_s: float = 0.0
+    """How long the first of the queued mails has waited."""
+    open_alerts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
+    """In the whole portal, as queued and oldest_s."""
 
 
 async def deliver_mails(mailer: Mailer, clock: Clock, counts: MailCounts | None = None) -> None:
@@ -141,9 +149,22 @@ async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock, counts
 
 async def tell_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> None:
     """Until cancelled: whoever wants to know of an alert has a mail, as soon as they want it."""
+    counted_at = None
     while True:
+        now = clock.now()
+        if counts is not None and (counted_at is None or now - counted_at >= COUNTED_EVERY):
+            counted_at = now
+            await count(counts, now=now)
         if not await tell_some_of_alerts(room, clock, counts):
             await clock.sleep(LOOK_FOR_NEWS_S)
+
+
+async def count(counts: MailCounts, *, now: datetime) -> None:
+    """What waits and what is wrong is counted, as of now."""
+    queue = await outbox.waiting(MAIL_KIND)
+    counts.queued = queue.count
+    counts.oldest_s = 0.0 if queue.oldest_at is None else max(0.0, (now - queue.oldest_at).total_seconds())
+    counts.open_alerts = dict(await alert_book.open_counts())
 
 
 async def tell_some_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> bool:

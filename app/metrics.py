@@ -85,6 +85,12 @@ def watch_mails(registry: CollectorRegistry, counts: MailCounts) -> None:
         for outcome in ("sent", "waiting", "failed"):
             mails.add_metric([outcome], getattr(counts, outcome))
         yield mails
+        yield GaugeMetricFamily("lade_mails_queued", "Mails that wait for the server.", value=counts.queued)
+        yield GaugeMetricFamily("lade_mail_oldest_seconds", "How long the first has waited.", value=counts.oldest_s)
+        alerts = GaugeMetricFamily("lade_alerts_open", "Alerts that are not resolved.", labels=["severity"])
+        for severity, number in counts.open_alerts.items():
+            alerts.add_metric([severity.value], number)
+        yield alerts
         yield CounterMetricFamily(
             "lade_alert_mails", "Mails about alerts that were written.", value=counts.about_alerts
         )

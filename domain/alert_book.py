@@ -3,7 +3,7 @@
 Call everything here inside a transaction. An alert, and that people are to be told of it, are one transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +12,7 @@ from domain import alert_news, alert_texts, sql
 from domain.alert_news import Occasion
 from domain.events import AlertChanged
 from domain.ids import new_id
-from domain.roles import AlertKind, AlertState
+from domain.roles import AlertKind, AlertState, Severity
 
 REOPENS_WITHIN = timedelta(minutes=5)
 """What comes back sooner after it was over is the same alert."""
@@ -167,6 +167,12 @@ async def resolved(alert_ids: Sequence[UUID], *, now: datetime) -> list[AlertCha
     for event in events:
         await alert_news.put(event.alert_id, Occasion.RESOLVED, now=now)
     return events
+
+
+async def open_counts() -> Mapping[Severity, int]:
+    """How many alerts are not resolved in the whole portal, by severity."""
+    rows = await sql.rows("SELECT severity, COUNT(*) AS n FROM alerts WHERE open_key IS NOT NULL GROUP BY severity")
+    return {**dict.fromkeys(Severity, 0), **{Severity(row["severity"]): int(row["n"]) for row in rows}}
 
 
 def _changed(alert_id: UUID, thing: Thing) -> AlertChanged:

@@ -9,12 +9,15 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app.jobs import Forgotten, deliver_some, keep_house_once
+from app.jobs import Forgotten, MailCounts, count, deliver_some, keep_house_once
 from app.mail import SmtpMailer, smtp_server
+from app.metrics import exposition, new_registry, watch_mails
 from domain import idempotency, outbox, sql
 from domain.clock import SystemClock
 from domain.ids import new_id
 from domain.ports import Mail, MailServerAwayError
+from domain.roles import AlertKind, Severity
+from tests.factories import NOW, a_site, an_alert
 from tests.servers import free_port
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -100,6 +103,26 @@ async def test_a_server_that_is_away_is_not_asked_for_every_mail() -> None:
         await deliver_some(away, CLOCK)
     rows = await sql.rows("SELECT attempts, claimed_until FROM outbox ORDER BY attempts")
     assert [(row["attempts"], row["claimed_until"]) for row in rows] == [(0, None), (1, None)]
+
+
+async def test_what_waits_and_what_is_wrong_is_counted(mailer: SmtpMailer) -> None:
+    """Mails sent, waiting and how long; alerts that are not resolved."""
+    site = await a_site()
+    await an_alert(site.id)
+    await an_alert(site.id, kind=AlertKind.VOLTAGE, severity=Severity.CRITICAL, resolved_at=NOW)
+    counts, now = MailCounts(), CLOCK.now()
+    await put_mail()
+    await count(counts, now=now + timedelta(seconds=90))
+    assert (counts.queued, round(counts.oldest_s)) == (1, 90)
+    assert {one: number for one, number in counts.open_alerts.items() if number} == {Severity.ERROR: 1}
+    await deliver_some(mailer, CLOCK, counts)
+    await count(counts, now=now)
+    assert (counts.sent, counts.queued, counts.oldest_s) == (1, 0, 0.0)
+    registry = new_registry()
+    watch_mails(registry, counts)
+    shown = exposition(registry).decode()
+    assert 'lade_mails_total{outcome="sent"} 1.0' in shown
+    assert 'lade_alerts_open{severity="ERROR"} 1.0' in shown
 
 
 async def test_an_unreadable_mail_does_not_stop_the_others(mailer: SmtpMailer, inbox: Inbox) -> None:

@@ -16,6 +16,7 @@ from app.database import Database
 from app.redis_bus import RedisBus
 from domain import sql
 from domain.events import ChargerStatusChanged, decode, installation_channel
+from domain.faults import KINDS
 from domain.ids import new_id
 from domain.models import Alert, ChargerStatus, ChargeSession, Command, EnergyInterval, Station
 from domain.ports import (
@@ -346,3 +347,19 @@ async def test_an_outdated_offer_is_not_sent(server: Server, raw: RawCharger, ch
         for _ in range(3)
     ]
     assert [periods[0]["limit"] for periods in limits] == [6.0, 7.0, 8.0]
+
+
+@pytest.mark.parametrize(("code", "kind"), sorted(KINDS.items()))
+async def test_every_fault_that_a_charger_tells_of_is_an_alert_until_it_says_otherwise(
+    raw: RawCharger, charger: Registered, code: str, kind: AlertKind
+) -> None:
+    """Over the wire, twice told and once opened; its own NoError resolves it."""
+    status = {"connectorId": 1, "errorCode": code, "status": "Faulted"}
+    for _ in range(2):
+        await raw.call("StatusNotification", {**status, "timestamp": stamp()})
+    alert = await Alert.get()
+    assert (alert.kind, alert.state, alert.charger_id) == (kind, AlertState.OPEN, charger.charger_id)
+    await raw.call(
+        "StatusNotification", {**status, "errorCode": "NoError", "status": "Available", "timestamp": stamp()}
+    )
+    assert (await Alert.get()).state is AlertState.RESOLVED
