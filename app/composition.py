@@ -26,6 +26,7 @@ from domain.ports import ChargerCommands, EventBus
 from domain.session_event_delivery import SessionEventDelivery
 from exports.endpoints import export_routes
 from exports.links import ExportLinks
+from exports.report_mails import ReportMails
 from exports.worker import ExportWorker
 from exports.writing import WritingProcess
 from gql.context import Ports
@@ -160,6 +161,9 @@ def _jobs(house: House, whole: Composition) -> None:
     whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock, counts)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     whole.services.append(("exports", worker.run))
+    links = ExportLinks(house.settings.secret_key, public_url)
+    reports = ReportMails(house.settings.exports_dir, house.mailer, links, house.clock)
+    whole.services.append(("reports by mail", reports.run))
 
     async def close() -> None:
         writing.close()

@@ -130,6 +130,9 @@ class SmtpMailer:
         message.set_content(mail.text, cte="quoted-printable")
         if mail.html is not None:
             message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+        for one in mail.attachments:
+            kind, _, subtype = one.media_type.partition(";")[0].partition("/")
+            message.add_attachment(one.content, maintype=kind, subtype=subtype, filename=one.name)
         return message
 
 

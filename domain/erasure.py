@@ -21,7 +21,7 @@ from domain.models import Permission, SignIn, User
 from domain.people import people_by_ids
 from domain.permission_book import is_last_gone, owners_of
 from domain.ports import Attempts, EventBus, Passwords
-from domain.roles import ExportState
+from domain.roles import DeliveryState, ExportState
 
 _USER: Path = ("userId",)
 FRESH_FOR = timedelta(minutes=10)
@@ -78,7 +78,7 @@ async def erase_person(access: Access, user_id: UUID | None, *, proof: Proof, bu
         await _forget_account(traces, access.now)
         await _forget_lists(traces)
         await audit.record(access, "user.erase", "User", found)
-        await _forget_words(traces)
+        await _forget_words(traces, access.now)
     await bus.publish(*events)
 
 
@@ -254,15 +254,33 @@ async def _forget_lists(traces: _Traces) -> None:
             )
 
 
-async def _forget_words(traces: _Traces) -> None:
+async def _forget_words(traces: _Traces, now: datetime) -> None:
     """Letters that were not sent yet are not sent; the audit log goes on under the pseudonym."""
-    await _forget_letters(traces)
+    await _forget_letters(traces, now)
     await _forget_answers(traces)
     await sql.execute("UPDATE audit_entries SET actor = $2 WHERE actor_id = $1", traces.user_id, traces.pseudonym)
     await _forget_changes(traces)
 
 
-async def _forget_letters(traces: _Traces) -> None:
+async def _forget_reports(traces: _Traces, now: datetime) -> None:
+    """Scheduled reports do not go to them any more, and the log of those that went names nobody."""
+    over = f"CASE WHEN state = '{DeliveryState.WAITING}'"  # an enum's value
+    changes = f"error = {over} THEN 'This person was erased.' ELSE error END, state = {over} THEN '{DeliveryState.FAILED}' ELSE state END"
+    changed = f"UPDATE report_deliveries SET recipient = $2, at = COALESCE(at, $3), {changes} WHERE "  # noqa: S608
+    await sql.execute(f"{changed} user_id = $1", traces.user_id, traces.pseudonym, now)
+    if traces.email is None:
+        return
+    await sql.execute(f"{changed} subject = $1", traces.email, traces.pseudonym, now)
+    await sql.execute("UPDATE report_deliveries SET subject = $2 WHERE subject = $1", traces.email, traces.pseudonym)
+    for row in await sql.rows("SELECT id, recipients FROM report_schedules"):
+        recipients = json.loads(row["recipients"])
+        if traces.email in recipients:
+            kept = json.dumps([one for one in recipients if one != traces.email], ensure_ascii=False)
+            await sql.execute("UPDATE report_schedules SET recipients = $2 WHERE id = $1", row["id"], kept)
+
+
+async def _forget_letters(traces: _Traces, now: datetime) -> None:
+    await _forget_reports(traces, now)
     if traces.email is None:
         return
     # Others may have wished for mails to it.

@@ -95,7 +95,7 @@ async def create_export(
     async with in_transaction():
         # A write to the person's row first: whoever else is asking in their name waits here, so that nobody gets past the limit.
         await sql.execute("UPDATE users SET is_active = is_active WHERE id = $1", user_id)
-        unfinished = await Export.filter(user_id=user_id, state__in=UNFINISHED).count()
+        unfinished = await Export.filter(user_id=user_id, state__in=UNFINISHED, delivery_id=None).count()
         if unfinished >= MOST_UNFINISHED:
             raise RateLimitedError(
                 f"{unfinished} of your files are still being made; wait for one of them, or cancel it.",
@@ -195,7 +195,10 @@ async def exports_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, E
         return {}
     arguments: list[object] = [access.user_id]
     condition = sql.any_of("e.id", list(ids), arguments)
-    rows = await sql.rows(f"SELECT {_COLUMNS} FROM exports e WHERE e.user_id = $1 AND {condition}", *arguments)  # noqa: S608
+    rows = await sql.rows(
+        f"SELECT {_COLUMNS} FROM exports e WHERE e.user_id = $1 AND e.delivery_id IS NULL AND {condition}",  # noqa: S608
+        *arguments,
+    )
     return {row.id: row for row in (_row(found, access.now) for found in rows)}
 
 
@@ -206,7 +209,7 @@ async def exports_page(access: Access, request: PageRequest) -> Page[ExportRow]:
     arguments: list[object] = [access.user_id]
     found = keyset(_NEWEST_FIRST, request, arguments)
     statement = (
-        f"SELECT {_COLUMNS} FROM exports e WHERE e.user_id = $1 AND {found.where}"  # noqa: S608
+        f"SELECT {_COLUMNS} FROM exports e WHERE e.user_id = $1 AND e.delivery_id IS NULL AND {found.where}"  # noqa: S608
         f" ORDER BY {found.order_by} LIMIT {found.limit}"
     )
     rows = await sql.rows(statement, *arguments)

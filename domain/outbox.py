@@ -78,9 +78,14 @@ async def drop(message: Claimed) -> None:
     await sql.execute("DELETE FROM outbox WHERE id = $1", message.id)
 
 
+def is_given_up(message: Claimed, *, now: datetime) -> bool:
+    """Whether one more failure is the last."""
+    return now - message.created_at > GIVE_UP_AFTER
+
+
 async def retry(message: Claimed, *, error: str, now: datetime) -> None:
     """It is tried again later, each time twice as late; after `GIVE_UP_AFTER` it is kept as failed."""
-    if now - message.created_at > GIVE_UP_AFTER:
+    if is_given_up(message, now=now):
         await fail(message, error=error, now=now)
         return
     wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(message.attempts - 1, 10))
@@ -88,6 +93,15 @@ async def retry(message: Claimed, *, error: str, now: datetime) -> None:
         "UPDATE outbox SET due_at = $1, claimed_until = NULL, error = $2 WHERE id = $3",
         now + timedelta(seconds=wait_s),
         error[:500],
+        message.id,
+    )
+
+
+async def defer(message: Claimed, *, seconds: float, now: datetime) -> None:
+    """It is not to be carried out yet: claimed again after that time, which does not count as an attempt."""
+    await sql.execute(
+        "UPDATE outbox SET due_at = $1, claimed_until = NULL, attempts = attempts - 1 WHERE id = $2",
+        now + timedelta(seconds=seconds),
         message.id,
     )
 

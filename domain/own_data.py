@@ -40,6 +40,9 @@ _PARTS: Final[Mapping[str, str]] = {
     " ORDER BY a.valid_from, a.id",
     "formerGroups": "SELECT g.name AS user_group, m.added_at, m.removed_at FROM past_group_members m"
     " JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = $1 ORDER BY m.removed_at, m.id",
+    "reportsByMail": "SELECT d.from_date, d.to_date, d.state, d.at, i.name AS installation FROM report_deliveries d"
+    " JOIN report_schedules s ON s.id = d.schedule_id JOIN installations i ON i.id = s.installation_id"
+    " WHERE d.user_id = $1 ORDER BY d.planned_at, d.id",
     "attemptsToCharge": "SELECT a.at, c.name AS charger, a.credential_type, a.token, a.decision, a.decided_by, a.reason"
     " FROM authorization_attempts a LEFT JOIN chargers c ON c.id = a.charger_id WHERE a.user_id = $1 ORDER BY a.at, a.id",
     "commands": "SELECT m.action, c.name AS charger, m.state, m.requested_at, m.finished_at FROM commands m"

@@ -148,6 +148,15 @@ class ChargerCommands(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a mail."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """One e-mail, to one address. `message_id` is in angle brackets (RFC 5322 §3.6.4), the same at every attempt.
 
@@ -160,6 +169,7 @@ class Mail:
     message_id: str
     html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 class MailServerAwayError(UnavailableError):

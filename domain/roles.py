@@ -187,6 +187,14 @@ class IntervalQuality(StrEnum):
     ESTIMATED = "ESTIMATED"
 
 
+class DeliveryState(StrEnum):
+    """How far a scheduled report to one recipient is."""
+
+    WAITING = "WAITING"
+    SENT = "SENT"
+    FAILED = "FAILED"
+
+
 class RecordPlace(StrEnum):
     """Where in its session a signed meter record belongs: at the start, at the end, or the newest of all others."""
 

@@ -24,7 +24,7 @@ from domain.models.ocpp_messages import OcppMessage
 from domain.models.outbox import OutboxMessage
 from domain.models.people import MailedSecret, OpenIdLink, RecoveryCode, SignIn, User
 from domain.models.permissions import Permission
-from domain.models.reports import LockedLine, LockedName, LockedReport
+from domain.models.reports import LockedLine, LockedName, LockedReport, ReportDelivery, ReportSchedule
 from domain.models.service_accounts import ApiToken, ExternalUser, ServiceAccount, ServiceAccountInstallation
 from domain.models.sessions import ChargeSession, EnergyInterval, Sample
 from domain.models.signatures import MeterKey, SignedRecord
@@ -69,6 +69,8 @@ __all__ = [
     "PastGroupMember",
     "Permission",
     "RecoveryCode",
+    "ReportDelivery",
+    "ReportSchedule",
     "Sample",
     "ServiceAccount",
     "ServiceAccountInstallation",

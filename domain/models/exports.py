@@ -11,7 +11,10 @@ from domain.roles import ExportFormat, ExportState, ReportKind
 
 
 class Export(Model):
-    """A file to be made: `parameters` is the JSON of what was asked, with the rights checked when asked and when made."""
+    """A file to be made: `parameters` is the JSON of what was asked, with the rights checked when asked and when made.
+
+    `delivery_id`: it is for a scheduled report, and in nobody's list.
+    """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
@@ -31,6 +34,7 @@ class Export(Model):
     finished_at = fields.DatetimeField(null=True)
     expires_at = fields.DatetimeField(null=True)
     error = fields.CharField(max_length=500, null=True)
+    delivery_id = fields.UUIDField(null=True)
 
     class Meta:
         table = "exports"

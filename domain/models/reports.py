@@ -8,7 +8,7 @@ from tortoise.models import Model
 
 from domain.ids import new_id
 from domain.models.installations import Installation
-from domain.roles import ReportBasis, UsageDimension
+from domain.roles import DeliveryState, ExportFormat, ReportBasis, ReportKind, UsageDimension
 
 
 class LockedReport(Model):
@@ -88,3 +88,56 @@ class LockedLine(Model):
             Index(fields=("installation_id", "basis", "from_date", "session_id")),
             Index(fields=("session_id",)),
         )
+
+
+class ReportSchedule(Model):
+    """A report that is sent every month. `group_by` has commas between, `recipients` is a JSON list of addresses.
+
+    `next_at` is when the report of the month before is due.
+    """
+
+    id = fields.UUIDField(primary_key=True, default=new_id)
+    installation: fields.ForeignKeyRelation[Installation] = fields.ForeignKeyField(
+        "domain.Installation", related_name="report_schedules", on_delete=fields.OnDelete.RESTRICT, db_index=True
+    )
+    installation_id: UUID
+    kind = fields.CharEnumField(ReportKind, max_length=16)
+    format = fields.CharEnumField(ExportFormat, max_length=8)
+    basis = fields.CharEnumField(ReportBasis, max_length=12)
+    group_by = fields.CharField(max_length=40)
+    is_per_person = fields.BooleanField(default=False)
+    recipients = fields.TextField()
+    created_by_id = fields.UUIDField()
+    created_at = fields.DatetimeField()
+    next_at = fields.DatetimeField(db_index=True)
+    removed_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "report_schedules"
+
+
+class ReportDelivery(Model):
+    """The report of one month to one recipient, so that nobody has it twice. `subject` tells recipients apart.
+
+    `user_id` is set where it is a person's own part, `recipient` is what is shown.
+    """
+
+    id = fields.UUIDField(primary_key=True, default=new_id)
+    schedule: fields.ForeignKeyRelation[ReportSchedule] = fields.ForeignKeyField(
+        "domain.ReportSchedule", related_name="deliveries", on_delete=fields.OnDelete.RESTRICT
+    )
+    schedule_id: UUID
+    from_date = fields.DateField()
+    to_date = fields.DateField()
+    subject = fields.CharField(max_length=254)
+    user_id = fields.UUIDField(null=True, db_index=True)
+    recipient = fields.CharField(max_length=254)
+    state = fields.CharEnumField(DeliveryState, max_length=8, default=DeliveryState.WAITING)
+    planned_at = fields.DatetimeField()
+    at = fields.DatetimeField(null=True)
+    error = fields.CharField(max_length=500, null=True)
+    export_id = fields.UUIDField(null=True)
+
+    class Meta:
+        table = "report_deliveries"
+        unique_together = (("schedule_id", "from_date", "subject"),)

@@ -10,6 +10,7 @@ from strawberry.types.info import Info
 from domain import current_schedule
 from domain import installations as domain_installations
 from domain.filters import Condition
+from domain.report_schedules import ScheduleRow
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role, Weekday
 from domain.views.circuit_views import CircuitRow
 from domain.views.group_views import GroupRow
@@ -25,6 +26,7 @@ from gql.resolvers.audit import audit_of_installation
 from gql.resolvers.balancing import decisions_of
 from gql.resolvers.cards import cards_of_installation
 from gql.resolvers.groups import groups_of
+from gql.resolvers.report_schedules import schedules_of_installation
 from gql.resolvers.reports import reports_of_installation
 from gql.resolvers.service_accounts import accounts_of
 from gql.resolvers.sessions import sessions_of_installation
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from gql.schema.circuits import Circuit
     from gql.schema.groups import UserGroup
     from gql.schema.permissions import Permission
+    from gql.schema.report_schedules import ReportSchedule
     from gql.schema.reports import LockedReport
     from gql.schema.service_accounts import ServiceAccount
     from gql.schema.tariffs import Tariff
@@ -98,6 +101,10 @@ async def _service_accounts(root: Any, info: Info[Context, Any]) -> list[Service
 
 async def _tariffs(root: Any, info: Info[Context, Any]) -> list[TariffRow]:
     return list(await tariffs_of(info.context, root))
+
+
+async def _report_schedules(root: Any, info: Info[Context, Any]) -> list[ScheduleRow]:
+    return list(await schedules_of_installation(info.context, root))
 
 
 @strawberry.type(
@@ -181,6 +188,11 @@ class Installation(Node):
         reports_of_installation,
         Connection[Annotated["LockedReport", strawberry.lazy("gql.schema.reports")]],
         description="Reports that are locked, newest first. For OWNER; empty for all others.",
+    )
+    report_schedules = resolved(
+        _report_schedules,
+        list[Annotated["ReportSchedule", strawberry.lazy("gql.schema.report_schedules")]],
+        description="Reports that are sent every month, at most 20. For OWNER; empty for all others.",
     )
     audit_log = connection(
         audit_of_installation,

@@ -28,6 +28,7 @@ from domain.models import (
     OcppMessage,
     Offer,
     Permission,
+    ReportDelivery,
     ServiceAccount,
     ServiceAccountInstallation,
     SignedRecord,
@@ -35,6 +36,7 @@ from domain.models import (
     UserGroup,
 )
 from domain.observations import ConnectorStatus
+from domain.report_schedules import ScheduleWish, create_report_schedule
 from domain.reports import LockWish, lock_report
 from domain.roles import (
     AlertKind,
@@ -196,6 +198,7 @@ async def _contents(town: Town) -> dict[str, UUID]:
         "attempt": await an_attempt(site, town.charger_id, user_id=driver, session_id=session),
         "question": await a_question(site, town.charger_id),
         "tariff": await _a_tariff(town, driver, group),
+        "schedule": await _a_schedule(town),
         "locked report": await _a_locked_report(town),
         "export": await _an_export(town.people["OWNER of installation"]),
     }
@@ -298,6 +301,21 @@ async def _a_locked_report(town: Town) -> UUID:
         start = datetime(since.year, since.month, 9, tzinfo=UTC)
         await a_session(town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=1))
     return reports[-1]
+
+
+async def _a_schedule(town: Town) -> UUID:
+    owner = await access(town.people["OWNER of installation"])
+    wish = ScheduleWish(recipients=("manager@example.com",))
+    schedule = await create_report_schedule(owner, town.site.id, wish)
+    await ReportDelivery.create(
+        schedule_id=schedule,
+        from_date=date(2026, 2, 1),
+        to_date=date(2026, 3, 1),
+        subject="manager@example.com",
+        recipient="manager@example.com",
+        planned_at=NOW,
+    )
+    return schedule
 
 
 async def _signed(town: Town, session: UUID) -> None:

@@ -71,6 +71,7 @@ SEEN_BY: Mapping[str, tuple[str, frozenset[str]]] = {
     "service account": ("ServiceAccount", SEE_ACCOUNT),
     "tariff": ("Tariff", TARIFF_MANAGERS),
     "locked report": ("LockedReport", OWNER),
+    "schedule": ("ReportSchedule", OWNER),
 }
 """(type, who sees it) of the things that fields are asked of."""
 
@@ -212,6 +213,10 @@ FIELDS: Mapping[str, FieldRow] = {
     ),
     "LockedReport.correctionTotal": FieldRow("locked report", "target: correctionTotal { sessionCount }", OWNER),
     "LockedReport.corrections": FieldRow("locked report", f"target: corrections{_PAGE}", OWNER),
+    "Installation.reportSchedules": FieldRow("installation", f"target: reportSchedules {_ID}", OWNER),
+    "ReportSchedule.installation": FieldRow("schedule", f"target: installation {_ID}", OWNER),
+    "ReportSchedule.deliveries": FieldRow("schedule", "target: deliveries { recipient }", OWNER),
+    "ReportDelivery.period": FieldRow("schedule", "deliveries { target: period { from } }", OWNER),
     "Installation.tariffs": FieldRow("installation", f"target: tariffs {_ID}", TARIFF_MANAGERS),
     "Installation.decisions": FieldRow("installation", f"target: decisions{_UNCOUNTED}", SEE_CIRCUITS),
     "Permission.subject": FieldRow("permission", "target: subject { __typename }", SEE_GRANT),

@@ -25,6 +25,7 @@ from domain.models import (
     UnknownCharger,
     User,
 )
+from domain.report_schedules import ScheduleWish, create_report_schedule
 from domain.roles import (
     ExportFormat,
     ExternalMode,
@@ -315,6 +316,16 @@ async def _lock_report(town: Town) -> Mapping[str, Any]:
     return {"installationId": installation_id(town.site.id), "period": {"from": "2026-01-01", "to": "2026-02-01"}}
 
 
+async def _create_schedule(town: Town) -> Mapping[str, Any]:
+    return {"installationId": installation_id(town.site.id), "recipients": ["manager@example.com"]}
+
+
+async def _remove_schedule(town: Town) -> Mapping[str, Any]:
+    owner = await town.access("OWNER of installation")
+    wish = ScheduleWish(recipients=("manager@example.com",))
+    return {"id": global_id("ReportSchedule", await create_report_schedule(owner, town.site.id, wish))}
+
+
 _FLAT = {"unit": "KWH", "price": "1.25"}
 
 
@@ -575,6 +586,8 @@ MUTATIONS: Mapping[str, MutationRow] = {
     "authorizeCharging": MutationRow(_authorize, CHARGER_OWNERS | AUTHORIZERS),
     "replaySessionEvents": MutationRow(_replay, SITE_RULERS | AUTHORIZERS),
     "lockReport": MutationRow(_lock_report, OWNER),
+    "createReportSchedule": MutationRow(_create_schedule, OWNER),
+    "removeReportSchedule": MutationRow(_remove_schedule, OWNER, seen=OWNER),
     "setTariff": MutationRow(_set_tariff, TARIFF_MANAGERS),
     "assignTariff": MutationRow(_assign_tariff, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),
     "removeTariffAssignment": MutationRow(_unassign_tariff, TARIFF_MANAGERS, seen=TARIFF_MANAGERS),

@@ -149,3 +149,57 @@ async def test_an_empty_report_says_why(town: Town) -> None:
         "reason": "NO_SESSIONS",
         "text": "There are no ended sessions here yet.",
     }
+
+
+SCHEDULE = """
+mutation ($input: CreateReportScheduleInput!) {
+  createReportSchedule(input: $input) {
+    ... on ReportScheduleSuccess {
+      reportSchedule {
+        id installation { name } kind format basis groupBy isPerPerson recipients nextAt
+        deliveries { recipient state at error period { from to } }
+      }
+    }
+    ... on UserError { code path message }
+  }
+}
+"""
+
+
+async def test_a_schedule_is_made_shown_and_removed(town: Town) -> None:
+    """Its addresses in the form in which they are compared, each once."""
+    owner = await town.access(OWNER)
+    given = {
+        "installationId": installation_id(town.site.id),
+        "recipients": ["Manager@Example.com", "manager@example.com"],
+    }
+    made = (await Api().data(owner, SCHEDULE, {"input": given}))["createReportSchedule"]["reportSchedule"]
+    assert {**made, "id": ""} == {
+        "id": "",
+        "installation": {"name": "Fjordveien garage"},
+        "kind": "SUMMARY",
+        "format": "XLSX",
+        "basis": "REGISTERED",
+        "groupBy": ["CHARGER"],
+        "isPerPerson": False,
+        "recipients": ["manager@example.com"],
+        "nextAt": "2026-04-01T04:00:00Z",
+        "deliveries": [],
+    }
+    listed = "query ($id: ID!) { node(id: $id) { ... on Installation { reportSchedules { id } } } }"
+    shown = await Api().data(owner, listed, {"id": given["installationId"]})
+    assert shown["node"]["reportSchedules"] == [{"id": made["id"]}]
+    remove = "mutation ($id: ID!) { removeReportSchedule(input: {id: $id}) { ... on RemoveSuccess { removedId } } }"
+    assert (await Api().data(owner, remove, {"id": made["id"]}))["removeReportSchedule"] == {"removedId": made["id"]}
+    shown = await Api().data(owner, listed, {"id": given["installationId"]})
+    assert shown["node"]["reportSchedules"] == []
+
+
+async def test_a_wrong_address_is_named_by_its_place(town: Town) -> None:
+    """A line break would be a header of somebody else's."""
+    given = {
+        "installationId": installation_id(town.site.id),
+        "recipients": ["a@example.com", "b@example.com\nBcc: c@example.com"],
+    }
+    refused = (await Api().data(await town.access(OWNER), SCHEDULE, {"input": given}))["createReportSchedule"]
+    assert (refused["code"], refused["path"]) == ("INVALID", ["recipients", "1"])
