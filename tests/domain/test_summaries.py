@@ -1,6 +1,8 @@
 """Who used how much."""
 
 import csv
+import itertools
+import re
 import tomllib
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -8,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from domain.access import Access
@@ -350,6 +353,108 @@ async def test_questions_that_make_no_sense_are_refused(town: Town) -> None:
     for group_by in ((), (chargers, chargers), (chargers, UsageDimension.USER, UsageDimension.DAY)):
         with pytest.raises(ValidationError):
             await usage_summary(owner, _question(town.site, group_by=group_by))
+
+
+async def test_the_documented_example_counts_where_the_documentation_says(town: Town) -> None:
+    """docs/reports.md: one offline session under every basis; with a lost clock all of it where it was registered."""
+    text = (ROOT / "docs/reports.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (REGISTERED|ENDED|INTERVAL) \| (\d) kWh \| (\d) kWh \| (\d) kWh \|$", text, re.MULTILINE)
+    documented = {ReportBasis(basis): [int(one) * 1_000 for one in months] for basis, *months in lines}
+    session = await _session(town, datetime(2026, 1, 31, 19, tzinfo=UTC), 6, energy_wh=6_000, flags=SessionFlag.OFFLINE)
+    await ChargeSession.filter(id=session).update(registered_at=datetime(2026, 3, 3, 12, tzinfo=UTC))
+    owner = await _owner(town)
+    firsts = [date(2026, month, 1) for month in (1, 2, 3, 4)]
+
+    async def counted(basis: ReportBasis) -> list[int]:
+        return [
+            (await usage_summary(owner, _question(town.site, dates, basis=basis))).total.energy_wh
+            for dates in itertools.pairwise(firsts)
+        ]
+
+    assert {basis: await counted(basis) for basis in ReportBasis} == documented
+    await ChargeSession.filter(id=session).update(flags=SessionFlag.OFFLINE | SessionFlag.CLOCK_UNRELIABLE)
+    assert [await counted(basis) for basis in ReportBasis] == [[0, 0, 6_000]] * 3
+
+
+async def test_no_user_is_not_identified_and_never_dropped_so_totals_by_user_equal_totals_by_charger(
+    town: Town,
+) -> None:
+    """Under every basis."""
+    for number, user in enumerate((None, town.people["USER of charger"], None)):
+        await _session(
+            town,
+            datetime(2026, 2, 3 + number, 9, tzinfo=UTC),
+            charger=town.neighbour_id if number else town.charger_id,
+            user_id=user,
+            user_name="Kari" if user else None,
+            energy_wh=1_000 + number,
+        )
+    owner = await _owner(town)
+    for basis in BASES:
+        by_user = await usage_summary(owner, _question(town.site, group_by=(UsageDimension.USER,), basis=basis))
+        by_charger = await usage_summary(owner, _question(town.site, basis=basis))
+        assert _figures(by_user) == [(("Kari",), 1, 1_001), (("Not identified",), 2, 2_002)]
+        assert by_user.total == by_charger.total
+
+
+async def test_a_replaced_session_counts_once_as_the_one_that_replaces_it(town: Town) -> None:
+    """The replaced one is VOID: what it had counts no more, the correction where it was registered itself."""
+    start = datetime(2026, 1, 30, 9, tzinfo=UTC)
+    old = await _session(town, start, energy_wh=None, state=SessionState.VOID)
+    new = await _session(town, start, energy_wh=1_234)
+    await ChargeSession.filter(id=old).update(replaced_by_id=new)
+    await ChargeSession.filter(id=new).update(registered_at=datetime(2026, 2, 2, tzinfo=UTC))
+    owner = await _owner(town)
+    assert _figures(await usage_summary(owner, _question(town.site))) == [(("Space 1",), 1, 1_234)]
+
+
+async def test_under_interval_durations_are_clipped_and_a_session_over_a_border_counts_on_both_sides(
+    town: Town,
+) -> None:
+    """Three hours of which one lies in January: energy and durations add up, the number of sessions does not."""
+    session = await _session(town, datetime(2026, 1, 31, 22, tzinfo=UTC), 3, energy_wh=3_000)
+    await ChargeSession.filter(id=session).update(charging_s=5_400)
+    owner = await _owner(town)
+    months = (date(2026, 1, 1), date(2026, 2, 1)), FEBRUARY, (date(2026, 1, 1), date(2026, 3, 1))
+    totals = [
+        (await usage_summary(owner, _question(town.site, dates, basis=ReportBasis.INTERVAL))).total for dates in months
+    ]
+    assert [(one.session_count, one.energy_wh, one.connected_s, one.charging_s) for one in totals] == [
+        (1, 1_000, 3_600, 1_800),
+        (1, 2_000, 7_200, 3_600),
+        (1, 3_000, 10_800, 5_400),
+    ]
+
+
+async def test_installations_in_different_zones_need_an_explicit_time_zone(town: Town) -> None:
+    """Without one nobody could say which the days are; with one they are that zone's."""
+    other = await factories.a_site("Helsinki", time_zone="Europe/Helsinki")
+    await factories.a_grant(Role.OWNER, other, user_id=town.people["OWNER of installation"])
+    at = datetime(2026, 1, 31, 22, 30, tzinfo=UTC)
+    await factories.a_session(other, await factories.a_charger(other), started_at=at, ended_at=at, energy_wh=500)
+    owner = await _owner(town)
+    both = UsageQuestion(from_date=FEBRUARY[0], to_date=FEBRUARY[1], installation_ids=(town.site.id, other.id))
+    with pytest.raises(ValidationError) as caught:
+        await usage_summary(owner, both)
+    assert caught.value.path == ("period", "timeZone")
+    energies = [
+        (await usage_summary(owner, msgspec.structs.replace(both, time_zone=zone))).total.energy_wh
+        for zone in ("Europe/Helsinki", "Europe/Oslo")
+    ]
+    assert energies == [500, 0]
+
+
+async def test_periods_that_make_no_sense_are_refused(town: Town) -> None:
+    """One that ends before it begins, or at once; of fifty years; in a zone that nobody knows."""
+    owner = await _owner(town)
+    for dates, zone in (
+        ((date(2026, 2, 1), date(2026, 1, 1)), None),
+        ((date(2026, 2, 1), date(2026, 2, 1)), None),
+        ((date(1990, 1, 1), date(2040, 1, 1)), None),
+        (FEBRUARY, "Europe/Atlantis"),
+    ):
+        with pytest.raises(ValidationError):
+            await usage_summary(owner, _question(town.site, dates, time_zone=zone))
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the data lie beside the project")
