@@ -288,14 +288,17 @@ async def test_live_events_carry_the_whole_state(
     assert last.session_id == (await ChargeSession.get(station_id=charger.station_id)).id
 
 
-async def test_a_fault_is_an_alert_and_a_warning(raw: RawCharger, charger: Registered) -> None:
-    """A faulted connector opens one alert, whose end closes it."""
-    status = {"connectorId": 1, "errorCode": "GroundFailure", "status": "Faulted"}
+@pytest.mark.parametrize(("code", "kind"), sorted(KINDS.items()))
+async def test_every_fault_that_a_charger_tells_of_is_an_alert_until_it_says_otherwise(
+    raw: RawCharger, charger: Registered, code: str, kind: AlertKind
+) -> None:
+    """Twice told it is one alert; its own NoError resolves it."""
+    status = {"connectorId": 1, "errorCode": code, "status": "Faulted"}
     for _ in range(2):
         await raw.call("StatusNotification", {**status, "timestamp": stamp()})
     await raw.call("Authorize", {"idTag": "sync"})
     alert = await Alert.get(charger_id=charger.charger_id)
-    assert (alert.kind, alert.state) == (AlertKind.GROUND_FAULT, AlertState.OPEN)
+    assert (alert.kind, alert.state) == (kind, AlertState.OPEN)
     await raw.call(
         "StatusNotification", {**status, "errorCode": "NoError", "status": "Available", "timestamp": stamp()}
     )
@@ -347,19 +350,3 @@ async def test_an_outdated_offer_is_not_sent(server: Server, raw: RawCharger, ch
         for _ in range(3)
     ]
     assert [periods[0]["limit"] for periods in limits] == [6.0, 7.0, 8.0]
-
-
-@pytest.mark.parametrize(("code", "kind"), sorted(KINDS.items()))
-async def test_every_fault_that_a_charger_tells_of_is_an_alert_until_it_says_otherwise(
-    raw: RawCharger, charger: Registered, code: str, kind: AlertKind
-) -> None:
-    """Over the wire, twice told and once opened; its own NoError resolves it."""
-    status = {"connectorId": 1, "errorCode": code, "status": "Faulted"}
-    for _ in range(2):
-        await raw.call("StatusNotification", {**status, "timestamp": stamp()})
-    alert = await Alert.get()
-    assert (alert.kind, alert.state, alert.charger_id) == (kind, AlertState.OPEN, charger.charger_id)
-    await raw.call(
-        "StatusNotification", {**status, "errorCode": "NoError", "status": "Available", "timestamp": stamp()}
-    )
-    assert (await Alert.get()).state is AlertState.RESOLVED
