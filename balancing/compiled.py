@@ -24,7 +24,9 @@ _HERE: Final = Path(__file__).parent
 _NAME: Final = "machine-code-"
 
 
-SOURCES: Final = ("compiled", "phases", "problem", "filling", "objective", "admission", "relaxation", "search")
+SOURCES: Final = (
+    "compiled", "phases", "problem", "filling", "objective", "room", "chains", "pricing", "shaking", "admission", "relaxation", "search",
+)  # fmt: skip
 """What becomes machine code, and the constants in it."""
 
 

@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from balancing.admission import AS_BEFORE, LOOKS, NARROWEST, WIDEST, Room, admit, fits, put, room_for
+from balancing.admission import admit
 from balancing.compiled import Floats, Ints, compiled, copy_into, in_place
 from balancing.filling import BETTER, EQUAL, OFF, OWN_LIMIT, TIE, WORSE, Filling, fill, filling_for
 from balancing.objective import compared, count_served, judge
 from balancing.phases import SLACK
 from balancing.problem import Problem, lines_in
 from balancing.relaxation import open_option, relaxed
+from balancing.room import AS_BEFORE, LOOKS, NARROWEST, WIDEST, Room, fits, put, room_for
 
 EXHAUSTIVE_UP_TO: Final = 14
 """Cars; above it the bounds of the exhaustive search prune too little to be worth its effort."""
@@ -22,7 +23,7 @@ KICKS_UP_TO: Final = 60
 """Cars; above it one descent takes what effort there is."""
 
 LARGE_SITE: Final = 4
-"""A site with more cars than that gets one such part of the effort: filling it is all the dearer."""
+"""One such part of the effort is all that a site with more cars has for its lines: filling it is all the dearer."""
 
 
 class Solution(NamedTuple):
@@ -41,11 +42,12 @@ def solve(p: Problem, effort: int) -> Solution:
     """The best solution found within the effort; exact where the search ends before it is spent."""
     f = filling_for(p)
     is_large = len(p.rank) > KICKS_UP_TO
-    room = room_for(p, effort // LARGE_SITE if is_large else effort)
+    room = room_for(p, effort)
     best = _first_solution(p, f, room)
     if not p.has_choice and (len(p.rank) == 0 or min(best.choice) != OFF):
         return best
     if is_large:
+        room.left[0] = min(room.left[0], effort // LARGE_SITE)
         best = _movelines_in(p, f, room, best)
     best = _descend(p, f, room, best, True)
     if is_large:
@@ -66,17 +68,17 @@ def solve(p: Problem, effort: int) -> Solution:
 @compiled
 def _first_solution(p: Problem, f: Filling, room: Room) -> Solution:
     """The best of the admissions that begin with other preferences, or of the first alone where it took half of the effort."""
-    whole = room.left[0]
+    whole, kept = room.left[0], room.left[0] // LARGE_SITE
+    room.left[0] -= kept
     order = _easiest_first(p)
     best = _empty(p)
     for preference in (NARROWEST, WIDEST, AS_BEFORE):
         if preference != NARROWEST and (not p.has_choice or 2 * room.left[0] < whole):
             break
-        room.choice[:] = OFF
-        room.used[:] = 0.0
         admit(p, room, order, preference)
         if _is_better(p, f, room, best):
             best = _solution(f, room)
+    room.left[0] += kept
     return best
 
 
