@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from domain.periods import TIME_DIMENSIONS, Bucket, Period
+from domain.pricing.sums import Costs, Sum
 from domain.roles import ReportBasis, UsageDimension
 from domain.usage.question import (
     Coverage,
@@ -217,6 +218,10 @@ def _figures(usage: Usage) -> Mapping[str, object]:
         "unreliableDates": usage.unreliable_count,
         "firstSessionAt": None if usage.first_at is None else usage.first_at.isoformat(),
         "lastSessionAt": None if usage.last_at is None else usage.last_at.isoformat(),
+        "costs": [
+            {"currency": one.currency, "netMinor": one.net_minor, "vatMinor": one.vat_minor} for one in usage.costs.sums
+        ],
+        "unknownCosts": usage.costs.unknown_count,
     }
 
 
@@ -231,4 +236,8 @@ def _read_figures(found: Mapping[str, Any]) -> Usage:
         found["unreliableDates"],
         None if first is None else datetime.fromisoformat(first),
         None if last is None else datetime.fromisoformat(last),
+        Costs(
+            tuple(Sum(one["currency"], one["netMinor"], one["vatMinor"]) for one in found.get("costs", ())),
+            found.get("unknownCosts", 0),
+        ),
     )

@@ -3,12 +3,13 @@ lines after them add up to the live figures.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from domain import sql
 from domain.periods import Period
+from domain.pricing.sums import NO_COSTS, Costs, Sum
 from domain.roles import ReportBasis, SessionState, UsageDimension
 from domain.usage.intervals import crosses, crossing, touches
 from domain.usage.question import Usage, UsageQuestion
@@ -16,9 +17,9 @@ from domain.usage.rows import INSTANTS, OFFLINE, UNRELIABLE, Scope
 
 THINGS = (UsageDimension.CHARGER, UsageDimension.CIRCUIT, UsageDimension.USER, UsageDimension.CHARGE_CARD)
 """What lines can be grouped by, beside the installation."""
-_IDS = ("charger_id", "circuit_id", "user_id", "card_id")
+IDS = ("charger_id", "circuit_id", "user_id", "card_id")
 _FIGURES = ("session_count", "energy_wh", "connected_s", "charging_s", "offline_count", "unreliable_count")
-_KEYS = ("session_id", *_IDS)
+_KEYS = ("session_id", *IDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,25 @@ async def write(book: Book, period: Period, revision: int, found: Sequence[Diffe
             revision,
             one.session_id,
             *one.ids,
-            *_amounts(one.usage),
+            *amounts,
+            *costs,
         )
         for one in found
+        for amounts, costs in _entries(one.usage)
     )
+
+
+def _entries(usage: Usage) -> Iterator[tuple[tuple[int, ...], tuple[object, ...]]]:
+    """(figures, (cost, VAT in it, currency, how many are not known)) of the lines that say this: one for each currency."""
+    unknown = usage.costs.unknown_count
+    costs: list[tuple[object, ...]] = [
+        (one.total_minor, one.vat_minor, one.currency, 0) for one in usage.costs.sums if one.net_minor or one.vat_minor
+    ]
+    if unknown:
+        costs.append((0, 0, None, unknown))
+    yield _amounts(usage), costs[0] if costs else (None, None, None, None)
+    for further in costs[1:]:
+        yield (0,) * len(_FIGURES), further
 
 
 async def locked(book: Book, period: Period, revision: int) -> list[Difference]:
@@ -100,7 +116,7 @@ async def _whole(book: Book, period: Period, until_revision: int | None) -> Sequ
         SELECT {", ".join(_KEYS)}, {_sums()} FROM (
             {_LIVE} {inside}
             UNION ALL
-            SELECT l.session_id, {", ".join(f"l.{name}" for name in _IDS)}, {", ".join(f"-l.{name}" for name in _FIGURES)}
+            SELECT l.session_id, {", ".join(f"l.{name}" for name in IDS)}, {", ".join(f"-l.{name}" for name in _FIGURES)}
             FROM locked_lines l WHERE {_booked(until_revision, arguments)}{stays_out}
         ) d GROUP BY {", ".join(_KEYS)} HAVING {_any_sum()}
     """  # noqa: S608  columns of ours, and marks
@@ -145,6 +161,44 @@ async def _cut(book: Book, period: Period, until_revision: int | None) -> list[D
     return [Difference(session_id, ids, usage) for (session_id, ids), usage in amounts.items() if any(_amounts(usage))]
 
 
+async def booked_costs(book: Book, period: Period) -> dict[tuple[UUID | None, tuple[UUID | None, ...]], Costs]:
+    """What the ledger has of costs in the period: by session (None: monthly fees) and what it is grouped by, in the order of THINGS."""
+    rows = await sql.rows(
+        f"SELECT {', '.join(_KEYS)}, currency, SUM(cost_minor) AS sum_cost, SUM(vat_minor) AS sum_vat, SUM(unknown_costs) AS sum_unknown"  # noqa: S608
+        " FROM locked_lines l WHERE l.installation_id = $1 AND l.basis = $2 AND l.from_date = $3 AND cost_minor IS NOT NULL"
+        f" GROUP BY {', '.join(_KEYS)}, currency",
+        book.installation_id,
+        book.basis,
+        period.from_date,
+    )
+    found: dict[tuple[UUID | None, tuple[UUID | None, ...]], Costs] = {}
+    for row in rows:
+        vat = int(row["sum_vat"])
+        sums = () if row["currency"] is None else (Sum(row["currency"], int(row["sum_cost"]) - vat, vat),)
+        key = (sql.optional_uuid_of(row["session_id"]), _ids_of(row))
+        found[key] = found.get(key, NO_COSTS) + Costs(sums, int(row["sum_unknown"]))
+    return found
+
+
+def with_costs(
+    found: Sequence[Difference], costs: Mapping[tuple[UUID | None, tuple[UUID | None, ...]], Costs]
+) -> list[Difference]:
+    """The differences with these of costs, in the order of THINGS; what is no difference is left out."""
+    usages = {(one.session_id, one.ids): one.usage for one in found}
+    for key, cost in costs.items():
+        if is_any(cost):
+            usages[key] = replace(usages.get(key, Usage()), costs=cost)
+    return [Difference(session_id, ids, usage) for (session_id, ids), usage in usages.items()]
+
+
+def inside(book: Book, start: str, end: str) -> str:
+    """The condition on sessions that something of them counts between these marks."""
+    if book.basis is ReportBasis.INTERVAL:
+        return touches(start, end)
+    instant = INSTANTS[book.basis]
+    return f"{instant} >= {start} AND {instant} < {end}"
+
+
 def _scope(book: Book) -> Scope:
     def condition(arguments: list[object]) -> str:
         arguments.append(book.installation_id)
@@ -175,7 +229,7 @@ def _difference(row: Mapping[str, Any]) -> Difference:
 
 
 def _ids_of(row: Mapping[str, Any]) -> tuple[UUID | None, ...]:
-    return tuple(sql.optional_uuid_of(row[name]) for name in _IDS)
+    return tuple(sql.optional_uuid_of(row[name]) for name in IDS)
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:
@@ -212,7 +266,12 @@ def grouped(
         ids = dict(zip(THINGS, one.ids, strict=True)) | {UsageDimension.INSTALLATION: installation_id}
         key = tuple(ids[dimension] for dimension in dimensions)
         tallies[key] = tallies.get(key, Usage()) + one.usage
-    return ((key, usage) for key, usage in tallies.items() if any(_amounts(usage)))
+    return ((key, usage) for key, usage in tallies.items() if any(_amounts(usage)) or is_any(usage.costs))
+
+
+def is_any(costs: Costs) -> bool:
+    """Whether they are more, or less, than nothing."""
+    return costs.unknown_count != 0 or any(one.net_minor or one.vat_minor for one in costs.sums)
 
 
 _LINES = sql.Columns(
@@ -229,5 +288,9 @@ _LINES = sql.Columns(
         "charging_s": "int8",
         "offline_count": "int4",
         "unreliable_count": "int4",
+        "cost_minor": "int8",
+        "vat_minor": "int8",
+        "currency": "text",
+        "unknown_costs": "int4",
     },
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tortoise.exceptions import IntegrityError
 
-from domain import audit, report_documents, report_ledger, sql
+from domain import audit, report_costs, report_documents, report_ledger, sql
 from domain.access import REPORTERS, Access
 from domain.errors import ConflictError, ErrorCode, invalid
 from domain.ids import new_id
@@ -72,10 +72,9 @@ async def _lock(access: Access, installation_id: UUID, wish: LockWish) -> UUID:
     book = Book(installation_id, wish.basis)
     known = await LockedReport.filter(installation_id=installation_id, basis=wish.basis).order_by("revision")
     is_revision = _is_revision(known, period, wish)
-    summary = await usage_summary(access, _question(installation_id, period, wish))
-    own = await report_ledger.differences(book, period)
-    corrected = [period] if is_revision else _periods(known)
-    changes = {one: own if is_revision else await report_ledger.differences(book, one) for one in corrected}
+    summary = await usage_summary(access, _question(installation_id, period, wish), with_costs=True)
+    own = await report_costs.all_costs(access, book, period, await report_ledger.differences(book, period))
+    changes = {period: own} if is_revision else {one: await _changes(book, one) for one in _periods(known)}
     content = Content(
         summary=summary,
         installation_id=installation_id,
@@ -89,6 +88,10 @@ async def _lock(access: Access, installation_id: UUID, wish: LockWish) -> UUID:
     for one, found in {**changes, period: own}.items():
         await report_ledger.write(book, one, content.revision, found)
     return await _store(access, content, period, wish.basis)
+
+
+async def _changes(book: Book, period: Period) -> Sequence[Difference]:
+    return await report_costs.changed_costs(book, period, await report_ledger.differences(book, period))
 
 
 def _period(access: Access, site: Installation, wish: LockWish) -> Period:
@@ -170,6 +173,21 @@ async def _names(
                 identity, name = row[f"id_{dimension.lower()}"], row[f"name_{dimension.lower()}"]
                 if identity is not None and name is not None:
                     names[dimension, sql.uuid_of(identity)] = name
+    for user_id, name in (await _fee_names(differences)).items():
+        names.setdefault((UsageDimension.USER, user_id), name)
+    return names
+
+
+async def _fee_names(differences: Sequence[Difference]) -> dict[UUID, str]:
+    """The names of those who have a monthly fee among these: a fee has no session that would tell."""
+    place = report_ledger.THINGS.index(UsageDimension.USER)
+    ids = sorted({found for one in differences if one.session_id is None and (found := one.ids[place]) is not None})
+    names: dict[UUID, str] = {}
+    for some in sql.in_chunks(ids):
+        arguments: list[object] = []
+        condition = sql.any_of("id", some, arguments)
+        rows = await sql.rows(f"SELECT id, name FROM users WHERE {condition}", *arguments)  # noqa: S608  marks only
+        names |= {sql.uuid_of(row["id"]): row["name"] for row in rows}
     return names
 
 
@@ -192,12 +210,16 @@ def _check_size(content: Content) -> None:
         raise invalid("groupBy", message, ErrorCode.TOO_LARGE)
 
 
-def _total(found: Sequence[Difference]) -> tuple[int, int]:
-    return sum(one.usage.energy_wh for one in found), sum(one.usage.charging_s for one in found)
+def _total(found: Sequence[Difference]) -> tuple[int, int, int, int]:
+    sums = [one for difference in found for one in difference.usage.costs.sums]
+    money = sum(one.net_minor for one in sums), sum(one.vat_minor for one in sums)
+    return sum(one.usage.energy_wh for one in found), sum(one.usage.charging_s for one in found), *money
 
 
-def _sum(content: Content) -> tuple[int, int]:
-    return content.summary.total.energy_wh, content.summary.total.charging_s
+def _sum(content: Content) -> tuple[int, int, int, int]:
+    total = content.summary.total
+    money = sum(one.net_minor for one in total.costs.sums), sum(one.vat_minor for one in total.costs.sums)
+    return total.energy_wh, total.charging_s, *money
 
 
 async def _store(access: Access, content: Content, period: Period, basis: ReportBasis) -> UUID:

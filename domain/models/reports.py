@@ -80,6 +80,8 @@ class LockedLine(Model):
     offline_count = fields.IntField()
     unreliable_count = fields.IntField()
     cost_minor = fields.BigIntField(null=True)
+    vat_minor = fields.BigIntField(null=True)
+    unknown_costs = fields.IntField(null=True)
     currency = fields.CharField(max_length=3, null=True)
 
     class Meta:

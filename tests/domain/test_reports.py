@@ -12,11 +12,22 @@ import pytest
 
 from domain.access import Access
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, ValidationError
-from domain.models import AuditEntry, ChargeSession, EnergyInterval, LockedLine, LockedReport, User
+from domain.models import (
+    AuditEntry,
+    ChargeSession,
+    EnergyInterval,
+    LockedLine,
+    LockedReport,
+    Tariff,
+    TariffPrice,
+    User,
+)
 from domain.pages import PageRequest
+from domain.pricing.money import MICRO
+from domain.pricing.parts import TariffPart, written
 from domain.report_documents import Content
 from domain.reports import LockWish, lock_report
-from domain.roles import IntervalQuality, ReportBasis, SessionFlag, SessionState, UsageDimension
+from domain.roles import CostUnit, IntervalQuality, ReportBasis, SessionFlag, SessionState, UsageDimension
 from domain.summaries import usage_summary
 from domain.usage.question import Usage, UsageQuestion
 from domain.views.report_views import (
@@ -378,3 +389,67 @@ def counted(reports: list[Content], since: date) -> dict[str, tuple[int, ...]]:
                 found[line.row.key].append(amounts(line.row.usage))
     sums = {key: tuple(map(sum, zip(*listed, strict=True))) for key, listed in found.items()}
     return {key: one for key, one in sums.items() if any(one)}
+
+
+def _minor(usage: Usage) -> tuple[int, int, int]:
+    """(net, VAT, how many are not known)."""
+    sums = usage.costs.sums
+    return sum(one.net_minor for one in sums), sum(one.vat_minor for one in sums), usage.costs.unknown_count
+
+
+async def _charge(town: Town, day: int, energy_wh: int | None, *, month: int = 1) -> UUID:
+    start = datetime(2026, month, day, 9, tzinfo=UTC)
+    return await factories.a_session(
+        town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=1), energy_wh=energy_wh
+    )
+
+
+@pytest.mark.parametrize("basis", BASES)
+async def test_what_is_locked_keeps_its_cost_and_what_comes_later_is_corrected_with_its_own(
+    town: Town, basis: ReportBasis
+) -> None:
+    """Another price corrects nothing; a late session costs what it costs now, one that is void takes back what was locked."""
+    tariff = await factories.a_tariff(town.site, TariffPart(CostUnit.KWH, MICRO), vat_percent=25)
+    await factories.a_tariff_assignment(town.site, tariff)
+    kept, gone = await _charge(town, 5, 1_000), await _charge(town, 6, 4_000)
+    first = await content(town, await lock(town, JANUARY, basis=basis))
+    assert _minor(first.summary.total) == (500, 125, 0)
+    assert [_minor(row.usage) for row in first.summary.rows] == [(500, 125, 0)]
+    await Tariff.filter(id=tariff).update(parts=written((TariffPart(CostUnit.KWH, 3 * MICRO),)))
+    second = await content(town, await lock(town, FEBRUARY, basis=basis))
+    assert (second.corrections, _minor(second.summary.total)) == ((), (0, 0, 0))
+    await _charge(town, 7, 200)
+    await ChargeSession.filter(id=gone).update(state=SessionState.VOID)
+    third = await content(town, await lock(town, MARCH, basis=basis))
+    assert [(line.period.from_date, _minor(line.row.usage)) for line in third.corrections] == [
+        (JANUARY[0], (60 - 400, 15 - 100, 0))
+    ]
+    assert (await content(town, await lock(town, APRIL, basis=basis))).corrections == ()
+    again = await content(town, await lock(town, JANUARY, basis=basis, as_revision=True))
+    assert _minor(again.summary.total) == (300 + 60, 75 + 15, 0)
+    assert _minor(again.correction_total) == (200, 50, 0)
+    assert kept != gone
+
+
+async def test_a_cost_that_was_not_known_is_corrected_when_it_is_and_a_monthly_fee_stays(town: Town) -> None:
+    """The report says how many are missing; the next one has what they cost."""
+    tariff = await factories.a_tariff(town.site, TariffPart(CostUnit.KWH, None), TariffPart(CostUnit.MONTH, 7 * MICRO))
+    await factories.a_tariff_assignment(town.site, tariff, valid_to=date(2026, 2, 1))
+    await factories.a_tariff_assignment(town.site, tariff, user_id=town.people[OWNER], valid_to=date(2026, 2, 1))
+    await _charge(town, 5, 2_000)
+    people = 1 + len(("USER of charger", "USER of installation"))
+    first = await content(town, await lock(town, JANUARY, group_by=BY_USER))
+    assert _minor(first.summary.total) == (700 * people, 0, 1)
+    assert {row.labels[0]: _minor(row.usage) for row in first.summary.rows} == {
+        "OWNER of installation": (700, 0, 0),
+        "USER of charger": (700, 0, 0),
+        "USER of installation": (700, 0, 0),
+        "Not identified": (0, 0, 1),
+    }
+    at = datetime(2026, 1, 5, tzinfo=UTC)
+    await TariffPrice.create(tariff_id=tariff, start_at=at, end_at=at + timedelta(days=1), price_micro=MICRO)
+    second = await content(town, await lock(town, FEBRUARY, group_by=BY_USER))
+    assert [(line.row.labels, _minor(line.row.usage)) for line in second.corrections] == [
+        (("Not identified",), (200, 0, -1))
+    ]
+    assert (await content(town, await lock(town, MARCH))).corrections == ()
