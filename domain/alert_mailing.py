@@ -98,7 +98,7 @@ SELECT DISTINCT u.id FROM permissions p LEFT JOIN group_members m ON m.group_id 
 JOIN users u ON u.id = COALESCE(p.user_id, m.user_id)
 WHERE p.role = $1 AND p.installation_id = $2 AND p.revoked_at IS NULL AND p.valid_from <= $3 AND (p.valid_to IS NULL OR p.valid_to > $3)
   AND u.is_active AND u.email IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM alert_subscriptions s WHERE s.user_id = u.id AND s.installation_id = $2)
+  AND NOT EXISTS (SELECT 1 FROM alert_subscriptions s WHERE s.user_id = u.id AND s.installation_id = $2 AND s.email IS NULL)
 """
 _MAKE_WISH = """
 INSERT INTO alert_subscriptions (id, user_id, installation_id, charger_ids, kinds, minimum_severity, delivery, digest_hour, sends_resolved,
@@ -119,7 +119,9 @@ class _Planning:
     wishes: dict[UUID, Sequence[_Wish]] = field(default_factory=dict)
 
     async def at(self, installation_id: UUID) -> Sequence[_Wish]:
-        """The wishes there; whoever owns something there and never said otherwise is mailed about what is a WARNING or worse."""
+        """The wishes there. Whoever owns something there and never said otherwise is mailed at their own address about each WARNING and
+        worse.
+        """
         if installation_id not in self.wishes:
             for row in await sql.rows(_WITHOUT_WISH, Role.OWNER, installation_id, self.now):
                 await _make_default(sql.uuid_of(row["id"]), installation_id, self.now)

@@ -54,8 +54,8 @@ class AlertSubscription(Model):
     """A person's wish for mails about alerts at an installation.
 
     `kinds` and `charger_ids` are joined by commas, empty for all. `email` None: the account's address. No mail goes out before
-    `verified_at`, nor after `ended_at`. `default_key` is (person, installation) where it was made for an owner who had none: as it stays
-    when it has ended, it is not made again.
+    `verified_at`, nor after `ended_at`. `default_key` is (person, installation) where it was made for an owner who had none to their own
+    address: as it stays when it has ended, it is not made again.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)

@@ -216,8 +216,8 @@ class AlertMutations:
         AlertSubscriptionResult,
         _SUBSCRIPTION,
         description="Mails the viewer about alerts there that they may see. For OWNER of the installation or a charger there, SERVICE and "
-        "ADMINISTRATOR. An owner without a subscription is mailed at once about each WARNING and worse; the first subscription takes the "
-        "place of that.",
+        "ADMINISTRATOR. An owner without a subscription to their own address is mailed there at once about each WARNING and worse; the "
+        "first one takes the place of that.",
     )
     update_alert_subscription = mutation(
         resolvers.update_subscription,
