@@ -4,7 +4,7 @@ A changed tariff corrects nothing of a locked period. Only what a session costs 
 costs whose cost was not known when it was locked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from uuid import UUID
 
 from domain import sql
@@ -12,7 +12,7 @@ from domain.access import Access
 from domain.costs import CHARGED_COLUMNS, Till, charged_of
 from domain.periods import Period
 from domain.pricing.sums import NO_COSTS, UNKNOWN, Costs, Sum
-from domain.report_ledger import IDS, THINGS, Book, Difference, booked_costs, inside, with_costs
+from domain.report_ledger import IDS, THINGS, Book, Difference, booked_costs, inside, is_any, with_costs
 from domain.roles import SessionState, UsageDimension
 from domain.tariff_book import tariff_book
 from domain.usage.costs import lines_inside, monthly_fees, sum_of
@@ -28,14 +28,35 @@ async def all_costs(access: Access, book: Book, period: Period, found: Sequence[
     return with_costs(found, _minus(live, await booked_costs(book, period)))
 
 
-async def changed_costs(book: Book, period: Period, found: Sequence[Difference]) -> list[Difference]:
-    """The differences of a period that was locked before, with what these sessions cost beside the ledger."""
+async def changed_costs(access: Access, book: Book, period: Period, found: Sequence[Difference]) -> list[Difference]:
+    """The differences of a period that was locked before, with what these sessions cost beside the ledger.
+
+    Who has a monthly fee by their sessions there, or has none any more, is corrected by it; what a fee was stays.
+    """
     booked = await booked_costs(book, period)
     open_ids = {key[0] for key, costs in booked.items() if costs.unknown_count}
     ids = {one.session_id for one in found} | open_ids
     wanted = sorted(one for one in ids if one is not None)
     known = {key: costs for key, costs in booked.items() if key[0] in ids and key[0] is not None}
-    return with_costs(found, _minus(await _live(book, period, wanted), known))
+    costs = _minus(await _live(book, period, wanted), known)
+    people = {one.ids[THINGS.index(UsageDimension.USER)] for one in found}
+    return with_costs(found, costs | await _changed_fees(access, book, period, people, booked))
+
+
+async def _changed_fees(
+    access: Access, book: Book, period: Period, people: Set[UUID | None], booked: Mapping[_Key, Costs]
+) -> dict[_Key, Costs]:
+    """The fees of those among the people who had none and have one now, or the other way round."""
+    if people <= {None}:
+        return {}
+    fees = await _fees(access, book, period)
+    theirs = {key: costs for key, costs in booked.items() if key[0] is None}
+    return {
+        key: costs
+        for key, costs in _minus(fees, theirs).items()
+        if not (people - {None}).isdisjoint(key[1])
+        and is_any(fees.get(key, NO_COSTS)) is not is_any(theirs.get(key, NO_COSTS))
+    }
 
 
 def _minus(live: Mapping[_Key, Costs], booked: Mapping[_Key, Costs]) -> dict[_Key, Costs]:

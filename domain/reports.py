@@ -74,7 +74,7 @@ async def _lock(access: Access, installation_id: UUID, wish: LockWish) -> UUID:
     is_revision = _is_revision(known, period, wish)
     summary = await usage_summary(access, _question(installation_id, period, wish), with_costs=True)
     own = await report_costs.all_costs(access, book, period, await report_ledger.differences(book, period))
-    changes = {period: own} if is_revision else {one: await _changes(book, one) for one in _periods(known)}
+    changes = {period: own} if is_revision else {one: await _changes(access, book, one) for one in _periods(known)}
     content = Content(
         summary=summary,
         installation_id=installation_id,
@@ -90,8 +90,8 @@ async def _lock(access: Access, installation_id: UUID, wish: LockWish) -> UUID:
     return await _store(access, content, period, wish.basis)
 
 
-async def _changes(book: Book, period: Period) -> Sequence[Difference]:
-    return await report_costs.changed_costs(book, period, await report_ledger.differences(book, period))
+async def _changes(access: Access, book: Book, period: Period) -> Sequence[Difference]:
+    return await report_costs.changed_costs(access, book, period, await report_ledger.differences(book, period))
 
 
 def _period(access: Access, site: Installation, wish: LockWish) -> Period:

@@ -348,8 +348,13 @@ class World:
 async def test_what_was_locked_and_corrected_adds_up_to_the_live_figures(
     town: Town, basis: ReportBasis, seed: int
 ) -> None:
-    """For every period and every person: the newest revision and all correction lines after it, to the Wh and to the second."""
+    """For every period and every person: the newest revision and all correction lines after it, to the Wh, second and minor unit."""
     world = World(town, seed)
+    parts = ((CostUnit.KWH, 1), (CostUnit.SESSION, 5), (CostUnit.MONTH, 50), (CostUnit.HOUR, 2))
+    tariff = await factories.a_tariff(
+        town.site, *(TariffPart(unit, price * MICRO) for unit, price in parts), vat_percent=25
+    )
+    await factories.a_tariff_assignment(town.site, tariff)
     months = [JANUARY, FEBRUARY, MARCH]
     world.random.shuffle(months)
     reports: list[Content] = []
@@ -362,7 +367,8 @@ async def test_what_was_locked_and_corrected_adds_up_to_the_live_figures(
         question = UsageQuestion(
             from_date=dates[0], to_date=dates[1], installation_ids=(town.site.id,), basis=basis, group_by=BY_USER
         )
-        live = {row.key: amounts(row.usage) for row in (await usage_summary(await owner_of(town), question)).rows}
+        now = await usage_summary(await owner_of(town), question, with_costs=True)
+        live = {row.key: amounts(row.usage) for row in now.rows}
         assert counted(reports, dates[0]) == {key: found for key, found in live.items() if any(found)}
 
 
@@ -374,6 +380,7 @@ def amounts(usage: Usage) -> tuple[int, ...]:
         usage.charging_s,
         usage.offline_count,
         usage.unreliable_count,
+        *next(((one.net_minor, one.vat_minor) for one in usage.costs.sums), (0, 0)),
     )
 
 
