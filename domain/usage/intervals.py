@@ -65,12 +65,29 @@ async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) 
     return found
 
 
+LONG_S = 30 * 86_400
+"""Sessions that last longer have an index of their own (migration 0029)."""
+
+
 def touches(start: str, end: str) -> str:
-    """The condition that something of a session lies between these two marks."""
-    return (
-        f"CASE WHEN (s.flags & {UNRELIABLE}) <> 0 THEN s.registered_at >= {start} AND s.registered_at < {end}"
-        f" ELSE s.started_at < {end} AND (s.ended_at > {start} OR (s.ended_at = s.started_at AND s.ended_at = {start})) END"
-    )
+    """The condition that something of a session lies between these two marks.
+
+    Each of its alternatives is a range of an index: most sessions are found by when they began, the long ones apart.
+    """
+    long_before = _long_before(start)
+    return f"""(
+        ((s.flags & {UNRELIABLE}) = 0 AND s.started_at >= {long_before} AND s.started_at < {end}
+            AND (s.ended_at > {start} OR (s.ended_at = s.started_at AND s.ended_at = {start})))
+        OR ((s.flags & {UNRELIABLE}) = 0 AND s.connected_s >= {LONG_S} AND s.started_at < {long_before} AND s.ended_at > {start})
+        OR ((s.flags & {UNRELIABLE}) <> 0 AND s.registered_at >= {start} AND s.registered_at < {end})
+    )"""
+
+
+def _long_before(mark: str) -> str:
+    if sql.is_sqlite():
+        # As instants are kept there: text that sorts by time.
+        return f"(datetime({mark}, '-{LONG_S} seconds') || '+00:00')"
+    return f"(CAST({mark} AS timestamptz) - INTERVAL '{LONG_S} seconds')"
 
 
 async def energy_inside(sessions: Sequence[SessionRow], since: datetime, until: datetime) -> list[int]:

@@ -426,6 +426,18 @@ async def test_under_interval_durations_are_clipped_and_a_session_over_a_border_
     ]
 
 
+@pytest.mark.parametrize("days", [28, 30, 31, 400])
+async def test_a_session_that_began_long_ago_is_in_every_period_that_it_touches(town: Town, days: int) -> None:
+    """Under INTERVAL, 10 Wh for each quarter of an hour: also one that spans more than the period."""
+    start = datetime(2026, 1, 31, 23, tzinfo=UTC) - timedelta(days=days - 1)
+    await _session(town, start, 24 * days, energy_wh=960 * days)
+    owner = await _owner(town)
+    summary = await usage_summary(owner, _question(town.site, basis=ReportBasis.INTERVAL))
+    assert _figures(summary) == [(("Space 1",), 1, 960)]
+    within = _question(town.site, (date(2026, 1, 20), date(2026, 1, 21)), basis=ReportBasis.INTERVAL)
+    assert (await usage_summary(owner, within)).total.energy_wh == 960
+
+
 async def test_installations_in_different_zones_need_an_explicit_time_zone(town: Town) -> None:
     """Without one nobody could say which the days are; with one they are that zone's."""
     other = await factories.a_site("Helsinki", time_zone="Europe/Helsinki")
