@@ -16,6 +16,14 @@ from domain.roles import AlertKind, AlertState, Severity
 
 REOPENS_WITHIN = timedelta(minutes=5)
 """What comes back sooner after it was over is the same alert."""
+RESTARTED = "RepeatedRestarts"
+"""The code of an alert that no status opens or resolves: a charger that restarts says each time that nothing is wrong."""
+BEYOND_OFFER = "DrawsMoreThanOffered"
+"""Likewise: the charger finds nothing wrong with a car that draws more than the balancer lets it."""
+CRASHES = "RepeatedCrashes"
+"""The code of an alert about a balancer that begins anew again and again; beside it stands one that nobody balances at all."""
+ALONE = frozenset({RESTARTED, BEYOND_OFFER, CRASHES})
+"""Codes that are never those of another alert of the same kind."""
 DAMPED_WITHIN = timedelta(hours=1)
 
 
@@ -130,7 +138,8 @@ def _same(finding: Finding, alias: str, arguments: list[object]) -> str:
     thing = f"COALESCE({alias}.charger_id, {alias}.circuit_id, {alias}.installation_id)"
     same = f"{alias}.installation_id = $1 AND {alias}.kind = $2 AND {thing} = $3"
     if not finding.stands_alone:
-        return same
+        others = ", ".join(f"'{code}'" for code in sorted(ALONE))
+        return f"{same} AND ({alias}.vendor_code IS NULL OR {alias}.vendor_code NOT IN ({others}))"
     arguments.append(finding.code)
     return f"{same} AND {alias}.vendor_code = ${len(arguments)}"
 

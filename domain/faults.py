@@ -42,11 +42,7 @@ _CABLE_WORDS = ("cable", "proximity", "breakaway")
 REPORTED = frozenset(KINDS.values()) | {AlertKind.CABLE_FAULT}
 """Kinds that a charger's own status opens and resolves."""
 
-RESTARTED = "RepeatedRestarts"
-"""The code of an alert that no status opens or resolves: a charger that restarts says each time that nothing is wrong."""
-
-BEYOND_OFFER = "DrawsMoreThanOffered"
-"""Likewise: the charger finds nothing wrong with a car that draws more than the balancer lets it."""
+RESTARTED, BEYOND_OFFER = alert_book.RESTARTED, alert_book.BEYOND_OFFER
 INFERRED = frozenset({RESTARTED, BEYOND_OFFER})
 
 

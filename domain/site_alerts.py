@@ -10,14 +10,12 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import alert_book, offers, sql
-from domain.alert_book import Finding, Thing
+from domain.alert_book import CRASHES, Finding, Thing
 from domain.events import AlertChanged, Event
 from domain.roles import AlertKind, Decider, ExternalMode
 
 UNBALANCED_FOR = timedelta(seconds=60)
 """A balancer that died is taken over within 15 s."""
-CRASHES = "RepeatedCrashes"
-"""The code of an alert about a balancer that begins anew again and again; beside it stands one that nobody balances at all."""
 UNANSWERED = 3
 """Questions in a row to which an external system gave no answer."""
 UNANSWERED_WITHIN = timedelta(minutes=15)

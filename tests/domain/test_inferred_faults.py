@@ -197,3 +197,16 @@ async def test_what_is_gone_has_no_alerts(rig: Rig) -> None:
     await rig.status(ConnectorStatus.FAULTED, at(10), error="GroundFailure")
     await Charger.filter(id=rig.charger_id).update(removed_at=at(11))
     assert await look(12) == []
+
+
+async def test_what_a_charger_tells_of_is_not_what_was_inferred_before(rig: Rig) -> None:
+    """An internal error just after the restarts are over has an alert of its own, and theirs stays in the history."""
+    for minute in (1, 10, 20, 30):
+        await rig.boot(at(minute))
+    await look(90)
+    await rig.status(ConnectorStatus.FAULTED, at(91), error="InternalError")
+    alerts = await Alert.all().order_by("opened_at")
+    assert [(one.vendor_code, one.state, one.occurrences) for one in alerts] == [
+        ("RepeatedRestarts", AlertState.RESOLVED, 1),
+        ("InternalError", AlertState.OPEN, 1),
+    ]
