@@ -8,6 +8,7 @@ from app.commands_admin import create_admin_command
 from app.commands_balance import balance_command
 from app.commands_demo import demo_command
 from app.commands_import import import_sessions_command
+from app.commands_prices import import_prices_command
 from app.commands_schema import schema_command
 from app.commands_serve import migrate_command, serve_command
 from app.commands_simulate import simulate_command
@@ -21,6 +22,7 @@ COMMANDS: tuple[click.Command, ...] = (
     migrate_command,
     create_admin_command,
     import_sessions_command,
+    import_prices_command,
     simulate_command,
     balance_command,
     schema_command,

@@ -15,7 +15,7 @@ from domain.checks import Problems
 from domain.errors import ErrorCode, NotFoundError, Path
 from domain.ids import new_id
 from domain.installations import managed
-from domain.models import Tariff, TariffAssignment, UserGroup
+from domain.models import Installation, Tariff, TariffAssignment, UserGroup
 from domain.pricing import parts as tariff_parts
 from domain.pricing.money import MICRO, decimal_of, micro_of
 from domain.pricing.parts import MOST_PRICE_MICRO, TariffPart
@@ -251,6 +251,17 @@ async def import_prices(access: Access, tariff_id: UUID, prices: Sequence[PriceW
         await _keep_prices(row.id, prices, problems)
         await _audit(access, row, "tariff.importPrices", None, prices_state(prices))
     return tariff_id
+
+
+async def store_prices(tariff_id: UUID, prices: Sequence[PriceWish], *, now: datetime) -> None:
+    """As `import_prices`, for an operator at the machine, and any number of them. NotFoundError when there is no such tariff."""
+    async with in_transaction():
+        row = await Tariff.get_or_none(id=tariff_id)
+        if row is None:
+            raise NotFoundError(path=_TARIFF)
+        await Installation.select_for_update(no_key=True).get(id=row.installation_id)
+        await _keep_prices(row.id, prices, Problems())
+        await audit.record_operator("tariff.importPrices", "Tariff", row.id, now=now, after=prices_state(prices))
 
 
 def prices_state(prices: Sequence[PriceWish]) -> audit.State:
