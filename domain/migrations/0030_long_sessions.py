@@ -19,7 +19,7 @@ async def _remove(_apps, _editor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("domain", "0028_report_schedules")]
+    dependencies = [("domain", "0029_costs_of_locked_lines")]
 
     initial = False
 
