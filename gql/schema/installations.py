@@ -13,6 +13,7 @@ from domain.filters import Condition
 from domain.report_schedules import ScheduleRow
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role, Weekday
 from domain.views.circuit_views import CircuitRow
+from domain.views.dashboard_views import dashboards_by_ids
 from domain.views.group_views import GroupRow
 from domain.views.installation_views import InstallationOrder as DomainOrder
 from domain.views.installation_views import InstallationRow, installations_by_ids
@@ -35,7 +36,7 @@ from gql.schema.chargers import ChargerOrder, ChargerWhere
 from gql.schema.connections import Connection, UncountedConnection
 from gql.schema.enums import OrderDirection
 from gql.schema.errors import ConflictError, NotAllowedError, NotFoundError, ValidationError
-from gql.schema.fields import READ, connection, resolved
+from gql.schema.fields import READ, connection, related, resolved
 from gql.schema.filters import IDFilter, StringFilter, any_of, combined, id_terms, terms
 from gql.schema.mutations import Thing, mutation
 from gql.schema.nodes import Node, NodeKind
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from gql.schema.cards import ChargeCard
     from gql.schema.chargers import Charger
     from gql.schema.circuits import Circuit
+    from gql.schema.dashboard import Dashboard
     from gql.schema.groups import UserGroup
     from gql.schema.permissions import Permission
     from gql.schema.report_schedules import ReportSchedule
@@ -221,6 +223,11 @@ class Installation(Node):
         further={"where": Annotated["AlertWhere", strawberry.lazy("gql.schema.alerts")] | None},
         description="Here, newest first. For OWNER, SERVICE and ADMINISTRATOR all but what is a part of an alert about the whole, "
         "for OWNER of a charger those of that charger; empty for all others.",
+    )
+    dashboard: Annotated["Dashboard", strawberry.lazy("gql.schema.dashboard")] | None = related(
+        dashboards_by_ids,
+        lambda row: row.id,
+        description="At a glance, as of now. For OWNER, SERVICE and ADMINISTRATOR; null for all others.",
     )
     decisions = connection(
         decisions_of,

@@ -30,6 +30,7 @@ from gql.schema import (
     chargers,
     circuits,
     commands,
+    dashboard,
     enums,
     exports,
     groups,
@@ -72,6 +73,7 @@ NODES: Final[tuple[NodeKind, ...]] = (
     *authorization.NODES,
     *audit.NODES,
     *alerts.NODES,
+    *dashboard.NODES,
 )
 """Everything with a global id."""
 
@@ -107,7 +109,7 @@ MUTATIONS: Final[tuple[type, ...]] = (
     audit.PrivacyMutations,
     alerts.AlertMutations,
 )
-SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions, alerts.AlertStreams)
+SUBSCRIPTIONS: Final[tuple[type, ...]] = (live.LiveSubscriptions, alerts.AlertStreams, dashboard.DashboardStreams)
 
 _BACKREF = "strawberry-definition"
 

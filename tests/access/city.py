@@ -223,7 +223,11 @@ async def _going_on(town: Town, session_id: UUID, driver: UUID, circuit_id: UUID
         measured_at=NOW,
     )
     await Offer.filter(charger_id=town.charger_id).update(
-        binding_limit=BindingLimit.CIRCUIT, limiting_circuit_id=circuit_id, reason="Circuit A is full.", decided_at=NOW
+        binding_limit=BindingLimit.CIRCUIT,
+        limiting_circuit_id=circuit_id,
+        reason="Circuit A is full.",
+        queue_position=1,
+        decided_at=NOW,
     )
 
 

@@ -187,6 +187,13 @@ FIELDS: Mapping[str, FieldRow] = {
     "ScheduleEntry.availableCurrentA": FieldRow(
         "installation", f"currentSchedule {{ target: availableCurrentA {_AMPS} }}", DETAILED
     ),
+    "Installation.dashboard": FieldRow("installation", "target: dashboard { chargerCount }", MANAGERS),
+    "Dashboard.installation": FieldRow("installation", f"dashboard {{ target: installation {_ID} }}", MANAGERS),
+    "Dashboard.modes": FieldRow("installation", "dashboard { target: modes { count } }", MANAGERS),
+    "Dashboard.phases": FieldRow("installation", "dashboard { target: phases { breakerA } }", MANAGERS),
+    "Dashboard.queue": FieldRow("installation", "dashboard { target: queue { position } }", MANAGERS),
+    "Dashboard.balancer": FieldRow("installation", "dashboard { target: balancer { state } }", MANAGERS),
+    "QueueEntry.charger": FieldRow("installation", f"dashboard {{ queue {{ target: charger {_ID} }} }}", MANAGERS),
     "Installation.alerts": FieldRow("installation", f"target: alerts{_PAGE}", ALERT_HANDLERS),
     "Installation.circuits": FieldRow("installation", f"target: circuits {_ID}", SEE_CIRCUITS),
     "Installation.chargers": FieldRow("installation", f"target: chargers{_PAGE}", SEE_SITE),

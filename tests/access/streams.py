@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.access.fields import EVERYBODY, NOBODY, SEE_COMMAND
-from tests.gql.matrix import ALERT_HANDLERS, AUTHORIZERS, CARD_KEEPERS, DRIVER, OWNER, SEE_SESSION, SEE_SITE
+from tests.gql.matrix import ALERT_HANDLERS, AUTHORIZERS, CARD_KEEPERS, DRIVER, MANAGERS, OWNER, SEE_SESSION, SEE_SITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,13 @@ STREAMS: Mapping[str, StreamRow] = {
         SEE_SITE,
         ALERT_HANDLERS,
         kind="Charger",
+    ),
+    "dashboard": StreamRow(
+        "installation",
+        "target: dashboard(installationId: $id) { chargerCount }",
+        MANAGERS,
+        MANAGERS,
+        kind="Installation",
     ),
     "commandChanged": StreamRow(
         "command", "target: commandChanged(commandId: $id) { state }", SEE_COMMAND, SEE_COMMAND, kind="Command"

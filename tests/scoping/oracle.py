@@ -254,6 +254,9 @@ class Oracle:
             if program is self.program or any(map(self.rules, program.site_ids)):
                 known.add("ServiceAccount", program.id, *program.words)
                 known.add("ApiToken", program.token_id)
+        for site in self.world.sites:
+            if self.is_administrator or self._works_at(site.id):
+                known.add("Dashboard", site.id)
         for one in self.world.others:
             is_own = self.user_id is not None and one.user_id == self.user_id
             site_id = one.site_id
@@ -261,6 +264,7 @@ class Oracle:
             handles = site_id is not None and (self.is_administrator or self._works_at(site_id))
             is_seen = {
                 "Alert": handles or self._owns_there(one.charger_id, site_id),
+                "ChargerWarning": one.charger_id in known.of("Charger"),
                 "AuthorizationRequest": site_id is not None and Scope.AUTHORIZE_CHARGING in self.scopes_at(site_id),
                 "OcppMessage": site_id is not None
                 and (self.is_administrator or Role.SERVICE in self.roles_at(site_id)),

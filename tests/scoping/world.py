@@ -565,6 +565,8 @@ async def _alert(world: World, site: Site, charger_id: UUID | None, person: Pers
         note=f"Comes {note}",
     )
     _add(world, "Alert", row.id, site.id, charger_id, person.id, message, note)
+    if charger_id is not None:
+        _add(world, "ChargerWarning", row.id, site.id, charger_id, None, message)
 
 
 async def _decision(world: World, site: Site, charger_ids: Sequence[UUID]) -> None:
