@@ -50,6 +50,8 @@ class Truth:
         self.outbox: list[int] = []
 
     def apply(self, number: int, offer: Offer, sent_s: float, now_s: float) -> None:
+        # The car has followed what came before as far as there was time, whether somebody looked or not.
+        self.most(now_s)
         if offer != self.offer:
             self.late_s = now_s + 4.0
         self.offer, self.sent_s = offer, sent_s
