@@ -35,7 +35,7 @@ class ExportJob:
 
 
 async def next_job(now: datetime) -> ExportJob | None:
-    """The file that has waited longest is this worker's; None when none waits."""
+    """The file that has waited longest is this worker's, one that somebody asked for before those that are mailed; None when none waits."""
     skip = "" if sql.is_sqlite() else " FOR UPDATE SKIP LOCKED"
     row = await sql.row(_CLAIM.format(skip=skip), now + LEASE, now, now - GIVE_UP_AFTER)
     if row is None:
@@ -109,7 +109,7 @@ UPDATE exports SET state = '{ExportState.RUNNING}', claimed_until = $1, progress
 WHERE id = (
     SELECT id FROM exports
     WHERE (state = '{ExportState.QUEUED}' OR (state = '{ExportState.RUNNING}' AND claimed_until <= $2)) AND created_at > $3
-    ORDER BY created_at, id LIMIT 1{{skip}}
+    ORDER BY delivery_id IS NOT NULL, created_at, id LIMIT 1{{skip}}
 )
 RETURNING id, user_id, kind, format, parameters
 """  # noqa: S608  enums' values

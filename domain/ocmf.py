@@ -9,7 +9,7 @@ import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -182,7 +182,7 @@ def _readings(payload: Mapping[str, Any]) -> Iterator[tuple[str, Decimal]]:
             continue
         try:
             value = Decimal(str(one.get("RV"))) * scale
-        except InvalidOperation:
+        except ArithmeticError:  # Also Overflow, of a number that nobody can have charged.
             continue
         if value.is_finite() and abs(value) < _MOST_WH:
             yield str(one.get("TX", "")), value

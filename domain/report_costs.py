@@ -5,12 +5,13 @@ costs whose cost was not known when it was locked.
 """
 
 from collections.abc import Mapping, Sequence, Set
+from datetime import timedelta
 from uuid import UUID
 
 from domain import sql
 from domain.access import Access
 from domain.costs import CHARGED_COLUMNS, Till, charged_of
-from domain.periods import Period
+from domain.periods import Period, start_of
 from domain.pricing.sums import NO_COSTS, UNKNOWN, Costs, Sum
 from domain.report_ledger import IDS, THINGS, Book, Difference, booked_costs, inside, is_any, with_costs
 from domain.roles import SessionState, UsageDimension
@@ -31,7 +32,8 @@ async def all_costs(access: Access, book: Book, period: Period, found: Sequence[
 async def changed_costs(access: Access, book: Book, period: Period, found: Sequence[Difference]) -> list[Difference]:
     """The differences of a period that was locked before, with what these sessions cost beside the ledger.
 
-    Who has a monthly fee by their sessions there, or has none any more, is corrected by it; what a fee was stays.
+    Who has a monthly fee by a charge that came later, or by their sessions there, or has none any more, is corrected by it; what a fee
+    was stays.
     """
     booked = await booked_costs(book, period)
     open_ids = {key[0] for key, costs in booked.items() if costs.unknown_count}
@@ -39,8 +41,30 @@ async def changed_costs(access: Access, book: Book, period: Period, found: Seque
     wanted = sorted(one for one in ids if one is not None)
     known = {key: costs for key, costs in booked.items() if key[0] in ids and key[0] is not None}
     costs = _minus(await _live(book, period, wanted), known)
-    people = {one.ids[THINGS.index(UsageDimension.USER)] for one in found}
+    people = {one.ids[THINGS.index(UsageDimension.USER)] for one in found} | await _came_later(book, period)
     return with_costs(found, costs | await _changed_fees(access, book, period, people, booked))
+
+
+async def _came_later(book: Book, period: Period) -> set[UUID | None]:
+    """Who began a charge in the months of the period that was registered after it was locked, whatever period the charge counts in."""
+    first = period.from_date.replace(day=1)
+    after = ((period.to_date - timedelta(days=1)).replace(day=1) + timedelta(days=31)).replace(day=1)
+    arguments = (
+        book.installation_id,
+        start_of(first, period.zone),
+        start_of(after, period.zone),
+        book.basis,
+        period.from_date,
+    )
+    return {sql.uuid_of(row["user_id"]) for row in await sql.rows(_CAME_LATER, *arguments)}
+
+
+_CAME_LATER = f"""
+SELECT DISTINCT s.user_id FROM charge_sessions s
+WHERE s.installation_id = $1 AND s.started_at >= $2 AND s.started_at < $3 AND s.state = '{SessionState.ENDED}'
+  AND s.user_id IS NOT NULL AND s.registered_at > (
+    SELECT MIN(r.locked_at) FROM locked_reports r WHERE r.installation_id = $1 AND r.basis = $4 AND r.from_date = $5)
+"""  # noqa: S608  an enum's value
 
 
 async def _changed_fees(

@@ -1,5 +1,6 @@
 """Reports that are locked: frozen and numbered, with what changed in earlier ones since, so that nothing is billed twice or never."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -223,7 +224,7 @@ def _sum(content: Content) -> tuple[int, int, int, int]:
 
 
 async def _store(access: Access, content: Content, period: Period, basis: ReportBasis) -> UUID:
-    document = report_documents.written(content)
+    document = await asyncio.to_thread(report_documents.written, content)
     report = LockedReport(
         id=new_id(),
         installation_id=content.installation_id,

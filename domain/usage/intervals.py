@@ -66,7 +66,7 @@ async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) 
 
 
 LONG_S = 30 * 86_400
-"""Sessions that last longer have an index of their own (migration 0029)."""
+"""Sessions that last longer have an index of their own (migration 0030)."""
 
 
 def touches(start: str, end: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from domain.access import Access
 from domain.errors import ConflictError, ErrorCode, NotAllowedError, NotFoundError, ValidationError
+from domain.ids import new_id
 from domain.models import (
     AuditEntry,
     ChargeSession,
@@ -460,3 +461,22 @@ async def test_a_cost_that_was_not_known_is_corrected_when_it_is_and_a_monthly_f
         (("Not identified",), (200, 0, -1))
     ]
     assert (await content(town, await lock(town, MARCH))).corrections == ()
+
+
+async def test_a_monthly_fee_by_a_charge_that_came_later_is_corrected_whatever_period_the_charge_counts_in(
+    town: Town,
+) -> None:
+    """A guest's offline charge of January counts in February, and their fee is one of January; so is one of another half of a month."""
+    tariff = await factories.a_tariff(town.site, TariffPart(CostUnit.MONTH, 50 * MICRO))
+    await factories.a_tariff_assignment(town.site, tariff)
+    guest = (await User.create(id=new_id(), name="Guest", created_at=LATER)).id
+    owner = await owner_of(town, now=datetime(2026, 2, 1, 9, tzinfo=UTC))
+    first = await content(town, await lock_report(owner, town.site.id, wish(JANUARY, group_by=BY_USER)))
+    assert _minor(first.summary.total) == (10_000, 0, 0)
+    late = await a_charge(town, january(31), 400, flags=SessionFlag.OFFLINE, user_id=guest, user_name="Guest")
+    await ChargeSession.filter(id=late).update(registered_at=datetime(2026, 2, 3, tzinfo=UTC))
+    second = await content(town, await lock(town, FEBRUARY, group_by=BY_USER))
+    assert [(line.period.from_date, line.row.labels, _minor(line.row.usage)) for line in second.corrections] == [
+        (JANUARY[0], ("Guest",), (5_000, 0, 0))
+    ]
+    assert (await content(town, await lock(town, MARCH, group_by=BY_USER))).corrections == ()
