@@ -36,7 +36,7 @@ MOST_IN_A_BATCH = 100
 """Servers close a connection after so many, or take the sender for one that sends to lists."""
 SERVER_AWAY_S = 15.0
 """A server that hangs keeps each mail for long: so the others wait for it to be back, and not for each other."""
-MAIL_CLAIM_S = 120.0
+MAIL_CLAIM_S = 600.0
 """Longer than an SMTP conversation may take, so that a slow server does not make a second worker send it again."""
 
 HOUSEKEEPING_S = 3600.0

@@ -168,7 +168,9 @@ async def _told(place: UUID, missed: Sequence[Missed], whole: UUID | None, *, no
                 events += [opened, *await _fold(place, whole)]
         for one in missed:
             connector = connectors.get(one.charger_id)
-            if connector is not None and connector.place.installation_id == place:
+            # Who came back since we looked was heard before the alert was there.
+            is_back = connector is not None and connector.live.is_online and one.code is None
+            if connector is not None and not is_back and connector.place.installation_id == place:
                 events += await _missing(connector, one, whole, now=now)
         return [*events, *await live.write(connectors.values())]
 

@@ -246,10 +246,26 @@ async def _plan_again(alert: _Alert, news: News, planning: _Planning) -> None:
         Occasion.RESOLVED,
     )
     if alert.occurrences < DAMPED_FROM:
+        await _take_back(alert, news, planning)
         return
     for wish in await planning.at(alert.installation_id):
         if _wants(wish, alert) and _sees(wish, alert) and not await _is_waiting(wish, alert):
             await _note(wish, alert, news, wait=DAMPED_FOR)
+
+
+async def _take_back(alert: _Alert, news: News, planning: _Planning) -> None:
+    """Whoever was told that it is over is told that it is not: to them it is new."""
+    rows = await sql.rows(
+        "SELECT DISTINCT subscription_id FROM alert_notices WHERE alert_id = $1 AND has_told_end AND mailed_at IS NOT NULL",
+        alert.id,
+    )
+    told = {sql.uuid_of(row["subscription_id"]) for row in rows}
+    for wish in await planning.at(alert.installation_id) if told else ():
+        if wish.id in told and _wants(wish, alert) and _sees(wish, alert):
+            await sql.execute(
+                "DELETE FROM alert_notices WHERE alert_id = $1 AND subscription_id = $2", alert.id, wish.id
+            )
+            await _note(wish, alert, msgspec.structs.replace(news, occasion=Occasion.OPENED), wait=GATHERED_FOR)
 
 
 async def _is_waiting(wish: _Wish, alert: _Alert) -> bool:
@@ -351,7 +367,13 @@ async def _write(subscription_id: UUID, room: MailRoom, now: datetime) -> bool:
         if told:
             mail = _mail(told, wish, address, room)
             await outbox.put(outbox.MAIL, msgspec.json.encode(mail).decode(), now=now)
-        await _mark(rows, now)
+        await _mark(told, now)
+        kept = {row["notice_id"] for row in told}
+        # Not as if it were told: what is hidden, or a part, or back again may be news another time.
+        await sql.execute_many(
+            "DELETE FROM alert_notices WHERE id = $1",
+            [(sql.uuid_of(row["notice_id"]),) for row in rows if row["notice_id"] not in kept],
+        )
     return bool(told)
 
 

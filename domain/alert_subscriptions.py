@@ -125,6 +125,15 @@ async def subscribe(access: Access, installation_id: UUID, wishes: Wishes, *, em
         )
         row.verified_at = access.now if row.email is None else None
         await _set(access, row, wishes, problems)
+        if row.email is None:
+            # What they are mailed without having asked gives way to what they ask for.
+            await AlertSubscription.filter(
+                user_id=user_id,
+                installation_id=installation_id,
+                email=None,
+                default_key__not_isnull=True,
+                ended_at=None,
+            ).update(ended_at=access.now)
         await _require_room(row, problems)
         problems.raise_any()
         await row.save(force_create=True)

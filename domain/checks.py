@@ -12,7 +12,9 @@ from domain.units import PhaseAmps
 NAME_LENGTH = 200
 MAX_BREAKER_A = 6300.0
 """The largest frame of a moulded-case or air circuit breaker on the market (IEC 60947-2); more is a slip of the hand."""
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f.]+(\.[^@\s\x00-\x1f\x7f.]+)+")
+_PART = r"@\s\x00-\x1f\x7f<>()\[\],;:\\\""
+_EMAIL = re.compile(f"[^{_PART}]{{1,64}}@[^{_PART}.]+([.][^{_PART}.]+)+")
+"""Without the signs that group and quote addresses (RFC 5322 §3.4): with one, mail goes to another mailbox than is written."""
 _EMAIL_LENGTH = 320
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+)*")
 

@@ -53,13 +53,14 @@ class Post:
 
 
 @contextmanager
-def serving(post: Post, *, in_the_clear: bool = False) -> Iterator[int]:
+def serving(post: Post, *, in_the_clear: bool = False, utf8: bool = True) -> Iterator[int]:
     controller = Controller(
         post,
         hostname="127.0.0.1",
         port=free_port(),
         authenticator=post.authenticate,
         auth_require_tls=not in_the_clear,
+        enable_SMTPUTF8=utf8,
     )
     controller.start()
     try:
@@ -190,6 +191,19 @@ async def test_a_server_that_hangs_is_given_up() -> None:
         )
         with pytest.raises(MailServerAwayError, match="tried again later"):
             await hanging.send(MAIL)
+
+
+async def test_an_address_that_the_server_cannot_take_is_refused_for_good() -> None:
+    """Letters beyond ASCII at a server without SMTPUTF8: the mail fails with the reason, and no other mail waits for it."""
+    post = Post()
+    with serving(post, utf8=False) as port:
+        server = mailer(f"smtp://127.0.0.1:{port}")
+        async with server.batch() as batch:
+            with pytest.raises(DomainError, match="no SMTPUTF8") as refused:
+                await batch.send(Mail("jürgen@example.org", "Hello", "Hello\n", "<3@x>"))
+            assert not isinstance(refused.value, UnavailableError)
+            await batch.send(MAIL)
+    assert len(post.received) == 1
 
 
 async def test_letters_of_every_language_arrive() -> None:

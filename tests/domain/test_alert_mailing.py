@@ -141,6 +141,20 @@ async def test_what_is_over_before_anybody_wrote_is_told_once(place: Place) -> N
     assert len(await written(at(600))) == 1
 
 
+async def test_whoever_was_told_that_it_is_over_is_told_that_it_is_back(place: Place) -> None:
+    """It had ended before the first mail was written, which said so, and began again a minute later."""
+    await place.wishes(delivery=AlertDelivery.HOURLY_DIGEST)
+    alert = await place.opens(AlertKind.CABLE_FAULT, at(10))
+    await place.ends(alert, at(59))
+    (over,) = await written(at(60))
+    assert over.subject == "Fjordveien garage: over: Space 1 has a cable fault"
+    assert await place.opens(AlertKind.CABLE_FAULT, at(61)) == alert
+    _, back = await written(at(120))
+    assert back.subject == "Fjordveien garage: Space 1 has a cable fault"
+    assert back.message_id != over.message_id
+    assert len(await written(at(600))) == 2
+
+
 async def test_wishes_choose_kinds_chargers_and_severity(place: Place) -> None:
     """What concerns the whole place concerns each charger; the default is no more once there is a wish."""
     await place.wishes(
@@ -159,6 +173,17 @@ async def test_wishes_choose_kinds_chargers_and_severity(place: Place) -> None:
         "Fjordveien garage: nobody shares the current",
         "Fjordveien garage: Space 1 has a cable fault",
     ]
+
+
+async def test_what_is_asked_for_replaces_what_came_unasked(place: Place) -> None:
+    """Whoever was mailed at once, and then asks for a digest, is mailed once about what comes after."""
+    await place.opens(AlertKind.CABLE_FAULT, at(0))
+    assert len(await written(at(1))) == 1
+    await place.wishes(delivery=AlertDelivery.HOURLY_DIGEST)
+    await place.opens(AlertKind.VOLTAGE, at(2))
+    assert len(await written(at(3))) == 1
+    assert len(await written(at(60))) == 2
+    assert len(await written(at(600))) == 2
 
 
 async def test_quiet_hours_hold_back_all_but_danger(place: Place) -> None:
