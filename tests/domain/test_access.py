@@ -208,7 +208,7 @@ def test_nobody_holds_nothing() -> None:
         nobody.sessions_condition,
     ):
         arguments: list[object] = []
-        assert condition("t", arguments) == "1 = 0"
+        assert condition("t", arguments).strip("()") == "1 = 0"
         assert arguments == []
     with pytest.raises(UnauthenticatedError):
         nobody.signed_in()

@@ -22,6 +22,8 @@ query ($site: ID!, $where: AuditWhere) { node(id: $site) { ... on Installation {
 """
 _SECRETS = ("password", "hash", "digest", "secret", "token", "plain:")
 """Words that no field of an entry is called by, and that no value holds."""
+_HARMLESS = frozenset({"digest_hour"})
+"""The hour of a digest of alerts."""
 _DOERS = ("OWNER of installation", "SERVICE", "ADMINISTRATOR", "USER of charger")
 
 
@@ -54,7 +56,8 @@ async def test_what_is_written_says_who_did_what_and_nothing_secret(town: Town, 
     states: list[str | None] = [written.state_before, written.state_after]
     for state in filter(None, states):
         content: dict[str, Any] = json.loads(state)
-        assert not [word for word in _SECRETS for key in content if word in key.lower() and not key.startswith("is")]
+        keys = {key.lower() for key in content if not key.startswith("is")} - _HARMLESS
+        assert not [word for word in _SECRETS for key in keys if word in key]
         assert not [number for number in numbers if number in state]
         assert "plain:" not in state
     assert written.object_id
