@@ -26,6 +26,10 @@ LARGE_SITE: Final = 4
 """One such part of the effort is all that a site with more cars has for its lines: filling it is all the dearer."""
 
 
+LARGE_ADMISSION: Final = 2
+"""And one such part is what it has in all until it is known who is served."""
+
+
 class Solution(NamedTuple):
     """An option or OFF per car, its current, the row that stopped it or OWN_LIMIT, and the objective."""
 
@@ -42,7 +46,7 @@ def solve(p: Problem, effort: int) -> Solution:
     """The best solution found within the effort; exact where the search ends before it is spent."""
     f = filling_for(p)
     is_large = len(p.rank) > KICKS_UP_TO
-    room = room_for(p, effort)
+    room = room_for(p, effort // LARGE_ADMISSION if is_large else effort)
     best = _first_solution(p, f, room)
     if not p.has_choice and (len(p.rank) == 0 or min(best.choice) != OFF):
         return best
