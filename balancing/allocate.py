@@ -43,13 +43,12 @@ def allocate(instance: Instance, effort: int = DEFAULT) -> Allocation:
     return Allocation(instance.id, tuple(setpoints[name] for name in sorted(setpoints)), compiled.overloaded)
 
 
-def load_machine_code() -> bool:
-    """Whether it is there now, because it lay on disk; else `make_ready` makes it."""
+def load_machine_code() -> None:
+    """It is there if it lay on disk, which takes a second; else `make_ready` makes it."""
     from balancing.compiled import is_kept
 
     if is_kept():
         make_ready()
-    return is_kept()
 
 
 def make_ready() -> None:

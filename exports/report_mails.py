@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,9 @@ MAKING_S: Final = 2.0
 """How soon a file that is being made is looked after again."""
 MOST_ATTACHED: Final = 5 * 1024 * 1024
 """Bytes of a file that goes with the mail; many servers take mails of 10 MB, and a file grows by a third on its way."""
+
+SHORTEST_LINK: Final = timedelta(hours=12)
+"""A link that works for less is not sent: the file is made anew."""
 
 _log = structlog.get_logger(__name__)
 _UNMADE = frozenset({ExportState.EXPIRED, ExportState.CANCELLED})
@@ -89,6 +92,9 @@ class ReportMails:
 
     def _is_there(self, file: Made, delivery: Delivery, now: datetime) -> bool:
         if file.state in _UNMADE or file.expires_at is None or file.expires_at <= now:
+            return False
+        if file.size_bytes > self.most_attached and file.expires_at - now < SHORTEST_LINK:
+            # Who is sent a link must have time to follow it.
             return False
         return file_of(self.folder, file.export_id, delivery.format).is_file()
 

@@ -58,10 +58,14 @@ CORRECTIONS: Final = 100
 SIMULATION: Final = 1_000
 """What a simulated decision costs: the solver's work for a whole site."""
 
+DASHBOARD: Final = 90
+"""What a dashboard costs beside its parts: some queries for each installation."""
+
 _PRICES: Final[Mapping[str, int]] = {
     **{f"{kind}.usageSummary": SUMMARY for kind in ("Query", "Viewer", "Installation")},
     **{f"LockedReport.{name}": CORRECTIONS for name in ("corrections", "correctionCount")},
     "Query.simulateBalancing": SIMULATION,
+    "Installation.dashboard": DASHBOARD,
 }
 _IDS: Final = "ids"
 """The argument of a list that holds as many things as were asked for by id."""

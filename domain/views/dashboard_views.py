@@ -81,23 +81,25 @@ class DashboardRow:
 
 
 async def dashboards_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, DashboardRow]:
-    """Installation → its dashboard, for those who look after all of it: OWNER, SERVICE and ADMINISTRATOR."""
+    """Installation → its dashboard, for those who look after all of it: OWNER, SERVICE and ADMINISTRATOR.
+
+    Energy is that of the sessions that exist for the caller: an installer has no right to anybody's.
+    """
     mine = [one for one in ids if access.handles_alerts_of(one)]
     arguments: list[object] = []
     wanted = sql.any_of("i.id", mine, arguments)
     rows = await sql.rows(f"SELECT i.* FROM installations i WHERE {wanted}", *arguments)  # noqa: S608  marks only
-    found = [await _dashboard(row, access.now) for row in rows]
+    found = [await _dashboard(access, row) for row in rows]
     return {row.id: row for row in found}
 
 
-async def _dashboard(site: sql.Row, now: datetime) -> DashboardRow:
-    installation_id = sql.uuid_of(site["id"])
+async def _dashboard(access: Access, site: sql.Row) -> DashboardRow:
+    installation_id, now = sql.uuid_of(site["id"]), access.now
     chargers = await sql.rows(_CHARGERS, installation_id)
     by_mode = {OperatingMode(row["mode"]): int(row["many"]) for row in chargers}
     root = await sql.row(_ROOT, installation_id)
     queue = await sql.rows(_QUEUE, installation_id)
-    midnight = start_of(now.astimezone(ZoneInfo(site["time_zone"])).date(), ZoneInfo(site["time_zone"]))
-    counted = await sql.row(_COUNTS, installation_id, midnight)
+    counted = await sql.row(_COUNTS, installation_id)
     assert counted is not None  # noqa: S101  a row of counts is always there
     return DashboardRow(
         id=installation_id,
@@ -113,7 +115,7 @@ async def _dashboard(site: sql.Row, now: datetime) -> DashboardRow:
         queue=tuple(_waiting(row) for row in queue[:QUEUE_SHOWN]),
         balancer=await _balancer(site, now),
         open_alert_count=int(counted["alerts"]),
-        energy_today_wh=int(counted["ended_wh"]) + max(0, int(counted["active_wh"])),
+        energy_today_wh=await _energy_today(access, installation_id, ZoneInfo(site["time_zone"])),
     )
 
 
@@ -142,13 +144,26 @@ _COUNTS = f"""
 SELECT
   (SELECT COUNT(*) FROM charge_sessions t WHERE t.installation_id = $1 AND t.state = '{SessionState.ACTIVE}') AS active,
   (SELECT COUNT(*) FROM alerts a WHERE a.installation_id = $1 AND a.state <> '{AlertState.RESOLVED}'
-    AND a.folded_into_id IS NULL) AS alerts,
+    AND a.folded_into_id IS NULL) AS alerts
+"""  # noqa: S608  enums' values
+
+
+async def _energy_today(access: Access, installation_id: UUID, zone: ZoneInfo) -> int:
+    """Wh since local midnight."""
+    arguments: list[object] = [installation_id, start_of(access.now.astimezone(zone).date(), zone)]
+    found = await sql.row(_ENERGY.format(seen=access.sessions_condition("t", arguments)), *arguments)
+    assert found is not None  # noqa: S101  a row of sums is always there
+    return int(found["ended_wh"]) + max(0, int(found["active_wh"]))
+
+
+_ENERGY = f"""
+SELECT
   (SELECT COALESCE(SUM(e.energy_wh), 0) FROM energy_intervals e JOIN charge_sessions t ON t.id = e.session_id
-    WHERE e.installation_id = $1 AND e.start_at >= $2 AND t.state = '{SessionState.ENDED}') AS ended_wh,
+    WHERE e.installation_id = $1 AND e.start_at >= $2 AND t.state = '{SessionState.ENDED}' AND {{seen}}) AS ended_wh,
   (SELECT COALESCE(SUM(t.energy_wh - COALESCE(
       (SELECT MAX(p.register_wh) FROM samples p WHERE p.session_id = t.id AND p.at <= $2) - t.meter_start_wh, 0)), 0)
     FROM charge_sessions t
-    WHERE t.installation_id = $1 AND t.state = '{SessionState.ACTIVE}' AND t.energy_wh IS NOT NULL) AS active_wh
+    WHERE t.installation_id = $1 AND t.state = '{SessionState.ACTIVE}' AND t.energy_wh IS NOT NULL AND {{seen}}) AS active_wh
 """  # noqa: S608  enums' values
 
 

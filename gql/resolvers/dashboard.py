@@ -31,7 +31,7 @@ _SHARED: Final[Mapping[str, str]] = {
     "Charger": "id name",
 }
 SHARED_FIELDS: Final = frozenset(f"{kind}.{name}" for kind, names in _SHARED.items() for name in names.split())
-"""Fields that look the same to everybody who looks after an installation."""
+"""Fields that look the same to every owner of an installation."""
 
 
 class DashboardSource:
@@ -54,8 +54,9 @@ class DashboardSource:
         return max(0.0, self._may_look_at - self._clock.monotonic()) if self._is_stale else None
 
     def visibility(self, field_paths: frozenset[str]) -> object:
-        """Who looks after the installation sees the same as others who do."""
-        return "handler" if field_paths <= SHARED_FIELDS else eyes(self.access)
+        """Owners of the installation see the same; who only looks after it sees the energy of their own sessions, if any."""
+        is_shared = self.access.reads_sessions_of(self._installation_id) and field_paths <= SHARED_FIELDS
+        return "owner" if is_shared else eyes(self.access)
 
     async def open(self) -> None:
         """The present state is read. NotFoundError when it is hidden or absent."""
@@ -67,8 +68,9 @@ class DashboardSource:
             raise NotFoundError(path=("installationId",))
 
     def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
-        """The whole of it; after a move nothing, as it is the same for all who see it."""
-        return () if is_move and not is_resync else self._told()
+        """The whole of it."""
+        del is_resync, is_move
+        return self._told()
 
     async def take(self, _event: Event) -> Sequence[Live]:
         """What changed, if that may be told already; else it is told when the second is over."""

@@ -107,7 +107,8 @@ class Dashboard(Node):
     )
     energy_today_kwh: Decimal = derived(
         lambda row: kwh(row.energy_today_wh),
-        description="Charged since midnight in the installation's zone, also by sessions that still go on.",
+        description="Charged since midnight in the installation's zone, also by sessions that still go on: those that the viewer may see, "
+        "which are all for OWNER, and for SERVICE and ADMINISTRATOR their own.",
     )
 
 

@@ -18,9 +18,9 @@ from domain.models import (
     Permission,
 )
 from domain.offers import lease_of
-from domain.roles import AlertKind, IntervalQuality, OperatingMode, SessionState
+from domain.roles import AlertKind, IntervalQuality, OperatingMode, Role, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, Town, a_session, a_town, an_alert
+from tests.factories import NOW, Town, a_grant, a_person, a_session, a_town, an_alert
 from tests.gql.asking import Api, charger_id, installation_id
 from tests.gql.world import Socket, World
 
@@ -140,6 +140,43 @@ async def test_a_balancer_that_is_hindered_or_away_says_why() -> None:
     assert (await _asked(town, "SERVICE"))["balancer"][
         "reason"
     ] == "The installation is out of use, so nobody may charge."
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("person", ["SERVICE", "ADMINISTRATOR"])
+async def test_energy_is_that_of_sessions_that_the_viewer_may_see(person: str) -> None:
+    """Who looks after the site has no right to what others charged, nor to its sum; where they charge themselves, to that."""
+    town = await a_town()
+    await _busy(town)
+    assert (await _asked(town, person))["energyTodayKwh"] == "0.000"
+    await a_session(
+        town.site,
+        town.charger_id,
+        user_id=town.people[person],
+        started_at=NOW - timedelta(hours=1),
+        state=SessionState.ACTIVE,
+        energy_wh=500,
+    )
+    assert (await _asked(town, person))["energyTodayKwh"] == "0.500"
+
+
+async def test_owners_are_one_audience_and_installers_another(world: World, town: Town) -> None:
+    """What is written for those who may see the energy never reaches those who may not."""
+    await _busy(town)
+    other = await a_person("Second owner")
+    await a_grant(Role.OWNER, town.site, user_id=other)
+    tokens = [await world.token(one) for one in (town.people["OWNER of installation"], other, town.people["SERVICE"])]
+    async with (
+        world.signed_in(tokens[0]) as one,
+        world.signed_in(tokens[1]) as two,
+        world.signed_in(tokens[2]) as three,
+    ):
+        seen = []
+        for client in (one, two, three):
+            client.subscribe(FOLLOW, site=installation_id(town.site.id))
+            seen.append((await _event(client))["energyTodayKwh"])
+        assert seen == ["10.000", "10.000", "0.000"]
+        assert world.edge.audiences.count == 2
 
 
 @pytest.mark.usefixtures("database")
