@@ -8,8 +8,8 @@ from app.auth import Argon2Passwords
 from app.commands_serve import run
 from app.database import database_of, migrate, opened
 from app.settings import load_settings
-from domain.accounts import create_administrator
 from domain.clock import SystemClock
+from domain.identity.accounts import create_administrator
 
 
 @click.command("create-admin", short_help="Make an account for an administrator.")

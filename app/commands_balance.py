@@ -13,7 +13,7 @@ from app.settings import load_settings
 from balancing.allocate import DEFAULT, allocate
 from balancing.circuit import InstanceError
 from balancing.document import allocate_document, dump_allocation, parse_instance
-from domain import offers
+from domain.current import offers
 from domain.global_ids import parsed
 
 

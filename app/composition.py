@@ -17,10 +17,10 @@ from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
-from domain.alert_mailing import MailRoom
+from domain.alerting.alert_mailing import MailRoom
 from domain.authorization.authorizer import Asks, Authorizer, AuthorizerPorts
-from domain.capabilities import ChargerModels, ModelsError
 from domain.command_dispatch import CommandDispatcher
+from domain.equipment.capabilities import ChargerModels, ModelsError
 from domain.ids import new_id
 from domain.ports import ChargerCommands, EventBus
 from domain.session_event_delivery import SessionEventDelivery

@@ -8,23 +8,16 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from domain import (
-    account_recovery,
-    alert_book,
-    alert_mailing,
-    card_enrollments,
-    idempotency,
-    invitations,
-    ocpp_messages,
-    offers,
-    outbox,
-    session_events,
-    unknown_chargers,
-)
-from domain.alert_mailing import MailRoom
+from domain import idempotency, outbox, session_events
+from domain.alerting import alert_book, alert_mailing
+from domain.alerting.alert_mailing import MailRoom
 from domain.authorization import requests
 from domain.clock import Clock
+from domain.current import offers
+from domain.equipment import ocpp_messages, unknown_chargers
 from domain.errors import DomainError, UnavailableError
+from domain.identification import card_enrollments
+from domain.identity import account_recovery, invitations
 from domain.ports import Mail, Mailer, MailServerAwayError, Tokens
 from domain.roles import Severity
 

@@ -12,8 +12,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from app.press import Press
-from domain import alert_links
-from domain.alert_links import CONFIRM, UNSUBSCRIBE
+from domain.alerting import alert_links
+from domain.alerting.alert_links import CONFIRM, UNSUBSCRIBE
 from domain.clock import Clock
 from domain.ports import Tokens
 from domain.roles import Language

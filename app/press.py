@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from domain import alert_texts
-from domain.alert_letters import AlertLetter, ConfirmationLetter, Line, Written
+from domain.alerting import alert_texts
+from domain.alerting.alert_letters import AlertLetter, ConfirmationLetter, Line, Written
 from domain.roles import Language, Severity
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -79,7 +79,7 @@ _WORDS: Final[Mapping[Language, Mapping[str, str]]] = {
 
 
 class Press:
-    """Press of domain.alert_mailing, with templates."""
+    """Press of domain.alerting.alert_mailing, with templates."""
 
     def __init__(self) -> None:
         self._environment = Environment(

@@ -66,7 +66,7 @@ from balancing.switching import (
     told,
 )
 from balancing.wording import periods, phases_told, switching_at
-from domain.offers import ChargerFacts, SiteFacts
+from domain.current.offers import ChargerFacts, SiteFacts
 from domain.ports import OfferCurrent
 
 REFUSED_WAITS_S = 30.0

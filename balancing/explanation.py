@@ -10,8 +10,8 @@ from balancing.controller import SiteController
 from balancing.failsafe import MeterState
 from balancing.rotation import next_slots, place, protected_until
 from balancing.staging import ChargerStage
-from domain.allocation_texts import reason
-from domain.offers import ChargerFacts, OfferRecord, SiteFacts
+from domain.current.allocation_texts import reason
+from domain.current.offers import ChargerFacts, OfferRecord, SiteFacts
 from domain.roles import BindingLimit, OperatingMode
 
 LIMITS = {

@@ -7,7 +7,7 @@ from uuid import UUID
 from balancing.circuit import Fallback, Lines, Vector, in_grid_order
 from balancing.failsafe import SLACK, on_lines, per_line
 from balancing.site import NETWORKS, capacity_of, fallbacks_of, wiring_of
-from domain.offers import SiteFacts
+from domain.current.offers import SiteFacts
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from balancing.site import OCPP_STEP_A, ChargerMemory, wiring_of
 from balancing.staging import ChargerStage, acknowledged, beyond, measured, reconnected, relined, sent, settled
 from balancing.switching import WHOLE, Position, advanced, called_off, distrusted, is_contradicted
 from balancing.vehicles import NOTHING_KNOWN, judged, learnt, spread
-from domain.capabilities import Capabilities
+from domain.current.offers import ChargerFacts
+from domain.equipment.capabilities import Capabilities
 from domain.observations import ConnectorStatus
-from domain.offers import ChargerFacts
 from domain.roles import OperatingMode
 
 CLOCK_SLACK_S = 5.0

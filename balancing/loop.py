@@ -17,9 +17,12 @@ from balancing.controller import Decision, Order, SiteController
 from balancing.document import dump_allocation, dump_instance
 from balancing.explanation import records
 from balancing.health import BalancerFigures, CircuitWarnings, SiteHealth, figures_of, health_of
-from domain import inferred_faults, leases, offers, site_alerts
-from domain.capabilities import ChargerModels
+from domain import leases
+from domain.alerting import inferred_faults, site_alerts
 from domain.clock import Clock
+from domain.current import offers
+from domain.current.offers import OfferRecord
+from domain.equipment.capabilities import ChargerModels
 from domain.errors import UnavailableError
 from domain.events import (
     ChargerStatusChanged,
@@ -29,7 +32,6 @@ from domain.events import (
     decode,
     installation_channel,
 )
-from domain.offers import OfferRecord
 from domain.ports import ChargerCommands, DeviceVerdict, EventBus, Grip
 from domain.roles import AlertKind, OperatingMode
 

@@ -18,8 +18,8 @@ from balancing.circuit import LINES, NO_CURRENT, Vector
 from balancing.failsafe import CircuitKnowledge, MeterState, Reservation, meter_state, other_load_of, per_line
 from balancing.site import NETWORKS
 from balancing.staging import MEASUREMENT_COUNTS_S, LineSums
+from domain.current.offers import ChargerFacts, CircuitFacts, MeterFacts, SiteFacts
 from domain.observations import ConnectorStatus
-from domain.offers import ChargerFacts, CircuitFacts, MeterFacts, SiteFacts
 from domain.roles import OperatingMode
 
 READING_LAGS_S = 10.0

@@ -15,15 +15,15 @@ from balancing.explanation import limit_of
 from balancing.finished import with_finished
 from balancing.meters import SiteMeters
 from balancing.site import capacity_of, instance_of, limits_of
-from domain import offers
 from domain.access import CURRENT_SETTERS, Access
-from domain.allocation_texts import reason
-from domain.capabilities import ChargerModels
 from domain.checks import MAX_BREAKER_A, Problems
+from domain.current import offers
+from domain.current.allocation_texts import reason
+from domain.current.offers import ChargerFacts, SiteFacts
+from domain.current.session_targets import LEAST_PRIORITY, MOST_PRIORITY
+from domain.equipment.capabilities import ChargerModels
 from domain.errors import NotFoundError, Path, invalid
-from domain.offers import ChargerFacts, SiteFacts
 from domain.roles import Phase
-from domain.session_targets import LEAST_PRIORITY, MOST_PRIORITY
 from domain.units import PhaseAmps
 from domain.views.balancing_views import AllocationRow
 from domain.views.charger_views import chargers_by_ids

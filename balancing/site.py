@@ -25,7 +25,7 @@ from balancing.reclaim import NOTHING_RECLAIMED, Reclaim, cap_of
 from balancing.rotation import NO_TURN, Turn, place
 from balancing.targets import Target, weight
 from balancing.vehicles import NOTHING_KNOWN, CarEvidence
-from domain.offers import ChargerFacts, SiteFacts
+from domain.current.offers import ChargerFacts, SiteFacts
 from domain.roles import NetworkType, OperatingMode, PhaseRotation
 
 NETWORKS = {

@@ -4,7 +4,7 @@ from balancing.circuit import Switching
 from balancing.failsafe import Schedule
 from balancing.site import NETWORKS, wiring_of
 from balancing.switching import Position, switching_of, terminal_of
-from domain.offers import ChargerFacts, SiteFacts
+from domain.current.offers import ChargerFacts, SiteFacts
 from domain.ports import OfferStep
 
 

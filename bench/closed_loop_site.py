@@ -19,10 +19,10 @@ from bench.closed_loop_cars import Charger
 from bench.closed_loop_currents import line_currents
 from bench.closed_loop_judge import ANSWERS_WITHIN_S, BLIND_S, UNANSWERED_S, Judge
 from bench.closed_loop_scenario import ChargerPlan, Loss, Scenario, Vector
-from domain.capabilities import Capabilities
 from domain.charging.modes import ModeFacts, operating_mode
+from domain.current.offers import ChargerFacts, CircuitFacts, MeterFacts, SessionFacts, SiteFacts
+from domain.equipment.capabilities import Capabilities
 from domain.observations import ConnectorStatus
-from domain.offers import ChargerFacts, CircuitFacts, MeterFacts, SessionFacts, SiteFacts
 from domain.units import PhaseAmps
 
 TICK_S: Final = 5

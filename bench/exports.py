@@ -30,7 +30,7 @@ from bench.history import BEGAN_AT, Opened, Past, house_with
 from bench.report import Options, Report, median, options
 from domain import sql
 from domain.access import Access, access_of
-from domain.exports import ExportSource, create_export, exports_by_ids
+from domain.reporting.exports import ExportSource, create_export, exports_by_ids
 from domain.roles import ExportState, Role, UsageDimension
 from domain.summaries import counted_sessions, usage_summary
 from domain.usage.question import UsageQuestion

@@ -8,12 +8,12 @@ from typing import Final
 from app.house import House
 from domain import sql
 from domain.access import access_of
-from domain.accounts import create_administrator
+from domain.equipment.installations import Address, create_installation
+from domain.equipment.stations import hash_charger_key, new_charger_key
+from domain.identity.accounts import create_administrator
 from domain.ids import new_id
-from domain.installations import Address, create_installation
 from domain.models import Charger, ChargerStatus, Offer, Station
 from domain.roles import InstallationCategory, NetworkType
-from domain.stations import hash_charger_key, new_charger_key
 
 _PASSWORD: Final = "twelve kilowatts a space"  # noqa: S105  of an account that lives for one run
 _ADDRESS: Final = Address("Fjordveien 1", "0250", "Oslo", "NO")

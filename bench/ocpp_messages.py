@@ -28,9 +28,9 @@ from bench.ocpp_package import ours_us, package_us
 from bench.processes import Served, server, take_cores
 from bench.report import Options, Report, median, options, percentile
 from domain import sql
+from domain.equipment.stations import hash_charger_key
 from domain.ids import new_id
 from domain.lifecycle import StationCredentials
-from domain.stations import hash_charger_key
 from tests.servers import postgres_server
 
 Environment = dict[str, str]

@@ -13,8 +13,8 @@ from devices.link import Settings, Surroundings
 from devices.registry import Registry
 from devices.service import DeviceService, commands_only
 from domain.authorization.authorizer import Authorizer, AuthorizerPorts
-from domain.capabilities import ChargerModels
 from domain.charging.batch import Outcome, Report
+from domain.equipment.capabilities import ChargerModels
 from domain.ids import new_id
 
 _STORED = Outcome()

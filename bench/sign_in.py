@@ -24,7 +24,7 @@ from app.settings import LogFormat
 from bench.authorization import portal
 from bench.houses import bench_house
 from bench.report import Options, Report, median, options, percentile
-from domain.accounts import create_account
+from domain.identity.accounts import create_account
 
 _PASSWORD: Final = "nine copper wires"  # noqa: S105  of accounts that live for one run
 _ATTACKERS: Final = 10

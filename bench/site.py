@@ -10,13 +10,13 @@ from uuid import UUID
 from app.house import House
 from domain import sql
 from domain.access import Access, access_of
-from domain.accounts import create_account, create_administrator
-from domain.chargers import add_charger
+from domain.equipment.chargers import add_charger
+from domain.equipment.installations import Address, create_installation
+from domain.identity.accounts import create_account, create_administrator
+from domain.identity.sign_ins import Entrance, begin
 from domain.ids import new_id
-from domain.installations import Address, create_installation
-from domain.permissions import Grant, SubjectKey, grant_permission
+from domain.membership.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import InstallationCategory, NetworkType, Role, SessionState, StopReason
-from domain.sign_ins import Entrance, begin
 
 CHARGERS = 24
 PEOPLE = 10

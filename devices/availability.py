@@ -13,9 +13,10 @@ from devices.following import Following
 from devices.link import Link
 from devices.registry import Registry
 from devices.signal import Signal
-from domain import availability, events, sql
-from domain.availability import Standing
+from domain import events, sql
 from domain.clock import Clock
+from domain.equipment import availability
+from domain.equipment.availability import Standing
 from domain.errors import UnavailableError
 from domain.events import AvailabilityOutdated
 from domain.ports import DeviceAnswer, DeviceVerdict, EventBus, SetAvailability

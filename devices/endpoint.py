@@ -27,12 +27,12 @@ from devices.ocpp.adapter import ADAPTERS, DEFAULT_SUBPROTOCOL, DIALECTS
 from devices.registry import Registry
 from devices.waiting_room import HeldLink, WaitingRoom
 from domain import lifecycle, sql
+from domain.equipment.stations import IDENTITY_LENGTH, SecurityProfile, hash_offered_key, is_identity
+from domain.equipment.unknown_chargers import Knock
 from domain.errors import UnavailableError
 from domain.events import Event
 from domain.lifecycle import Arrival, Connected, Login, StationCredentials
 from domain.ports import EventBus
-from domain.stations import IDENTITY_LENGTH, SecurityProfile, hash_offered_key, is_identity
-from domain.unknown_chargers import Knock
 
 PATH: Final = "/ocpp"
 """Where chargers connect, each with its identity behind it."""

@@ -16,8 +16,8 @@ from devices.ocpp.adapter import ADAPTERS
 from devices.ocpp.protocol import Outgoing, ReportPart
 from devices.signal import Signal
 from domain import lifecycle, sql
-from domain.capabilities import NOBODY_KNOWS
 from domain.clock import Clock
+from domain.equipment.capabilities import NOBODY_KNOWS
 from domain.ports import DeviceAnswer, DeviceVerdict
 
 BOOT_EXPECTED_S = 2.0

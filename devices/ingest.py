@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 import structlog
 from tortoise.transactions import in_transaction
 
-from domain import ocpp_messages, sql
+from domain import sql
 from domain.charging.batch import WITH_TOKEN, Outcome, Report
 from domain.clock import Clock
+from domain.equipment import ocpp_messages
+from domain.equipment.ocpp_messages import Message
 from domain.errors import UnavailableError
 from domain.events import Event
 from domain.metering import apply_batch
-from domain.ocpp_messages import Message
 from domain.ports import EventBus
 
 BATCH_LIMIT = 256

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from domain import charger_kinds
-from domain.capabilities import Capabilities, ChargerModels, Kind
 from domain.clock import Clock
+from domain.equipment import charger_kinds
+from domain.equipment.capabilities import Capabilities, ChargerModels, Kind
 
 _SAID = {"rate_unit", "most_stack_level"}
 """What a charger is asked for; the rest shows."""

@@ -5,9 +5,10 @@ from collections import Counter
 
 import structlog
 
-from domain import sql, unknown_chargers
+from domain import sql
 from domain.addresses import network_of
-from domain.unknown_chargers import Knock
+from domain.equipment import unknown_chargers
+from domain.equipment.unknown_chargers import Knock
 
 MOST_WAITING = 100
 """Identities that wait to be written: what a flood of them costs the database each time."""

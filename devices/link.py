@@ -34,14 +34,14 @@ from devices.sockets import AWAY, GOING_AWAY, INTERNAL, OVERTAKEN, POLICY, TRY_A
 from devices.tallies import Tallies
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
-from domain.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
 from domain.charging.batch import Outcome, Report
 from domain.charging.session_rules import Hearing
 from domain.clock import Clock
+from domain.equipment.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
+from domain.equipment.ocpp_messages import Message
 from domain.errors import UnavailableError
 from domain.metering import STALE
 from domain.observations import AnyObservation, Booted, ConnectorStatus, StatusReported
-from domain.ocpp_messages import Message
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
 
 MAILBOX = 256

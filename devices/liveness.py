@@ -6,8 +6,9 @@ from uuid import UUID
 
 from devices.registry import Registry
 from devices.sockets import GOING_AWAY
-from domain import inferred_faults, lifecycle, metering, site_alerts
-from domain.absences import AbsenceWatch
+from domain import lifecycle, metering
+from domain.alerting import inferred_faults, site_alerts
+from domain.alerting.absences import AbsenceWatch
 from domain.clock import Clock
 from domain.events import Event
 from domain.ports import EventBus

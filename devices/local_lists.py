@@ -13,12 +13,13 @@ from devices.link import Link
 from devices.ocpp.protocol import ListLimits
 from devices.registry import Registry
 from devices.signal import Signal
-from domain import events, local_lists, sql
+from domain import events, sql
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import LocalListOutdated
-from domain.local_list_rules import Entries, Update, applied, updates
-from domain.local_lists import OutdatedError
+from domain.identification import local_lists
+from domain.identification.local_list_rules import Entries, Update, applied, updates
+from domain.identification.local_lists import OutdatedError
 from domain.ports import DeviceAnswer, DeviceVerdict, EventBus
 
 BOOT_EXPECTED_S = 2.0

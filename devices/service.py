@@ -21,8 +21,8 @@ from devices.tallies import Tallies
 from devices.waiting_room import WaitingRoom
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Authorizer, AuthorizerPorts
-from domain.capabilities import ChargerModels
 from domain.clock import Clock
+from domain.equipment.capabilities import ChargerModels
 from domain.ids import new_id
 from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer
 

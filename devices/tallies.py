@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Final
 
-from domain.capabilities import Kind
+from domain.equipment.capabilities import Kind
 
 MOST_KINDS: Final = 200
 MOST_CHARGERS: Final = 1_000

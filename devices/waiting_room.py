@@ -16,11 +16,12 @@ from devices.ocpp import frames
 from devices.ocpp.frames import Call, ErrorCode, Malformed
 from devices.ocpp.protocol import Adapter, AnswerKind, BootVerdict, Received, Refused
 from devices.sockets import GOING_AWAY, OVERTAKEN, POLICY, TRY_AGAIN_LATER, Socket
-from domain import sql, unknown_chargers
+from domain import sql
 from domain.addresses import network_of
 from domain.clock import Clock
+from domain.equipment import unknown_chargers
+from domain.equipment.unknown_chargers import Knock
 from domain.observations import Booted
-from domain.unknown_chargers import Knock
 
 MOST_HELD: Final = 100
 MOST_OF_ADDRESS: Final = 10

@@ -26,9 +26,9 @@ from domain.errors import (
     invalid,
 )
 from domain.events import CommandChanged, InstallationChanged
+from domain.identity.people import PersonKey, found_person
 from domain.ids import new_id
 from domain.models import ChargeSession, Command
-from domain.people import PersonKey, found_person
 from domain.ports import EventBus
 from domain.roles import CommandAction, CommandState, OperatingMode, Right, Role, Scope, SessionState
 

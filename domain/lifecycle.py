@@ -11,13 +11,14 @@ from uuid import UUID
 
 from tortoise.transactions import in_transaction
 
-from domain import faults, leases, sql
-from domain.capabilities import Kind
+from domain import leases, sql
+from domain.alerting import faults
 from domain.charging import live
 from domain.charging.live import Connector
+from domain.equipment.capabilities import Kind
+from domain.equipment.stations import SecurityProfile, hash_charger_key
 from domain.events import AlertChanged, ChargerStatusChanged, CommandChanged, Event, InstallationChanged
 from domain.roles import CommandAction, CommandState
-from domain.stations import SecurityProfile, hash_charger_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from datetime import datetime
 import structlog
 from tortoise.transactions import in_transaction
 
-from domain import faults, inferred_faults, ocpp_messages, sql
+from domain import sql
+from domain.alerting import faults, inferred_faults
 from domain.charging import authorizing, session_machine, session_store
 from domain.charging.batch import Batch, Outcome, Report, load, load_stations, open_commands
 from domain.charging.live import Connector
 from domain.charging.session_rules import END_HOLD, Moment, moment_of
+from domain.equipment import ocpp_messages
 from domain.errors import UnavailableError
 from domain.events import Event
 from domain.observations import (

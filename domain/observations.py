@@ -97,7 +97,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     soc_percent: float | None = None
     offered_a: float | None = None
     signed_payload: str | None = None
-    """What the meter signed, as it was sent (domain/ocmf.py); None where nothing was that can be kept."""
+    """What the meter signed, as it was sent (domain/equipment/ocmf.py); None where nothing was that can be kept."""
 
 
 class SessionStarted(Observation, frozen=True, kw_only=True, gc=False):

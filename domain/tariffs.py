@@ -12,9 +12,9 @@ from tortoise.transactions import in_transaction
 from domain import audit, sql
 from domain.access import TARIFF_MANAGERS, Access
 from domain.checks import Problems
+from domain.equipment.installations import managed
 from domain.errors import ErrorCode, NotFoundError, Path
 from domain.ids import new_id
-from domain.installations import managed
 from domain.models import Installation, Tariff, TariffAssignment, UserGroup
 from domain.pricing import parts as tariff_parts
 from domain.pricing.money import MICRO, decimal_of, micro_of

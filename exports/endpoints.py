@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from domain.clock import Clock
-from domain.export_jobs import download
+from domain.reporting.export_jobs import download
 from domain.roles import ExportFormat
 from exports.links import ExportLinks
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from domain.export_jobs import GIVE_UP_AFTER
-from domain.exports import KEPT_FOR
+from domain.reporting.export_jobs import GIVE_UP_AFTER
+from domain.reporting.exports import KEPT_FOR
 
 DRAFT = "draft"
 """The name of an unfinished file in its folder, where writers have their scratch files too."""

@@ -8,12 +8,13 @@ from typing import Final
 
 import structlog
 
-from domain import outbox, report_deliveries
+from domain import outbox
 from domain.clock import Clock
 from domain.errors import DomainError, UnavailableError
 from domain.outbox import Claimed
 from domain.ports import Attachment, Mail, Mailer, MailServerAwayError
-from domain.report_deliveries import Delivery, Made
+from domain.reporting import report_deliveries
+from domain.reporting.report_deliveries import Delivery, Made
 from domain.roles import ExportState
 from exports.endpoints import MEDIA_TYPES, file_of
 from exports.links import ExportLinks

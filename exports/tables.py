@@ -8,7 +8,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from domain.periods import TIME_DIMENSIONS, Period
-from domain.report_documents import Content, CorrectionLine
+from domain.reporting.report_documents import Content, CorrectionLine
 from domain.roles import DateQuality, ReportBasis, UsageDimension
 from domain.units import kwh
 from domain.usage.question import Usage, UsageRow, UsageSummary

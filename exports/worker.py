@@ -16,12 +16,21 @@ import structlog
 from domain.access import Access, access_of
 from domain.clock import Clock
 from domain.errors import DomainError, NotFoundError, invalid
-from domain.export_jobs import ExportJob, LostJobError, complete, expire, fail, next_job, release, report_progress
 from domain.filters import Condition
+from domain.identity.people import people_by_ids
 from domain.pages import PageRequest
-from domain.people import people_by_ids
 from domain.ports import EventBus
 from domain.pricing.sums import NO_COSTS
+from domain.reporting.export_jobs import (
+    ExportJob,
+    LostJobError,
+    complete,
+    expire,
+    fail,
+    next_job,
+    release,
+    report_progress,
+)
 from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
 from domain.sessions import sessions_page
 from domain.summaries import Bill, bills, counted_sessions, usage_summary

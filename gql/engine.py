@@ -23,8 +23,8 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from domain.access import Access
-from domain.callers import Claims, access_by, claims_of
 from domain.errors import DomainError, UnauthenticatedError
+from domain.identity.callers import Claims, access_by, claims_of
 from gql.context import Context, Ports
 from gql.errors import Code, EdgeError, body_of, edge_error, execution_errors, mask, request_errors
 from gql.limits import MAX_TOKENS, Meter, Operation, check_text, check_variables, operations_of

@@ -15,8 +15,8 @@ from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
 from domain import events
-from domain.access_times import next_change_of
 from domain.errors import DomainError, NotFoundError, UnavailableError
+from domain.membership.access_times import next_change_of
 from gql.audiences import Audience, Audiences, is_resync
 from gql.engine import Caller, Engine, Ready, RefusedError, told
 from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask

@@ -12,18 +12,18 @@ from app.auth import Argon2Passwords
 from app.demo.portal import Person
 from domain import sql
 from domain.access import Access, access_of
-from domain.accounts import create_account, create_administrator
-from domain.cards import register_charge_card
-from domain.chargers import Electrical, add_charger
-from domain.circuits import create_circuit
+from domain.equipment.chargers import Electrical, add_charger
+from domain.equipment.circuits import create_circuit
+from domain.equipment.installations import Address, create_installation
 from domain.errors import DomainError
 from domain.events import Event
 from domain.history.history_import import HistoryImport
 from domain.history.history_links import link
 from domain.history.history_mapping import Rejection, mapping_of
-from domain.installations import Address, create_installation
-from domain.people import PersonKey
-from domain.permissions import Grant, SubjectKey, grant_permission
+from domain.identification.cards import register_charge_card
+from domain.identity.accounts import create_account, create_administrator
+from domain.identity.people import PersonKey
+from domain.membership.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import InstallationCategory, NetworkType, PhaseRotation, Role
 from domain.units import PhaseAmps
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from devices.ocpp.frames import UNREADABLE
-from domain.cards import masked
+from domain.identification.cards import masked
 
 HIDDEN: Final = "…"
 LONGEST: Final = 32_768

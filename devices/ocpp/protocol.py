@@ -9,8 +9,8 @@ from typing import Protocol
 import msgspec
 
 from devices.ocpp.frames import CallError, ErrorCode
-from domain.capabilities import DEFAULT, Capabilities, RateUnit
-from domain.local_list_rules import Update
+from domain.equipment.capabilities import DEFAULT, Capabilities, RateUnit
+from domain.identification.local_list_rules import Update
 from domain.observations import AnyObservation
 from domain.ports import DeviceAnswer, DeviceCommand
 from domain.roles import AuthorizationDecision

@@ -16,6 +16,7 @@ from domain.authorization.call_outs import AUTHORIZATION_REQUESTED, encoded, ins
 from domain.authorization.external_system import system_of
 from domain.charging.live import DEFAULT_TIMEOUT_S
 from domain.checks import Problems
+from domain.equipment.installations import managed
 from domain.errors import (
     ConflictError,
     ErrorCode,
@@ -28,7 +29,6 @@ from domain.errors import (
 from domain.events import InstallationChanged, LocalListOutdated
 from domain.global_ids import global_id
 from domain.ids import new_id
-from domain.installations import managed
 from domain.models import ExternalAuthentication
 from domain.ports import CallOuts, EventBus, Sealer
 from domain.roles import UNSET, ExternalMode, FailPolicy, Scope, Unset

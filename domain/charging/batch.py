@@ -7,7 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from domain import card_enrollments, faults, late_news, session_events, signed_records, sql
+from domain import session_events, sql
+from domain.alerting import faults, late_news
+from domain.alerting.faults import OpenAlert
 from domain.authorization import attempts
 from domain.authorization.attempts import AttemptRecord, RequestRecord
 from domain.authorization.credentials import credentials_for
@@ -28,8 +30,11 @@ from domain.charging.session_rules import (
     stop_key,
 )
 from domain.charging.session_store import SampleRow, SessionRecord
+from domain.equipment import signed_records
+from domain.equipment.ocpp_messages import Message
+from domain.equipment.signed_records import SignedRow
 from domain.events import AuthorizationAsked, CommandChanged, Event, SessionChanged
-from domain.faults import OpenAlert
+from domain.identification import card_enrollments
 from domain.observations import (
     AnyObservation,
     Booted,
@@ -42,9 +47,7 @@ from domain.observations import (
     StatusReported,
     TokenPresented,
 )
-from domain.ocpp_messages import Message
 from domain.roles import AuthorizationDecision, CommandAction, CommandState, ExternalMode, SessionFlag
-from domain.signed_records import SignedRow
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):

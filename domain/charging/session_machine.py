@@ -26,10 +26,10 @@ from domain.charging.session_rules import (
     was_heard_live,
 )
 from domain.charging.session_store import SampleRow, SessionRecord
+from domain.equipment.signed_records import SignedRow
 from domain.ids import new_id
 from domain.observations import ConnectorStatus, Metered, Sample, SessionClaimed, SessionEnded, SessionStarted
 from domain.roles import AuthorizationDecision, CommandAction, SessionFlag, SessionState, StopReason
-from domain.signed_records import SignedRow
 
 BEGIN = "Transaction.Begin"
 NO_CHARGER = "This station has no charger here: an installer adds it first."

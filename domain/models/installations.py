@@ -31,7 +31,7 @@ class Installation(Model):
     resumed_mode = fields.CharField(max_length=16, null=True)
     """What decides again when the limit that a person set for a time has ended."""
     current_schedule: str | None = fields.TextField(null=True)
-    """Entries as JSON (domain.current_schedule)."""
+    """Entries as JSON (domain.current.current_schedule)."""
     fallback_l1 = fields.FloatField(null=True)
     fallback_l2 = fields.FloatField(null=True)
     fallback_l3 = fields.FloatField(null=True)

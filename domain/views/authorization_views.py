@@ -9,9 +9,9 @@ from uuid import UUID
 from domain import sql
 from domain.access import GRANTERS, Access
 from domain.authorization.credentials import permission_of
-from domain.cards import masked
+from domain.identification.cards import masked
+from domain.identity.people import PersonRow, people_by_ids
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
-from domain.people import PersonRow, people_by_ids
 from domain.roles import AuthorizationDecision, CredentialType, Decider, ExternalMode, Role
 
 _SHORTEST_MASKED = 6

@@ -10,7 +10,7 @@ import orjson
 
 from domain import sql
 from domain.access import OBSERVERS, Access, StatusView
-from domain.allocation_texts import reason
+from domain.current.allocation_texts import reason
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import BindingLimit, Phase
 

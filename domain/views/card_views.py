@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import CARD_MANAGERS, Access
-from domain.cards import masked
+from domain.identification.cards import masked
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.circuits import MAX_CIRCUITS
+from domain.equipment.circuits import MAX_CIRCUITS
 from domain.units import PhaseAmps
 
 

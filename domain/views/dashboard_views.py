@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from domain import sql
 from domain.access import Access
-from domain.current_limits import current_in_force, limits_of
-from domain.offers import lease_of
+from domain.current.current_limits import current_in_force, limits_of
+from domain.current.offers import lease_of
 from domain.periods import start_of
 from domain.roles import AlertKind, AlertState, BindingLimit, OperatingMode, Phase, SessionState
 from domain.units import PhaseAmps

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.groups import MOST_GROUPS
+from domain.identity.people import PersonRow, people_by_ids
+from domain.membership.groups import MOST_GROUPS
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
-from domain.people import PersonRow, people_by_ids
 
 
 @dataclass(frozen=True, slots=True)

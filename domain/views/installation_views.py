@@ -8,10 +8,10 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.current_limits import current_in_force, limits_of
-from domain.current_schedule import ScheduleEntry
+from domain.current.current_limits import current_in_force, limits_of
+from domain.current.current_schedule import ScheduleEntry
+from domain.equipment.installations import Address
 from domain.filters import ANYTHING, Columns, Condition, Expression, check_size, sql_of
-from domain.installations import Address
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role
 from domain.units import PhaseAmps

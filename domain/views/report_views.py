@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from domain import report_documents, report_ledger, sql
+from domain import sql
 from domain.access import REPORTERS, Access
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.periods import Period
-from domain.report_documents import Content
-from domain.report_ledger import Book
+from domain.reporting import report_documents, report_ledger
+from domain.reporting.report_documents import Content
+from domain.reporting.report_ledger import Book
 from domain.roles import ReportBasis, UsageDimension
 from domain.sessions import sessions_by_ids
 from domain.usage.sessions import CountedSession

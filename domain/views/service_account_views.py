@@ -8,8 +8,8 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access, scopes_of
+from domain.identity.service_accounts import MOST_ACCOUNTS
 from domain.roles import Scope
-from domain.service_accounts import MOST_ACCOUNTS
 
 MOST_TOKENS_SHOWN = 100
 """Of one account: all in use, then the newest of those that are over."""

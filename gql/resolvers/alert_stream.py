@@ -7,9 +7,9 @@ from uuid import UUID
 
 from domain import events
 from domain.access import Access
+from domain.equipment.live_status import followed_charger, followed_installation
 from domain.errors import NotFoundError
 from domain.events import AlertChanged, Event
-from domain.live_status import followed_charger, followed_installation
 from domain.roles import AlertState
 from domain.views.alert_views import AlertPlace, AlertRow, alerts_by_ids, open_alerts
 from gql.context import Context

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import time
 from uuid import UUID
 
-from domain import alert_subscriptions as subscriptions
-from domain import alerts
-from domain.alert_subscriptions import AlertSubscriptionRow, Wishes
+from domain.alerting import alert_subscriptions as subscriptions
+from domain.alerting import alerts
+from domain.alerting.alert_subscriptions import AlertSubscriptionRow, Wishes
 from domain.filters import ANYTHING, Condition
 from domain.pages import Page, PageRequest
 from domain.roles import UNSET, AlertDelivery, AlertKind, Language, Severity, Unset

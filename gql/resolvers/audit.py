@@ -1,8 +1,8 @@
 """What was done at a site, and a person's own data."""
 
-from domain import erasure, own_data
-from domain.erasure import Proof
 from domain.filters import ANYTHING, Condition
+from domain.identity import erasure, own_data
+from domain.identity.erasure import Proof
 from domain.pages import Page, PageRequest
 from domain.roles import Unset
 from domain.views.audit_views import AuditRow, audit_page

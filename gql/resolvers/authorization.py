@@ -8,8 +8,8 @@ from domain.access import SITE_RULERS
 from domain.authorization import answers, settings
 from domain.authorization.settings import Check, ExternalChanges, Outside, Shadow
 from domain.errors import NotFoundError
+from domain.identity.people import PersonKey, PersonRow
 from domain.pages import Page, PageRequest
-from domain.people import PersonKey, PersonRow
 from domain.roles import AuthorizationDecision, ExternalMode, FailPolicy, Unset
 from domain.session_events import GivenUp, Pending
 from domain.views.authentication_views import (

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain import card_enrollments, card_imports, cards, external_users
 from domain.csv_imports import ImportOutcome
-from domain.external_users import ExternalCard
+from domain.identification import card_enrollments, card_imports, cards
+from domain.identity import external_users
+from domain.identity.external_users import ExternalCard
+from domain.identity.people import PersonKey
 from domain.pages import Page, PageRequest
-from domain.people import PersonKey
 from domain.roles import Unset
 from domain.views.card_views import CardRow, cards_page, own_cards, pushed_cards
 from domain.views.installation_views import InstallationRow

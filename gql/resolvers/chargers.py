@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from domain import adoption, chargers, meter_signatures
-from domain.adoption import OfferedPassword
-from domain.chargers import ChargerChanges, Electrical, NewCharger
+from domain.equipment import adoption, chargers, meter_signatures
+from domain.equipment.adoption import OfferedPassword
+from domain.equipment.chargers import ChargerChanges, Electrical, NewCharger
 from domain.errors import invalid
 from domain.filters import ANYTHING, Comparison, Condition, Every, Term
 from domain.pages import Page, PageRequest

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain import circuits, meters
-from domain.circuits import CircuitChanges
+from domain.equipment import circuits, meters
+from domain.equipment.circuits import CircuitChanges
 from domain.filters import ANYTHING, Comparison, Condition, Term
 from domain.pages import Page, PageRequest
 from domain.roles import Unset

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from domain import commands
 from domain.commands import Target
+from domain.identity.people import PersonKey
 from domain.pages import Page, PageRequest
-from domain.people import PersonKey
 from domain.roles import Unset
 from domain.units import wh
 from domain.views.charger_views import ChargerRow

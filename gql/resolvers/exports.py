@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from domain import exports
-from domain.exports import ExportRow, ExportSource, exports_page
 from domain.pages import Page, PageRequest
+from domain.reporting import exports
+from domain.reporting.exports import ExportRow, ExportSource, exports_page
 from domain.roles import ExportFormat, ExportState, ReportKind, Unset
 from gql import ids
 from gql.context import Context

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain import groups
+from domain.identity.people import PersonKey, PersonRow
+from domain.membership import groups
 from domain.pages import Page, PageRequest
-from domain.people import PersonKey, PersonRow
 from domain.views.group_views import GroupRow, groups_of_installations, members_page
 from domain.views.installation_views import InstallationRow
 from gql import ids

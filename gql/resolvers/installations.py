@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from domain import available_current, installations
-from domain.current_schedule import ScheduleEntry
+from domain.current import available_current
+from domain.current.current_schedule import ScheduleEntry
+from domain.equipment import installations
+from domain.equipment.installations import Address, InstallationChanges
 from domain.filters import ANYTHING, Comparison, Condition, Term
-from domain.installations import Address, InstallationChanges
 from domain.pages import Page, PageRequest
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Unset
 from domain.units import PhaseAmps

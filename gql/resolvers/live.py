@@ -10,8 +10,14 @@ from uuid import UUID
 
 from domain import events
 from domain.access import AUTHORIZERS, Access
-from domain.card_enrollments import enrollments_by_ids
 from domain.clock import Clock
+from domain.equipment.live_status import (
+    followed_charger,
+    followed_installation,
+    followed_statuses,
+    visible_status,
+    visible_statuses,
+)
 from domain.errors import NotFoundError
 from domain.events import (
     AuthorizationAsked,
@@ -22,14 +28,8 @@ from domain.events import (
     PermissionChanged,
     ProgramChanged,
 )
-from domain.exports import UNFINISHED, exports_by_ids
-from domain.live_status import (
-    followed_charger,
-    followed_installation,
-    followed_statuses,
-    visible_status,
-    visible_statuses,
-)
+from domain.identification.card_enrollments import enrollments_by_ids
+from domain.reporting.exports import UNFINISHED, exports_by_ids
 from domain.roles import Actor
 from domain.views.authorization_views import RequestRow, requests_by_ids, waiting_requests
 from domain.views.charger_views import ChargerRow, chargers_by_ids

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from domain import account_recovery, invitations, one_time_codes, sign_ins
 from domain.filters import ANYTHING, Comparison, Condition, Term
+from domain.identity import account_recovery, invitations, one_time_codes, sign_ins
+from domain.identity.sign_ins import Entrance, SignedIn
 from domain.pages import Page, PageRequest
 from domain.roles import Unset
-from domain.sign_ins import Entrance, SignedIn
 from domain.views.permission_views import PermissionRow, permissions_page
 from gql.context import Context
 

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from domain import permission_imports, permissions
 from domain.csv_imports import ImportOutcome
 from domain.errors import invalid
-from domain.people import PersonRow, people_by_ids
-from domain.permissions import Grant, SubjectKey
+from domain.identity.people import PersonRow, people_by_ids
+from domain.membership import permission_imports, permissions
+from domain.membership.permissions import Grant, SubjectKey
 from domain.roles import Role, Unset
 from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.group_views import GroupRow, groups_by_ids

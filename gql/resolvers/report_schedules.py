@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain import report_schedules
-from domain.report_schedules import ScheduleRow, ScheduleWish
+from domain.reporting import report_schedules
+from domain.reporting.report_schedules import ScheduleRow, ScheduleWish
 from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
 from domain.views.installation_views import InstallationRow
 from gql import ids

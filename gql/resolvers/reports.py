@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from domain import reports
 from domain.pages import Page, PageRequest, page_of_list
-from domain.report_documents import Content, CorrectionLine
-from domain.reports import LockWish
+from domain.reporting import reports
+from domain.reporting.report_documents import Content, CorrectionLine
+from domain.reporting.reports import LockWish
 from domain.roles import ReportBasis, UsageDimension
 from domain.sessions import SessionRow, sessions_by_ids
 from domain.usage.question import Coverage, Usage, UsageSummary

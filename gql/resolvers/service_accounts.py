@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain import service_accounts
+from domain.identity import service_accounts
 from domain.roles import Scope, Unset
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from domain.views.service_account_views import (

@@ -8,9 +8,9 @@ from uuid import UUID
 from domain import events
 from domain.access import Access
 from domain.clock import Clock
+from domain.equipment.live_status import followed_charger, followed_installation
 from domain.errors import NotFoundError, invalid
 from domain.events import Event, SessionChanged
-from domain.live_status import followed_charger, followed_installation
 from domain.roles import SessionState
 from domain.sessions import SessionPlace, SessionRow, active_sessions, sessions_by_ids
 from gql.context import Context

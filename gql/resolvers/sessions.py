@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain import session_targets
 from domain.charging.energy_intervals import Part
+from domain.current import session_targets
 from domain.errors import invalid
 from domain.filters import ANYTHING, Condition
 from domain.pages import Page, PageRequest

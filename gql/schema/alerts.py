@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.alert_subscriptions import AlertSubscriptionRow, subscriptions_by_ids
+from domain.alerting.alert_subscriptions import AlertSubscriptionRow, subscriptions_by_ids
 from domain.filters import Condition
 from domain.roles import AlertDelivery, AlertKind, AlertState, Language, Severity
 from domain.views.alert_views import AlertRow, alerts_by_ids

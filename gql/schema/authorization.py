@@ -7,7 +7,7 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain.authorization.settings import Check
-from domain.people import people_by_ids
+from domain.identity.people import people_by_ids
 from domain.roles import (
     AuthenticationMode,
     AuthorizationDecision,

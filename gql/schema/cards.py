@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.card_enrollments import EnrollmentRow, enrollments_by_ids
-from domain.external_users import ExternalCard
-from domain.people import people_by_ids
+from domain.identification.card_enrollments import EnrollmentRow, enrollments_by_ids
+from domain.identity.external_users import ExternalCard
+from domain.identity.people import people_by_ids
 from domain.roles import EnrollmentState
 from domain.views.card_views import CardRow, cards_by_ids
 from domain.views.charger_views import chargers_by_ids

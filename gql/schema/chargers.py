@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import strawberry
 from strawberry.types.info import Info
 
+from domain.equipment.live_status import visible_statuses
+from domain.equipment.meter_signatures import meter_keys_by_charger_ids
 from domain.filters import Condition
-from domain.live_status import visible_statuses
-from domain.meter_signatures import meter_keys_by_charger_ids
 from domain.roles import OperatingMode, PhaseRotation, Role
 from domain.sessions import active_sessions_by_charger_ids
 from domain.views.balancing_views import explanations

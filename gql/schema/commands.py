@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from domain.people import PersonKey
+from domain.identity.people import PersonKey
 from domain.roles import CommandAction, CommandState
 from domain.sessions import sessions_by_ids
 from domain.views.charger_views import chargers_by_ids

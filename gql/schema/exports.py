@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.exports import ExportRow, ExportSource, exports_by_ids
+from domain.reporting.exports import ExportRow, ExportSource, exports_by_ids
 from domain.roles import ExportFormat, ExportState, ReportBasis, ReportKind, UsageDimension
 from gql import ids
 from gql.context import Context

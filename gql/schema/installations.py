@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import strawberry
 from strawberry.types.info import Info
 
-from domain import current_schedule
-from domain import installations as domain_installations
+from domain.current import current_schedule
+from domain.equipment import installations as domain_installations
 from domain.filters import Condition
-from domain.report_schedules import ScheduleRow
+from domain.reporting.report_schedules import ScheduleRow
 from domain.roles import AvailableCurrentMode, InstallationCategory, NetworkType, Role, Weekday
 from domain.views.circuit_views import CircuitRow
 from domain.views.dashboard_views import dashboards_by_ids
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 @strawberry.type(description="Where a site is.")
 class Address:
-    """Read from domain.installations.Address."""
+    """Read from domain.equipment.installations.Address."""
 
     street: str | None = strawberry.field(description="Null when not told.")
     postal_code: str | None = strawberry.field(description="Null when not told.")
@@ -74,7 +74,7 @@ class Address:
 
 @strawberry.type(description="How much current the site may draw on these days, from a time of day until another.")
 class ScheduleEntry:
-    """Read from domain.current_schedule.ScheduleEntry."""
+    """Read from domain.current.current_schedule.ScheduleEntry."""
 
     weekdays: list[Weekday]
     from_: time = strawberry.field(name="from", metadata={READ: lambda entry: entry.since})

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.one_time_codes import Setup
-from domain.people import PersonRow, people_by_ids
-from domain.sign_ins import SignedIn
+from domain.identity.one_time_codes import Setup
+from domain.identity.people import PersonRow, people_by_ids
+from domain.identity.sign_ins import SignedIn
 from domain.views.service_account_views import service_accounts_by_ids
 from gql.context import Context
 from gql.resolvers import alerts, cards, people

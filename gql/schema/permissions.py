@@ -7,7 +7,7 @@ import strawberry
 from strawberry.types.info import Info
 
 from domain.filters import Condition
-from domain.permissions import SubjectKey
+from domain.membership.permissions import SubjectKey
 from domain.roles import Role
 from domain.views.permission_views import InvitationRow, PermissionRow, permissions_by_ids
 from gql import ids

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from domain.report_schedules import ScheduleRow, schedules_by_ids
+from domain.reporting.report_schedules import ScheduleRow, schedules_by_ids
 from domain.roles import DeliveryState, ExportFormat, ReportBasis, ReportKind, UsageDimension
 from domain.views.installation_views import installations_by_ids
 from gql.resolvers import report_schedules as resolvers

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import strawberry
 from strawberry.types.info import Info
 
+from domain.equipment.meter_signatures import signatures_by_session_ids
 from domain.filters import Condition
-from domain.meter_signatures import signatures_by_session_ids
-from domain.people import people_by_ids
+from domain.identity.people import people_by_ids
 from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, SignatureVerdict, StopReason
 from domain.sessions import SessionOrder, SessionOrderField, SessionRow, replaced_sessions, sessions_by_ids
 from domain.units import kwh

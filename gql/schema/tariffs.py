@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from domain.people import people_by_ids
+from domain.identity.people import people_by_ids
 from domain.pricing.money import decimal_of
 from domain.roles import CostUnit, Weekday
 from domain.tariffs import PartWish, PriceWish

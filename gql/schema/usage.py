@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.types.info import Info
 
-from domain.people import people_by_ids
+from domain.identity.people import people_by_ids
 from domain.roles import ReportBasis, SessionFlag, UsageDimension
 from domain.units import kwh
 from domain.usage.question import EmptyReason, UsageFilter, UsageOrder, UsageQuestion

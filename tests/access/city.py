@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from domain.access import Access, access_of_program
-from domain.current_schedule import ScheduleEntry, written
+from domain.current.current_schedule import ScheduleEntry, written
 from domain.ids import new_id
 from domain.models import (
     Alert,
@@ -36,8 +36,8 @@ from domain.models import (
     UserGroup,
 )
 from domain.observations import ConnectorStatus
-from domain.report_schedules import ScheduleWish, create_report_schedule
-from domain.reports import LockWish, lock_report
+from domain.reporting.report_schedules import ScheduleWish, create_report_schedule
+from domain.reporting.reports import LockWish, lock_report
 from domain.roles import (
     AlertKind,
     AlertState,

@@ -15,7 +15,7 @@ from app.cli import main
 from app.database import Database, opened
 from balancing.allocate import allocate
 from balancing.document import dump_allocation, parse_instance
-from domain import offers
+from domain.current import offers
 from domain.ids import new_id
 from domain.models import BalancingDecision
 from gql.ids import global_id

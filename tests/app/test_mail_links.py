@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from app.auth import SignedTokens
 from app.mail_links import mail_link_routes
 from app.press import Press
-from domain import alert_links
+from domain.alerting import alert_links
 from domain.models import AlertSubscription, AuditEntry
 from tests.factories import NOW, Town, a_subscription, a_town
 from tests.fakes import HandClock

@@ -15,17 +15,18 @@ from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 from app.auth import SignedTokens
 from app.database import Database, migrate, opened, pending_migrations, tortoise_config
 from app.jobs import deliver_some_codes
-from domain import account_recovery, invitations, sign_ins, sql
+from domain import sql
 from domain.access import Access, access_of
 from domain.authorization.credentials import permission_of
-from domain.cards import register_charge_card
 from domain.clock import SystemClock
 from domain.errors import ConflictError, ErrorCode, ValidationError
+from domain.identification.cards import register_charge_card
+from domain.identity import account_recovery, invitations, sign_ins
+from domain.identity.sign_ins import Entrance
 from domain.ids import new_id
 from domain.models import ChargeCard, Permission, Station
 from domain.ports import Mail, OpenIdIdentity
 from domain.roles import AuthorizationDecision, Role
-from domain.sign_ins import Entrance
 from tests.conftest import in_own_loop
 from tests.domain.mails import Post, code_of
 from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts

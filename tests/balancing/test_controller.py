@@ -9,9 +9,9 @@ import pytest
 from balancing.circuit import Line
 from balancing.controller import Decision, Order, SiteController
 from balancing.staging import reserved
-from domain.capabilities import Capabilities
+from domain.current.offers import ChargerFacts, CircuitFacts, SessionFacts, SiteFacts
+from domain.equipment.capabilities import Capabilities
 from domain.observations import ConnectorStatus
-from domain.offers import ChargerFacts, CircuitFacts, SessionFacts, SiteFacts
 from domain.ports import OfferStep
 from domain.roles import NetworkType, OperatingMode, PhaseRotation
 from domain.units import PhaseAmps

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from balancing.explanation import records
-from domain.offers import OfferRecord, SiteFacts
+from domain.current.offers import OfferRecord, SiteFacts
 from domain.roles import BindingLimit
 from tests.balancing.test_controller import NOON, Bench, charger, charging
 

@@ -15,11 +15,12 @@ from balancing.controller import SiteController
 from balancing.failsafe import MeterState
 from balancing.health import BalancerFigures
 from balancing.loop import LEASE_S, Balancer, BalancerPorts, SiteLoop
-from domain import leases, offers
-from domain.capabilities import ChargerModels
+from domain import leases
 from domain.charging.session_rules import Hearing
+from domain.current import offers
+from domain.equipment.capabilities import ChargerModels
+from domain.equipment.meters import report_meter
 from domain.errors import UnavailableError
-from domain.meters import report_meter
 from domain.models import Alert, BalancingDecision, Charger, Circuit, Offer
 from domain.observations import ConnectorStatus
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, Grip, OfferCurrent

@@ -13,8 +13,8 @@ from balancing.explanation import records
 from balancing.failsafe import MeterState
 from balancing.meters import Highest, SiteMeters, together
 from balancing.site import capacity_of, limits_of
+from domain.current.offers import ChargerFacts, CircuitFacts, MeterFacts, SiteFacts
 from domain.observations import ConnectorStatus
-from domain.offers import ChargerFacts, CircuitFacts, MeterFacts, SiteFacts
 from domain.roles import BindingLimit, NetworkType, OperatingMode
 from domain.units import PhaseAmps
 from tests.balancing.test_controller import NOON, ROOT, SITE, charger, charging, offered

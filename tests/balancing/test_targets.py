@@ -6,7 +6,7 @@ import pytest
 
 from balancing.controller import SiteController
 from balancing.targets import Target, needed_a, weight
-from domain.offers import CircuitFacts, SiteFacts
+from domain.current.offers import CircuitFacts, SiteFacts
 from domain.roles import NetworkType
 from domain.units import PhaseAmps
 from tests.balancing.test_controller import NOON, ROOT, SITE, charger, charging

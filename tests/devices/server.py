@@ -19,9 +19,9 @@ from app.settings import Network
 from app.websockets import DirectWebSocket
 from devices.service import DeviceOptions, DeviceService
 from domain.clock import Clock, SystemClock
+from domain.equipment.stations import hash_charger_key, new_charger_key
 from domain.models import Charger, Station
 from domain.ports import EventBus
-from domain.stations import hash_charger_key, new_charger_key
 from tests.factories import Site, a_charger
 from tests.fakes import NoCallOuts, OpenSeals
 from tests.servers import free_port

@@ -10,8 +10,8 @@ from app.redis_bus import RedisBus
 from devices import availability as service
 from devices.simulator.car import CarSpec
 from devices.simulator.plan import Quirks, Visit
-from domain.chargers import ChargerChanges, update_charger
 from domain.clock import SystemClock
+from domain.equipment.chargers import ChargerChanges, update_charger
 from domain.events import AvailabilityOutdated
 from domain.models import Charger, ChargerStatus, ChargeSession, Installation
 from domain.observations import ConnectorStatus

@@ -15,8 +15,8 @@ from websockets.exceptions import InvalidStatus
 from app.database import Database
 from app.redis_bus import RedisBus
 from domain import sql
+from domain.alerting.faults import KINDS
 from domain.events import ChargerStatusChanged, decode, installation_channel
-from domain.faults import KINDS
 from domain.ids import new_id
 from domain.models import Alert, ChargerStatus, ChargeSession, Command, EnergyInterval, Station
 from domain.ports import (

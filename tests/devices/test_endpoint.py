@@ -9,9 +9,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from app.database import Database
 from app.redis_bus import RedisBus
 from devices.service import DeviceOptions
+from domain.equipment.stations import hash_charger_key, new_charger_key
 from domain.events import ChargerStatusChanged, decode, installation_channel
 from domain.models import ChargerStatus, Station
-from domain.stations import hash_charger_key, new_charger_key
 from tests.devices.server import (
     SECRET,
     Registered,

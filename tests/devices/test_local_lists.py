@@ -10,12 +10,12 @@ from app.redis_bus import RedisBus
 from devices import local_lists as service
 from devices.simulator.car import CarSpec
 from devices.simulator.plan import Visit
-from domain import local_lists
 from domain.clock import SystemClock
 from domain.events import LocalListOutdated
+from domain.identification import local_lists
+from domain.membership.permissions import Grant, SubjectKey, grant_permission
 from domain.models import ChargeCard, Charger, ExternalAuthentication, LocalList, Permission
 from domain.models import Station as StationRow
-from domain.permissions import Grant, SubjectKey, grant_permission
 from domain.roles import ExternalMode, Role
 from tests.devices.server import CARD, Registered, Server, a_raw_charger, a_registered_charger
 from tests.devices.simulated import PROTOCOLS, simulated, until

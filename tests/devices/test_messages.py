@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from devices import ingest
-from domain import ocpp_messages, sql
+from domain import sql
 from domain.clock import SystemClock
+from domain.equipment import ocpp_messages
 from domain.models import ChargeSession, OcppMessage
 from domain.pages import PageRequest
 from domain.ports import StartCharging

@@ -9,7 +9,7 @@ import pytest
 from devices.ingest import Ingestor
 from devices.link import Link, Settings, Surroundings
 from devices.ocpp.adapter import ADAPTERS
-from domain.capabilities import Capabilities
+from domain.equipment.capabilities import Capabilities
 from domain.ids import new_id
 from tests.factories import NOW
 from tests.fakes import HandClock, NobodyAsked, RecordingBus

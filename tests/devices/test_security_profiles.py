@@ -13,7 +13,7 @@ from app.database import Database
 from app.redis_bus import RedisBus
 from app.settings import Network
 from devices.service import DeviceOptions
-from domain.chargers import ChargerChanges, add_charger, remove_charger, update_charger
+from domain.equipment.chargers import ChargerChanges, add_charger, remove_charger, update_charger
 from domain.models import Station
 from tests.certificates import a_certificate, der
 from tests.devices.server import (

@@ -9,7 +9,7 @@ from app.database import Database
 from app.metrics import exposition, watch_devices
 from app.redis_bus import RedisBus
 from devices.tallies import MOST_CHARGERS, MOST_KINDS, OTHER, Tallies
-from domain.capabilities import Kind
+from domain.equipment.capabilities import Kind
 from tests.devices.server import a_raw_charger, a_registered_charger, a_server, authorization
 from tests.factories import a_site
 

@@ -28,12 +28,12 @@ from devices.waiting_room import (
     WaitingRoom,
 )
 from domain import sql
-from domain.adoption import OfferedPassword, adopt_charger
-from domain.chargers import NewCharger
 from domain.clock import Clock
+from domain.equipment.adoption import OfferedPassword, adopt_charger
+from domain.equipment.chargers import NewCharger
+from domain.equipment.stations import hash_charger_key
+from domain.equipment.unknown_chargers import Knock
 from domain.models import ChargeSession, Station, UnknownCharger
-from domain.stations import hash_charger_key
-from domain.unknown_chargers import Knock
 from tests.devices.server import (
     LIMIT_S,
     SECRET,

@@ -6,8 +6,8 @@ import msgspec
 
 from app.auth import SignedTokens
 from app.press import Press
-from domain import alert_mailing
-from domain.alert_mailing import MailRoom
+from domain.alerting import alert_mailing
+from domain.alerting.alert_mailing import MailRoom
 from domain.models import OutboxMessage
 from domain.ports import Mail
 

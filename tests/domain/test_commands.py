@@ -31,11 +31,11 @@ from domain.errors import (
     ValidationError,
 )
 from domain.events import CommandChanged, InstallationChanged
+from domain.identity.people import PersonKey
 from domain.ids import new_id
 from domain.models import AuditEntry, Charger, ChargerStatus, ChargeSession, Command, Offer, Permission
 from domain.observations import ConnectorStatus
 from domain.pages import PageRequest
-from domain.people import PersonKey
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, Restart, StartCharging, StopCharging, Unlock
 from domain.roles import CommandAction, CommandState, OperatingMode, Role, Scope, SessionState
 from domain.views.command_views import commands_by_ids, commands_page

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.costs import Till, charged_of, costs_by_ids, first_days
-from domain.groups import leave_groups
+from domain.membership.groups import leave_groups
 from domain.models import ChargeSession, EnergyInterval, GroupMember, Installation, TariffPrice
 from domain.pricing.calendar import Calendar
 from domain.pricing.lines import Cost

@@ -4,13 +4,13 @@ import pytest
 
 from app.database import Database
 from domain import lifecycle
+from domain.equipment.stations import SecurityProfile, hash_charger_key
 from domain.events import ChargerStatusChanged, CommandChanged, InstallationChanged
 from domain.ids import new_id
 from domain.lifecycle import Arrival, Login
 from domain.models import Charger, ChargerStatus, ChargeSession, Command, Station
 from domain.observations import ConnectorStatus
 from domain.roles import CommandAction, CommandState, OperatingMode
-from domain.stations import SecurityProfile, hash_charger_key
 from tests.domain.rig import Rig, a_rig, at, reading
 from tests.factories import a_charger, arrived
 

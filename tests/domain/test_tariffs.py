@@ -9,9 +9,9 @@ import pytest
 
 from domain.access import Access
 from domain.errors import ErrorCode, NotAllowedError, NotFoundError, UnauthenticatedError, ValidationError
-from domain.groups import leave_groups
+from domain.identity.own_data import export_my_data
+from domain.membership.groups import leave_groups
 from domain.models import AuditEntry, PastGroupMember, Tariff, TariffAssignment, TariffPrice
-from domain.own_data import export_my_data
 from domain.pricing.money import MICRO
 from domain.pricing.parts import TariffPart
 from domain.roles import CostUnit, Scope

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from domain.access import Access
-from domain.charger_statuses import statuses_by_charger_ids
+from domain.equipment.charger_statuses import statuses_by_charger_ids
 from domain.filters import Comparison, Condition, Every, Not, Some, Term
+from domain.identity.people import people_by_ids
 from domain.ids import new_id
 from domain.pages import PageRequest
-from domain.people import people_by_ids
 from domain.roles import InstallationCategory, Role
 from domain.views.charger_views import ChargerOrder, chargers_by_ids, chargers_page
 from domain.views.circuit_views import circuit_loads, circuits_by_ids, circuits_of_installations

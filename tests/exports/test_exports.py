@@ -24,8 +24,14 @@ from starlette.applications import Starlette
 
 from domain.errors import NotFoundError, RateLimitedError, ValidationError
 from domain.events import ExportChanged
-from domain.export_jobs import LEASE, LostJobError, complete, next_job, report_progress
-from domain.exports import (
+from domain.filters import ANYTHING, Comparison, Every, Not, Some, Term
+from domain.ids import new_id
+from domain.models import ChargeSession, Export, Permission
+from domain.pages import PageRequest
+from domain.pricing.money import MICRO
+from domain.pricing.parts import TariffPart
+from domain.reporting.export_jobs import LEASE, LostJobError, complete, next_job, report_progress
+from domain.reporting.exports import (
     ExportRow,
     ExportSource,
     cancel_export,
@@ -33,13 +39,8 @@ from domain.exports import (
     exports_by_ids,
     exports_page,
 )
-from domain.filters import ANYTHING, Comparison, Every, Not, Some, Term
-from domain.ids import new_id
-from domain.models import ChargeSession, Export, Permission
-from domain.pages import PageRequest
-from domain.pricing.money import MICRO
-from domain.pricing.parts import TariffPart
-from domain.reports import LockWish, lock_report
+from domain.reporting.reports import LockWish, lock_report
+from domain.reporting.stored_filters import filter_from, filter_to
 from domain.roles import (
     CostUnit,
     DateQuality,
@@ -51,7 +52,6 @@ from domain.roles import (
     UsageDimension,
 )
 from domain.sessions import sessions_page
-from domain.stored_filters import filter_from, filter_to
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
 from domain.views.report_views import locked_reports_by_ids

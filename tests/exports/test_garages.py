@@ -16,10 +16,10 @@ from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 
 from domain.access import Access
-from domain.exports import ExportRow, ExportSource, create_export, exports_by_ids
 from domain.history.history_import import HistoryImport
 from domain.history.history_mapping import mapping_of
 from domain.models import ChargeSession, Installation
+from domain.reporting.exports import ExportRow, ExportSource, create_export, exports_by_ids
 from domain.roles import ExportFormat, ExportState, Role, UsageDimension
 from domain.usage.question import UsageQuestion
 from exports.endpoints import file_of

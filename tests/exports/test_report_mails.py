@@ -16,14 +16,16 @@ from python_calamine import CalamineWorkbook
 from starlette.applications import Starlette
 
 from app.mail import SmtpMailer, SmtpServer
-from domain import erasure, outbox, report_deliveries
+from domain import outbox
 from domain.errors import NotFoundError, ValidationError
-from domain.export_jobs import next_job
-from domain.exports import exports_page
+from domain.identity import erasure
 from domain.models import AuditEntry, Export, OutboxMessage, Permission, ReportDelivery, ReportSchedule, User
 from domain.pages import PageRequest
 from domain.ports import Mail, Mailer, MailServerAwayError
-from domain.report_schedules import (
+from domain.reporting import report_deliveries
+from domain.reporting.export_jobs import next_job
+from domain.reporting.exports import exports_page
+from domain.reporting.report_schedules import (
     ScheduleWish,
     create_report_schedule,
     due_after,

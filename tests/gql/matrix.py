@@ -25,7 +25,7 @@ from domain.models import (
     UnknownCharger,
     User,
 )
-from domain.report_schedules import ScheduleWish, create_report_schedule
+from domain.reporting.report_schedules import ScheduleWish, create_report_schedule
 from domain.roles import (
     ExportFormat,
     ExternalMode,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.redis_bus import RedisBus
+from domain.current.offers import lease_of
 from domain.events import InstallationChanged, PermissionChanged
 from domain.models import (
     BalancingDecision,
@@ -17,7 +18,6 @@ from domain.models import (
     Offer,
     Permission,
 )
-from domain.offers import lease_of
 from domain.roles import AlertKind, IntervalQuality, OperatingMode, Role, SessionState
 from gql.ids import global_id
 from tests.factories import NOW, Town, a_grant, a_person, a_session, a_town, an_alert

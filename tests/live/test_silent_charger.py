@@ -25,8 +25,8 @@ from app.press import Press
 from app.redis_bus import RedisBus
 from app.settings import Settings
 from devices.service import DeviceOptions
-from domain.absences import AbsenceWatch
-from domain.alert_mailing import MailRoom
+from domain.alerting.absences import AbsenceWatch
+from domain.alerting.alert_mailing import MailRoom
 from domain.clock import SystemClock
 from domain.models import Alert, OutboxMessage
 from domain.roles import AlertKind, AlertState

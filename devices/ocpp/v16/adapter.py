@@ -10,8 +10,8 @@ from devices.ocpp.leniency import Names, Unreadable
 from devices.ocpp.protocol import BootVerdict, ListLimits, Outgoing, Received, Refused
 from devices.ocpp.v16 import commands, local_list, messages, smart_charging
 from devices.ocpp.v16.reading import READINGS, Payload
-from domain.capabilities import DEFAULT, Capabilities
-from domain.local_list_rules import Update
+from domain.equipment.capabilities import DEFAULT, Capabilities
+from domain.identification.local_list_rules import Update
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
 from domain.roles import AuthorizationDecision
 

@@ -12,7 +12,7 @@ from devices.ocpp.frames import CallError
 from devices.ocpp.leniency import Reader, Unreadable, clean
 from devices.ocpp.protocol import Outgoing, UnencodableError
 from devices.ocpp.v16 import incoming, messages
-from domain.capabilities import DEFAULT, Capabilities, RateUnit
+from domain.equipment.capabilities import DEFAULT, Capabilities, RateUnit
 from domain.ports import (
     DeviceAnswer,
     DeviceCommand,

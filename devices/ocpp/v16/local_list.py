@@ -8,7 +8,7 @@ from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.protocol import ListLimits, Outgoing
 from devices.ocpp.v16 import configuration, messages
 from devices.ocpp.v16.commands import timestamp
-from domain.local_list_rules import Update
+from domain.identification.local_list_rules import Update
 
 _MAX_LENGTH, _MAX_SENT = "LocalAuthListMaxLength", "SendLocalListMaxLength"
 _ASKS, _UNKNOWN = "LocalPreAuthorize", "AllowOfflineTxForUnknownId"

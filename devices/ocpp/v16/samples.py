@@ -10,8 +10,8 @@ from msgspec import UNSET, UnsetType
 from devices.ocpp.frames import UNREADABLE
 from devices.ocpp.leniency import HUGE_WH, LARGEST_NUMBER, Leniency, Names, clean, instant, number, register_wh
 from devices.ocpp.v16.incoming import MeterValue, PlainMeterValue, PlainValue, SampledValue
+from domain.equipment.ocmf import LONGEST_SIGNED
 from domain.observations import Sample
-from domain.ocmf import LONGEST_SIGNED
 
 DEFAULT_CONTEXT = "Sample.Periodic"
 DEFAULT_MEASURAND = "Energy.Active.Import.Register"

@@ -12,8 +12,8 @@ from devices.ocpp.v16.commands import error_verdict, timestamp
 from devices.ocpp.v16.reading import Payload
 from devices.ocpp.v201 import commands, local_list, messages, reports, smart_charging
 from devices.ocpp.v201.reading import READINGS, says_token
-from domain.capabilities import DEFAULT, Capabilities
-from domain.local_list_rules import Update
+from domain.equipment.capabilities import DEFAULT, Capabilities
+from domain.identification.local_list_rules import Update
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict
 from domain.roles import AuthorizationDecision
 

@@ -23,7 +23,7 @@ from devices.ocpp.v16.commands import (
     timestamp,
 )
 from devices.ocpp.v201 import incoming, messages
-from domain.capabilities import DEFAULT, Capabilities, RateUnit
+from domain.equipment.capabilities import DEFAULT, Capabilities, RateUnit
 from domain.ports import (
     DeviceAnswer,
     DeviceCommand,

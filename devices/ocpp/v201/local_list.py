@@ -9,7 +9,7 @@ from devices.ocpp.protocol import ListLimits, Outgoing
 from devices.ocpp.v16.commands import timestamp
 from devices.ocpp.v201 import messages, variables
 from devices.ocpp.v201.commands import set_variables
-from domain.local_list_rules import Update
+from domain.identification.local_list_rules import Update
 
 _ITEMS = ("LocalAuthListCtrlr", "ItemsPerMessage")
 _AVAILABLE = ("LocalAuthListCtrlr", "Available")

@@ -26,8 +26,8 @@ from devices.ocpp.protocol import (
 )
 from devices.ocpp.v201 import messages
 from devices.ocpp.v201.reading import COMPONENTS, READINGS, REASONS
-from domain.capabilities import Capabilities
-from domain.local_list_rules import Update
+from domain.equipment.capabilities import Capabilities
+from domain.identification.local_list_rules import Update
 from domain.observations import FaultReported, Metered, SessionEnded, SessionStarted, StatusReported
 from domain.ports import (
     DeviceAnswer,

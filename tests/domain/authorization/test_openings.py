@@ -8,6 +8,7 @@ import pytest
 from domain.charging.session_rules import Hearing
 from domain.commands import authorize_charging
 from domain.events import CommandChanged
+from domain.identity.people import PersonKey
 from domain.lifecycle import expire_commands
 from domain.models import (
     AuthorizationAttempt,
@@ -18,7 +19,6 @@ from domain.models import (
     Permission,
 )
 from domain.observations import SessionClaimed, SessionEnded, SessionStarted
-from domain.people import PersonKey
 from domain.roles import AuthorizationDecision, CommandState, Decider, ExternalMode, Role, StopReason
 from tests.domain.rig import Rig, a_rig, at
 from tests.factories import a_grant, a_person, access
