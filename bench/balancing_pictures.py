@@ -10,8 +10,8 @@ from typing import Final
 
 from balancing.allocate import allocate
 from balancing.circuit import LINES, NO_CURRENT, ChargerInput, Circuit, Instance, Line, Switching, Vehicle
-from bench.closed_loop_scenario import scenarios
-from bench.closed_loop_site import Site
+from bench.closed_loop.scenario import scenarios
+from bench.closed_loop.site import Site
 
 FOLDER: Final = Path(__file__).parent.parent / "docs" / "pictures"
 DAY: Final = "07_household_jumps"

@@ -4,11 +4,11 @@ import pytest
 
 from balancing.allocate import allocate
 from balancing.document import dump_instance, parse_instance
-from bench.closed_loop import judged
-from bench.closed_loop_judge import ANSWERS_WITHIN_S
-from bench.closed_loop_random import random_day
-from bench.closed_loop_scenario import FOLDER, CarPlan, Scenario, scenarios
-from bench.closed_loop_site import Site, days
+from bench.closed_loop.bound import judged
+from bench.closed_loop.by_chance import random_day
+from bench.closed_loop.judge import ANSWERS_WITHIN_S
+from bench.closed_loop.scenario import FOLDER, CarPlan, Scenario, scenarios
+from bench.closed_loop.site import Site, days
 
 
 @pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)

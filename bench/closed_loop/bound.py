@@ -9,8 +9,9 @@ from typing import Any, Final
 import highspy
 
 from balancing.circuit import LINES, Lines
-from bench.closed_loop_cars import NEUTRAL_V, Charger
-from bench.closed_loop_judge import Judge
+from bench.closed_loop.cars import NEUTRAL_V, Charger
+from bench.closed_loop.judge import Judge, Verdict, verdict
+from bench.closed_loop.site import Site
 from domain.roles import NetworkType
 
 SLOT_S: Final = 120
@@ -66,3 +67,8 @@ def _modes(charger: Charger) -> Iterator[Lines]:
     yield wiring[: min(plan.phases, len(wiring))]
     if charger.plan.can_switch and len(wiring) == 3:
         yield from ((line,) for line in (wiring if charger.plan.takes_phase_to_use else wiring[:1]))
+
+
+def judged(site: Site) -> Verdict:
+    """The verdict on a day that was lived."""
+    return verdict(site.judge, site.chargers, bound=lambda: offline_bound(site.judge, site.chargers, site.below))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from balancing.circuit import LINES
-from bench.closed_loop_scenario import Vector
+from bench.closed_loop.scenario import Vector
 from domain.roles import NetworkType
 
 Phasors = tuple[complex, complex, complex]

@@ -6,8 +6,8 @@ from typing import Final
 
 from balancing.circuit import Lines, in_grid_order
 from balancing.site import WIRINGS
-from bench.closed_loop_currents import line_currents
-from bench.closed_loop_scenario import CarPlan, ChargerPlan, Vector
+from bench.closed_loop.currents import line_currents
+from bench.closed_loop.scenario import CarPlan, ChargerPlan, Vector
 from domain.observations import ConnectorStatus
 from domain.ports import OfferCurrent, OfferStep
 from domain.roles import NetworkType

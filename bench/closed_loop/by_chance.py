@@ -3,7 +3,7 @@
 from random import Random
 from typing import Final
 
-from bench.closed_loop_scenario import CarPlan, ChargerPlan, CircuitPlan, LinkPlan, Loss, Scenario, Vector
+from bench.closed_loop.scenario import CarPlan, ChargerPlan, CircuitPlan, LinkPlan, Loss, Scenario, Vector
 from domain.roles import NetworkType, PhaseRotation
 
 MINUTES: Final = 60

@@ -1,4 +1,4 @@
-"""Written days of a site: which circuits, chargers and cars, what goes wrong, and what must hold; read from `bench/scenarios/*.json`.
+"""Written days of a site: which circuits, chargers and cars, what goes wrong, and what must hold; read from `scenarios/*.json`.
 
 Currents are ampere per conductor, lists of three are [L1, L2, L3] of the grid, seconds count from the start of the day.
 """

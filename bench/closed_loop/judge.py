@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from bench.closed_loop_cars import LEAST_PILOT_A, Charger
-from bench.closed_loop_currents import line_currents
-from bench.closed_loop_scenario import CircuitPlan, Scenario, Vector
+from bench.closed_loop.cars import LEAST_PILOT_A, Charger
+from bench.closed_loop.currents import line_currents
+from bench.closed_loop.scenario import CircuitPlan, Scenario, Vector
 
 ANSWERS_WITHIN_S: Final = 30
 """How long a jump of what is not ours may lead the site above a fuse."""

@@ -15,10 +15,10 @@ from uuid import UUID
 
 from balancing.controller import Decision, Order, SiteController
 from balancing.explanation import records
-from bench.closed_loop_cars import Charger
-from bench.closed_loop_currents import line_currents
-from bench.closed_loop_judge import ANSWERS_WITHIN_S, BLIND_S, UNANSWERED_S, Judge
-from bench.closed_loop_scenario import ChargerPlan, Loss, Scenario, Vector
+from bench.closed_loop.cars import Charger
+from bench.closed_loop.currents import line_currents
+from bench.closed_loop.judge import ANSWERS_WITHIN_S, BLIND_S, UNANSWERED_S, Judge
+from bench.closed_loop.scenario import ChargerPlan, Loss, Scenario, Vector
 from domain.charging.modes import ModeFacts, operating_mode
 from domain.current.offers import ChargerFacts, CircuitFacts, MeterFacts, SessionFacts, SiteFacts
 from domain.equipment.capabilities import Capabilities

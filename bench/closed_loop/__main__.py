@@ -1,7 +1,7 @@
 """Whether the balancer keeps its word over time: `python -m bench.closed_loop`.
 
 The real controller decides in virtual time about chargers and cars that ramp, lag, taper and disobey, over lines that lose and delay,
-with meters, chargers and the portal gone for a while. Each written day (`bench/scenarios/*.json`) is judged by the currents that really
+with meters, chargers and the portal gone for a while. Each written day (`scenarios/*.json`) is judged by the currents that really
 flowed: seconds above a fuse by our own doing are to be 0, after a jump of other load the fuse is kept again within 30 s. Then come days
 that nobody wrote, with troubles by chance, of which the same is asked.
 """
@@ -9,11 +9,11 @@ that nobody wrote, with troubles by chance, of which the same is asked.
 from collections.abc import Sequence
 from time import perf_counter
 
-from bench.closed_loop_bound import offline_bound
-from bench.closed_loop_judge import Verdict, verdict
-from bench.closed_loop_random import random_day
-from bench.closed_loop_scenario import scenarios
-from bench.closed_loop_site import Site, days
+from bench.closed_loop.bound import judged
+from bench.closed_loop.by_chance import random_day
+from bench.closed_loop.judge import Verdict
+from bench.closed_loop.scenario import scenarios
+from bench.closed_loop.site import Site, days
 from bench.report import Options, Report, options
 
 RANDOM_DAYS = 40
@@ -22,11 +22,6 @@ QUICK_RANDOM_DAYS = 3
 COLUMNS = (
     "day", "times", "own s", "above s", "113 % s", "wait min", "first", "starts", "turns", "kWh", "of bound", "ms a look",
 )  # fmt: skip
-
-
-def judged(site: Site) -> Verdict:
-    """The verdict on a day that was lived."""
-    return verdict(site.judge, site.chargers, bound=lambda: offline_bound(site.judge, site.chargers, site.below))
 
 
 def measured(given: Options) -> Report:
