@@ -18,10 +18,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.event_log import BROKEN_CHANNEL, EventLog, append, break_off, taken_apart
 from app.logs import without_credentials
 from app.settings import OperatorError
 from domain.errors import UnavailableError
-from domain.events import Event, channels, encode
+from domain.events import Event, Heard, Kept, Place, channels, encode, is_kept
 
 _PUBLISHING_CONNECTIONS = 4
 _ANSWER_TIMEOUT_S = 2.0
@@ -57,13 +58,13 @@ class _Subscription:
     __slots__ = ("_closed", "_counts", "_limit", "_messages", "_wakeup")
 
     def __init__(self, limit: int, counts: BusCounts) -> None:
-        self._messages: deque[bytes] = deque()
+        self._messages: deque[Heard] = deque()
         self._limit = limit
         self._counts = counts
         self._wakeup: asyncio.Future[None] | None = None
         self._closed = False
 
-    def offer(self, message: bytes) -> None:
+    def offer(self, message: Heard) -> None:
         if len(self._messages) >= self._limit:
             self._messages.popleft()
             self._counts.dropped += 1
@@ -78,10 +79,10 @@ class _Subscription:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[Heard]:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Heard:
         while not self._messages:
             if self._closed:
                 raise StopAsyncIteration
@@ -90,18 +91,50 @@ class _Subscription:
                 await self._wakeup
             finally:
                 self._wakeup = None
-        self._counts.delivered += 1
-        return self._messages.popleft()
+        heard = self._messages.popleft()
+        if heard.message is not None:
+            self._counts.delivered += 1
+        return heard
+
+
+class _Messages:
+    """A listener's messages without their places."""
+
+    __slots__ = ("_heard",)
+
+    def __init__(self, heard: AsyncIterator[Heard]) -> None:
+        self._heard = heard
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while (message := (await anext(self._heard)).message) is None:
+            pass
+        return message
 
 
 class _Channel:
     """A channel that somebody here listens to; `confirmed` is set once Redis has said that we are subscribed."""
 
-    __slots__ = ("confirmed", "subscriptions")
+    __slots__ = ("_was_confirmed", "confirmed", "subscriptions")
 
     def __init__(self) -> None:
         self.subscriptions: list[_Subscription] = []
         self.confirmed = asyncio.Event()
+        self._was_confirmed = False
+
+    def confirm(self) -> None:
+        """Messages come from now on; if they did before, some may have been missed in between."""
+        if self._was_confirmed:
+            self.offer(Heard(None))
+        self._was_confirmed = True
+        self.confirmed.set()
+
+    def offer(self, heard: Heard) -> None:
+        """Everyone here hears it."""
+        for subscription in self.subscriptions:
+            subscription.offer(heard)
 
 
 def _end_if_cancelled() -> None:
@@ -138,6 +171,11 @@ class RedisBus:
         self._listening: AbstractConnection | None = None
         self._listener: asyncio.Task[None] | None = None
         self._pulse = f"process:{secrets.token_hex(8)}".encode()
+        self._entered = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._log = EventLog(self._redis, self._pulse)
+        # So many publications have failed of which every place so far is known not to tell.
+        self._failed_and_told = 0
         self._heard_since_asked = True
         self._listens = asyncio.Event()
         self._publishing = True
@@ -146,13 +184,15 @@ class RedisBus:
         """Redis answers. OperatorError when it does not."""
         try:
             await self._redis.ping()
-        except _AWAY as error:
+            await self._log.recognise()
+        except (*_AWAY, UnavailableError) as error:
             await self._redis.aclose()
             raise OperatorError(
                 f"Redis at {self._place} cannot be used ({type(error).__name__}: {without_credentials(str(error))}). "
                 "Start it, or correct LADE_REDIS_URL, or unset it to use the embedded Valkey."
             ) from error
         self._listener = asyncio.create_task(self._listen(), name="bus")
+        self._watch = asyncio.create_task(self._watch_log(), name="bus-log")
         # Whoever asks right away is told that all is well, unless it is not.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
@@ -163,14 +203,16 @@ class RedisBus:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Every subscription has ended and every connection is closed."""
-        if self._listener is not None:
+        for task in (self._watch, self._listener):
             # redis-py connects under asyncio.wait_for, which in Python 3.11 may swallow a cancellation that comes as it ends.
-            while not self._listener.done():
-                self._listener.cancel()
-                await asyncio.wait([self._listener], timeout=_RECONNECT_FIRST_S)
+            while task is not None and not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_RECONNECT_FIRST_S)
         for channel in self._channels.values():
             for subscription in channel.subscriptions:
                 subscription.close()
+        with contextlib.suppress(UnavailableError):
+            await self._log.leave()
         await self._redis.aclose()
 
     @property
@@ -202,10 +244,16 @@ class RedisBus:
             for channel in channels(event):
                 by_channel.setdefault(channel, []).append(message)
         count = sum(map(len, by_channel.values()))
+        failed = self.counts.failed
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
+                if failed > self._failed_and_told:
+                    break_off(pipeline)
                 for channel, messages in by_channel.items():
-                    pipeline.publish(channel, _BETWEEN.join(messages))
+                    if is_kept(channel):
+                        append(pipeline, channel, messages)
+                    else:
+                        pipeline.publish(channel, _BETWEEN.join(messages))
                 await pipeline.execute()
         except _AWAY as error:
             self.counts.failed += count
@@ -214,6 +262,7 @@ class RedisBus:
                 _log.error("events cannot be published", reason=type(error).__name__, detail=str(error))
             return
         self.counts.published += count
+        self._failed_and_told = failed
         if not self._publishing:
             self._publishing = True
             _log.info("events are published again")
@@ -239,6 +288,16 @@ class RedisBus:
 
         UnavailableError when Redis does not confirm in time. The iterator ends when the bus is closed.
         """
+        async with self.follow(channel, limit=limit) as heard:
+            yield _Messages(heard)
+
+    async def read(self, channel: str, after: Place | None = None) -> Kept:
+        """Where the channel is, and what came after that place. UnavailableError when Redis is away."""
+        return await self._log.read(channel, after)
+
+    @asynccontextmanager
+    async def follow(self, channel: str, *, limit: int = 1024) -> AsyncIterator[AsyncIterator[Heard]]:
+        """As `subscribe`, with the places of messages, and word (no message) when some may have been missed."""
         name = channel.encode()
         subscription = _Subscription(limit, self.counts)
         here = self._channels.get(name)
@@ -280,14 +339,15 @@ class RedisBus:
             connection: AbstractConnection = self._pool.connection_class(**self._pool.connection_kwargs)
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has it untyped
+                await self._log.recognise()
                 self._listening = connection
                 self._listens.set()
-                await self._tell(b"SUBSCRIBE", self._pulse, *self._channels)
+                await self._tell(b"SUBSCRIBE", self._pulse, BROKEN_CHANNEL, *self._channels)
                 wait_s = _RECONNECT_FIRST_S
                 await self._read(connection)
             except Exception as error:  # this loop is its own supervisor: whatever happened, listening begins again
                 self.counts.gaps += 1
-                expected = isinstance(error, _AWAY)
+                expected = isinstance(error, (*_AWAY, UnavailableError))
                 _log.warning(
                     "the bus is away",
                     reason=type(error).__name__,
@@ -319,19 +379,25 @@ class RedisBus:
 
     def _take(self, response: object) -> None:
         match response:
+            case [b"message", bytes(name), bytes(message)] if name == BROKEN_CHANNEL:
+                _log.warning("changes may have been missed: clients begin anew", epoch=message.decode(errors="replace"))
+                for one in self._channels.values():
+                    one.offer(Heard(None))
             case [b"message", bytes(name), bytes(message)]:
-                messages = message.split(_BETWEEN)
+                place, messages = taken_apart(message, _BETWEEN)
                 self.counts.received += len(messages)
                 channel = self._channels.get(name)
-                for subscription in channel.subscriptions if channel is not None else ():
-                    for one in messages:
-                        subscription.offer(one)
+                if channel is not None:
+                    for at, text in enumerate(messages, start=1):
+                        channel.offer(Heard(text, place and place.after(at)))
+            case [b"subscribe", bytes(name), _] if name == self._pulse:
+                self._entered.set()
             case [b"subscribe", bytes(name), _]:
                 self._unconfirmed[name] -= 1
                 channel = self._channels.get(name)
                 if channel is not None and self._unconfirmed[name] <= 0:
                     del self._unconfirmed[name]
-                    channel.confirmed.set()
+                    channel.confirm()
 
     async def _ask_for_life(self, connection: AbstractConnection) -> None:
         """A connection whose other side vanished without a word is closed, so that reading from it fails."""
@@ -343,3 +409,19 @@ class RedisBus:
             self._heard_since_asked = False
             with contextlib.suppress(*_AWAY):
                 await connection.send_command("PING", check_health=False)
+
+    async def _watch_log(self) -> None:
+        """Others know that we write, and one of them that died while it wrote is noticed."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SILENCE_S):
+                    await self._entered.wait()
+            self._entered.clear()
+            with contextlib.suppress(UnavailableError):
+                failed = self.counts.failed
+                if failed > self._failed_and_told:
+                    await self._log.break_off()
+                    self._failed_and_told = failed
+                if self._listening is not None:
+                    await self._log.enter()
+                await self._log.look_after_others()

@@ -3,7 +3,10 @@
 A live event carries the whole new state, so that a subscriber needs no query for each.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -167,6 +170,38 @@ Event = (
     | AlertChanged
 )
 
+KEPT_S: Final = 600
+"""How long messages of channels that are kept are there for those who come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one is in a channel: after the message of that number. In another epoch numbers mean nothing."""
+
+    epoch: str
+    number: int
+
+    def after(self, count: int) -> "Place":
+        """So many messages later."""
+        return Place(self.epoch, self.number + count)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message; `place` is where one is after it, None where messages are not kept. Without a message: some may have been missed."""
+
+    message: bytes | None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a channel is, and what was published after the place that was asked for; None when that is not known without a gap."""
+
+    place: Place
+    messages: Sequence[bytes] | None
+
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
@@ -184,6 +219,11 @@ def decode(message: bytes) -> Event:
 def installation_channel(installation_id: UUID) -> str:
     """Where everything about an installation is published: statuses, sessions, alerts, changes of the tree."""
     return f"installation:{installation_id}"
+
+
+def is_kept(channel: str) -> bool:
+    """Whether what is published there is kept for those who come back."""
+    return channel.startswith(("installation:", "sessions:"))
 
 
 def user_channel(user_id: UUID) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.errors import UnavailableError
-from domain.events import Event
+from domain.events import Event, Heard, Kept, Place
 
 
 class EventBus(Protocol):
@@ -25,6 +25,18 @@ class EventBus(Protocol):
 
     def subscribe(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Inside: messages of that channel since entering. At most `limit` wait; beyond that the oldest is dropped."""
+        ...
+
+
+class EventLog(Protocol):
+    """What was published to channels that are kept (`events.is_kept`): in order, each with its number, for ten minutes."""
+
+    def follow(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
+        """As EventBus.subscribe, with the place of each message, and word when messages may have been missed."""
+        ...
+
+    async def read(self, channel: str, after: Place | None = None) -> Kept:
+        """Where the channel is, and what came after that place. UnavailableError when the bus is away."""
         ...
 
 
