@@ -16,10 +16,10 @@ MACHINE_CODE := $(VENV)/.machine-code
 # The privilege to install what is missing from Debian's packages.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo no-sudo)
 
-.PHONY: help demo serve test check format schema migrate bench install servers clean
+.PHONY: help demo serve test test-clients check format schema migrate bench install servers node clean
 
 help:  ## What can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
 	@echo '  Arguments go in ARGS, as in: make demo ARGS="--for 60"'
 
 demo: $(STAMP) $(MACHINE_CODE)  ## A garage of 24 chargers with cars coming and going, live in the terminal
@@ -30,6 +30,11 @@ serve: $(STAMP) $(MACHINE_CODE)  ## The portal on http://127.0.0.1:8080, with it
 
 test: $(STAMP) $(MACHINE_CODE) servers  ## All tests, on SQLite with Valkey and on PostgreSQL with Redis
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+# With the packages of tests/clients/package-lock.json, which holds no address: they come from wherever npm gets its own.
+test-clients: $(STAMP) $(MACHINE_CODE) servers node  ## The clients that people use (graphql-ws, Apollo, urql) against a running server; wants node
+	npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m pytest -q tests/clients/following.py $(ARGS)
 
 check: $(STAMP)  ## Style, types, import contracts; the lock and the committed schema are up to date
 	$(BIN)/ruff check
@@ -55,7 +60,7 @@ bench: $(STAMP) $(MACHINE_CODE)  ## Every bench, each with its table
 install: $(STAMP) $(MACHINE_CODE)  ## The virtual environment with everything in it
 
 clean:  ## The virtual environment and every cache removed; data in .lade stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The lock has a hash for every file that may be installed. The project itself is built without isolation,
 # so that what builds it comes from the lock too.
@@ -82,6 +87,9 @@ servers:
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$$missing postgresql"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	[ -z "$$missing" ] || $(MAKE) --no-print-directory packages PACKAGES="$$missing"
+
+node:
+	@command -v node >/dev/null && command -v npm >/dev/null || $(MAKE) --no-print-directory packages PACKAGES='nodejs npm'
 
 # RUNLEVEL=1 keeps Debian from starting the servers for the whole machine: the tests start their own.
 .PHONY: packages

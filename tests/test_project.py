@@ -1,9 +1,11 @@
 """The project agrees with itself: its lock, its names, its files."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -51,6 +53,20 @@ def test_the_lock_has_hashes_and_no_addresses() -> None:
     assert [name for name, (_, block) in locked().items() if "--hash=sha256:" not in block] == []
     assert "://" not in LOCK
     assert "index-url" not in LOCK
+
+
+@pytest.mark.parametrize(
+    "lock", sorted([*ROOT.glob("tests/*/package-lock.json"), *ROOT.glob("bench/*/package-lock.json")]), ids=str
+)
+def test_the_locks_of_npm_have_hashes_and_no_addresses(lock: Path) -> None:
+    """Every package that npm may install has a hash, and nothing says where it comes from."""
+    text = lock.read_text()
+    packages = {name: one for name, one in json.loads(text)["packages"].items() if name}
+    assert packages
+    assert [name for name, one in packages.items() if "integrity" not in one] == []
+    assert "resolved" not in text
+    assert "://" not in text
+    assert (lock.parent / ".npmrc").read_text() == "omit-lockfile-registry-resolved=true\n"
 
 
 def test_dependencies_are_explained() -> None:
