@@ -276,11 +276,11 @@ async def _payers(book: TariffBook, site: PricedSite, firsts: Sequence[date]) ->
             if since <= at and all(end is None or end > at for end in ends):
                 found[day].add(user_id)
     first, last = starts[firsts[0]], site.calendar.start(_next_month(firsts[-1]))
-    local = LocalTime(Period(firsts[0], _next_month(firsts[-1]), site.calendar.zone), is_hourly=False)
+    local = LocalTime(Period(firsts[0], _next_month(firsts[-1]), site.calendar.zone), (UsageDimension.MONTH,))
     arguments: list[object] = [site.id, first, last]
     (column,) = local.columns("s.started_at", arguments)
     for row in await sql.rows(_CHARGED.format(local=column), *arguments):
-        day = sql.date_of(row["local"]).replace(day=1)
+        day = sql.date_of(row["local"])
         if day in found:
             found[day].add(sql.uuid_of(row["id"]))
     return found

@@ -1,10 +1,9 @@
 """How sessions become groups: one GROUP BY for whole sessions (bases REGISTERED and ENDED), alike on both databases."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from domain import sql
@@ -86,7 +85,7 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     # Few things change their names: to group by these too and take the newest afterwards costs less than to find it row by row.
     keys += [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
     times = time_dimensions(question)
-    local = LocalTime(period, is_hourly=UsageDimension.HOUR in times)
+    local = LocalTime(period, times)
     if times:
         keys += local.columns(instant, arguments)
     condition = counted(scope, question.where, arguments)
@@ -98,7 +97,8 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
         GROUP BY {", ".join(str(place) for place in range(1, len(keys) + 1))}
     """  # noqa: S608  columns of ours, and marks
     found: dict[Group, Tally] = {}
-    for number, row in enumerate(await sql.rows(statement, *arguments)):
+    # As the driver has them: of a year by person and day, to make them all dicts at once would hold others up.
+    for number, row in enumerate(await sql.records(statement, *arguments)):
         if number % _AT_ONCE == 0:
             await asyncio.sleep(0)
         bucket_of = local.reader(row) if times else None
@@ -124,7 +124,7 @@ _FIGURES = (
 )
 
 
-def _usage(row: Mapping[str, Any]) -> Usage:
+def _usage(row: sql.Record) -> Usage:
     # PostgreSQL sums a bigint to a numeric, which comes as a Decimal.
     return Usage(
         int(row["sessions"]),
@@ -138,21 +138,45 @@ def _usage(row: Mapping[str, Any]) -> Usage:
     )
 
 
-def _snapshots(row: Mapping[str, Any], things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
+def _snapshots(row: sql.Record, things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
     at = str(row["newest_at"]) if things else ""
     named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
     return [(dimension, Snapshot(at, name)) for dimension, name in named if name is not None]
 
 
 _TO_THE_HOUR = len("2026-02-03T10")
+_GRAINS = (UsageDimension.HOUR, UsageDimension.DAY, UsageDimension.WEEK, UsageDimension.MONTH)
+_ON_SQLITE = {
+    UsageDimension.HOUR: "strftime('%Y-%m-%dT%H', {wall})",
+    UsageDimension.DAY: "date({wall})",
+    UsageDimension.WEEK: "date({wall}, '-6 days', 'weekday 1')",
+    UsageDimension.MONTH: "date({wall}, 'start of month')",
+}
+"""A local time cut to where its hour, day, week or month begins."""
+_ON_POSTGRESQL = {
+    UsageDimension.HOUR: "date_trunc('hour', {wall})",
+    UsageDimension.DAY: "CAST({wall} AS date)",
+    UsageDimension.WEEK: "CAST(date_trunc('week', {wall}) AS date)",
+    UsageDimension.MONTH: "CAST(date_trunc('month', {wall}) AS date)",
+}
+
+
+def _grain(times: Sequence[UsageDimension]) -> UsageDimension:
+    """The shortest of these stretches of time; a day where none is made of whole others, as weeks and months are not."""
+    if set(times) == {UsageDimension.WEEK, UsageDimension.MONTH}:
+        return UsageDimension.DAY
+    return next(one for one in _GRAINS if one in times)
 
 
 class LocalTime:
-    """Local dates and hours in SQL: UTC plus the offset in force, so that both databases agree with Python's zone."""
+    """Local times in SQL, as coarse as what is grouped by allows: UTC plus the offset in force, so that both databases agree with
+    Python's zone.
+    """
 
-    def __init__(self, period: Period, *, is_hourly: bool) -> None:
+    def __init__(self, period: Period, times: Sequence[UsageDimension]) -> None:
         self._zone = period.zone
-        self._is_hourly = is_hourly
+        self._grain = _grain(times) if times else UsageDimension.DAY
+        self._is_hourly = self._grain is UsageDimension.HOUR
         self._offsets = offsets(period.zone, period.start_at, period.end_at)
         self._buckets: dict[tuple[UsageDimension, object], Bucket] = {}
 
@@ -167,14 +191,13 @@ class LocalTime:
             offset = f"CASE {' '.join(cases)} ELSE {offset} END"
         if sql.is_sqlite():
             # Cut to whole seconds: SQLite would round the last half millisecond of a day into the next.
-            shown = "%Y-%m-%dT%H" if self._is_hourly else "%Y-%m-%d"
-            local = f"strftime('{shown}', substr({instant}, 1, 19), ({offset}) || ' seconds')"
+            local = _ON_SQLITE[self._grain].format(wall=f"substr({instant}, 1, 19), ({offset}) || ' seconds'")
         else:
             wall = f"({instant} AT TIME ZONE 'UTC') + ({offset}) * INTERVAL '1 second'"
-            local = f"date_trunc('hour', {wall})" if self._is_hourly else f"CAST({wall} AS date)"
+            local = _ON_POSTGRESQL[self._grain].format(wall=wall)
         return [f"{local} AS local", f"{offset} AS offset_s"] if self._is_hourly else [f"{local} AS local"]
 
-    def reader(self, row: Mapping[str, Any]) -> Callable[[UsageDimension], Bucket]:
+    def reader(self, row: sql.Record) -> Callable[[UsageDimension], Bucket]:
         """Which bucket of each dimension a row belongs to."""
         local = row["local"]
         mark: object = (local, row["offset_s"]) if self._is_hourly else local
@@ -188,7 +211,7 @@ class LocalTime:
 
         return bucket
 
-    def _instant(self, row: Mapping[str, Any]) -> datetime:
+    def _instant(self, row: sql.Record) -> datetime:
         # SQLite has texts, which end with the hour where hours are asked for.
         local = str(row["local"])
         if not self._is_hourly:

@@ -42,6 +42,7 @@ GROUPINGS = [
     *((one,) for one in (UsageDimension.CHARGER, UsageDimension.USER, UsageDimension.INSTALLATION, *TIMES)),
     (UsageDimension.USER, UsageDimension.MONTH),
     (UsageDimension.DAY, UsageDimension.CHARGER),
+    (UsageDimension.WEEK, UsageDimension.MONTH),
 ]
 SITE = "site"
 FLAGS = (
@@ -169,21 +170,22 @@ class Naive:
         found: dict[Key, Figures] = {}
         times = [dimension for dimension in self._group_by if dimension in TIMES]
         inside = (_midnight(since), _midnight(until))
-        stretches = list(_stretches(times[0], since, until)) if times else [inside]
-        for one in self._charged:
-            for start, end in stretches:
-                from_at, to_at = max(start, inside[0]), min(end, inside[1])
-                if from_at < to_at and (figures := self._figures(one, from_at, to_at)) is not None:
-                    things = {
-                        UsageDimension.CHARGER: one.charger,
-                        UsageDimension.USER: one.person,
-                        UsageDimension.INSTALLATION: SITE,
-                    }
-                    key = tuple(start if dimension in TIMES else things[dimension] for dimension in self._group_by)
-                    known = found.get(key, (0, 0, 0, 0, 0))
-                    found[key] = (
-                        known[0] + figures[0], known[1] + figures[1], known[2] + figures[2], known[3] + figures[3], known[4] + figures[4]
-                    )  # fmt: skip
+        choices = itertools.product(*(list(_stretches(dimension, since, until)) for dimension in times))
+        for one, chosen in itertools.product(self._charged, list(choices)):
+            from_at = max((inside[0], *(start for start, _ in chosen)))
+            to_at = min((inside[1], *(end for _, end in chosen)))
+            if from_at < to_at and (figures := self._figures(one, from_at, to_at)) is not None:
+                things: dict[UsageDimension, object] = {
+                    UsageDimension.CHARGER: one.charger,
+                    UsageDimension.USER: one.person,
+                    UsageDimension.INSTALLATION: SITE,
+                }
+                things |= {dimension: start for dimension, (start, _) in zip(times, chosen, strict=True)}
+                key = tuple(things[dimension] for dimension in self._group_by)
+                known = found.get(key, (0, 0, 0, 0, 0))
+                found[key] = (
+                    known[0] + figures[0], known[1] + figures[1], known[2] + figures[2], known[3] + figures[3], known[4] + figures[4]
+                )  # fmt: skip
         return found
 
     def _figures(self, one: Charged, since: datetime, until: datetime) -> Figures | None:
