@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from domain import sql
@@ -58,7 +58,7 @@ CHARGED_COLUMNS = """
 """What `charged_of` reads, of `charge_sessions s`."""
 
 
-def charged_of(row: Mapping[str, Any]) -> Charged:
+def charged_of(row: sql.Record) -> Charged:
     """The ended session of a row with CHARGED_COLUMNS."""
     started_at = sql.instant_of(row["started_at"])
     ended_at = sql.optional_instant_of(row["ended_at"]) or started_at

@@ -4,6 +4,7 @@ A changed tariff corrects nothing of a locked period. Only what a session costs 
 costs whose cost was not known when it was locked.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from uuid import UUID
@@ -26,7 +27,9 @@ _Key = tuple[UUID | None, tuple[UUID | None, ...]]
 async def all_costs(access: Access, book: Book, period: Period, found: Sequence[Difference]) -> list[Difference]:
     """The differences of a period that is locked now, with what all of its sessions and monthly fees cost beside the ledger."""
     live = await _live(book, period, None) | await _fees(access, book, period)
-    return with_costs(found, _minus(live, await booked_costs(book, period)))
+    booked = await booked_costs(book, period)
+    # Of a large site there are more than others in the process can wait for.
+    return await asyncio.to_thread(lambda: with_costs(found, _minus(live, booked)))
 
 
 async def changed_costs(access: Access, book: Book, period: Period, found: Sequence[Difference]) -> list[Difference]:
@@ -95,25 +98,25 @@ async def _live(book: Book, period: Period, session_ids: Sequence[UUID] | None) 
     if not till.book.sites:
         return found
     for some in [None] if session_ids is None else sql.in_chunks(session_ids):
-        rows = await _rows(book, period, some)
-        charged = [charged_of(row) for row in rows]
-        for row, one, cost in zip(rows, charged, await till.costs(charged), strict=True):
-            if cost is not None:
-                ids = tuple(sql.optional_uuid_of(row[name]) for name in IDS)
-                lines = lines_inside(cost, book.basis, period)
-                priced = sum_of(*lines) or Costs((Sum(cost.currency, 0, 0),))
-                found[one.id, ids] = UNKNOWN if cost.unknown_because is not None else priced
+        async for rows in sql.in_turns(await _rows(book, period, some)):
+            charged = [charged_of(row) for row in rows]
+            for row, one, cost in zip(rows, charged, await till.costs(charged), strict=True):
+                if cost is not None:
+                    ids = tuple(sql.optional_uuid_of(row[name]) for name in IDS)
+                    lines = lines_inside(cost, book.basis, period)
+                    priced = sum_of(*lines) or Costs((Sum(cost.currency, 0, 0),))
+                    found[one.id, ids] = UNKNOWN if cost.unknown_because is not None else priced
     return found
 
 
-async def _rows(book: Book, period: Period, session_ids: Sequence[UUID] | None) -> Sequence[sql.Row]:
+async def _rows(book: Book, period: Period, session_ids: Sequence[UUID] | None) -> Sequence[sql.Record]:
     arguments: list[object] = [book.installation_id, period.start_at, period.end_at]
     chosen = "" if session_ids is None else f" AND {sql.any_of('s.id', session_ids, arguments)}"
     statement = f"""
         SELECT {CHARGED_COLUMNS}, s.charger_id, s.circuit_id, s.card_id FROM charge_sessions s
         WHERE s.installation_id = $1 AND s.state = '{SessionState.ENDED}' AND {inside(book, "$2", "$3")}{chosen}
     """  # noqa: S608  columns of ours, and marks
-    return await sql.rows(statement, *arguments)
+    return await sql.records(statement, *arguments)
 
 
 async def _fees(access: Access, book: Book, period: Period) -> dict[_Key, Costs]:

@@ -2,9 +2,8 @@
 lines after them add up to the live figures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID
 
 from domain import sql
@@ -41,7 +40,8 @@ class Difference:
 
 async def differences(book: Book, period: Period, *, until_revision: int | None = None) -> list[Difference]:
     """What of each session counts otherwise now than in the ledger, or than it stood there with that revision. In no order."""
-    found = [_difference(row) for row in await _whole(book, period, until_revision)]
+    whole = await _whole(book, period, until_revision)
+    found = [_difference(row) async for some in sql.in_turns(whole) for row in some]
     if book.basis is ReportBasis.INTERVAL:
         found += await _cut(book, period, until_revision)
     return found
@@ -49,20 +49,11 @@ async def differences(book: Book, period: Period, *, until_revision: int | None 
 
 async def write(book: Book, period: Period, revision: int, found: Sequence[Difference]) -> None:
     """The ledger has these, so that it is as the live figures are."""
-    await _LINES.insert(
-        (
-            book.installation_id,
-            book.basis,
-            period.from_date,
-            revision,
-            one.session_id,
-            *one.ids,
-            *amounts,
-            *costs,
+    of = (book.installation_id, book.basis, period.from_date, revision)
+    async for some in sql.in_turns(found):
+        await _LINES.insert(
+            (*of, one.session_id, *one.ids, *amounts, *costs) for one in some for amounts, costs in _entries(one.usage)
         )
-        for one in found
-        for amounts, costs in _entries(one.usage)
-    )
 
 
 def _entries(usage: Usage) -> Iterator[tuple[tuple[int, ...], tuple[object, ...]]]:
@@ -78,15 +69,26 @@ def _entries(usage: Usage) -> Iterator[tuple[tuple[int, ...], tuple[object, ...]
         yield (0,) * len(_FIGURES), further
 
 
-async def locked(book: Book, period: Period, revision: int) -> list[Difference]:
-    """What the report of that revision counted of each session of its own period."""
-    arguments: list[object] = [book.installation_id, book.basis, period.from_date, revision]
-    rows = await sql.rows(
-        f"SELECT {', '.join(_KEYS)}, {_sums()} FROM locked_lines WHERE installation_id = $1 AND basis = $2"  # noqa: S608
-        f" AND from_date = $3 AND revision <= $4 GROUP BY {', '.join(_KEYS)} HAVING {_any_sum()}",
-        *arguments,
-    )
-    return [_difference(row) for row in rows]
+async def locked_energies(book: Book, period: Period, revision: int) -> AsyncIterator[Sequence[tuple[UUID, int]]]:
+    """(session, Wh) of each that counted in the report of that revision for its own period, in parts, by id."""
+    after: UUID | None = None
+    while True:
+        arguments: list[object] = [book.installation_id, book.basis, period.from_date, revision]
+        following = ""
+        if after is not None:
+            arguments.append(after)
+            following = f" AND session_id > ${len(arguments)}"
+        rows = await sql.records(
+            "SELECT session_id, SUM(energy_wh) AS wh FROM locked_lines WHERE installation_id = $1 AND basis = $2 AND from_date = $3"  # noqa: S608
+            f" AND revision <= $4 AND session_id IS NOT NULL{following} GROUP BY session_id HAVING {_any_sum()}"
+            f" ORDER BY session_id LIMIT {sql.AT_ONCE}",
+            *arguments,
+        )
+        if rows:
+            yield [(sql.uuid_of(row["session_id"]), int(row["wh"])) for row in rows]
+        if len(rows) < sql.AT_ONCE:
+            return
+        after = sql.uuid_of(rows[-1]["session_id"])
 
 
 def _sums() -> str:
@@ -106,7 +108,7 @@ FROM charge_sessions s WHERE s.installation_id = $1 AND s.state = '{SessionState
 """  # noqa: S608  an enum's value
 
 
-async def _whole(book: Book, period: Period, until_revision: int | None) -> Sequence[sql.Row]:
+async def _whole(book: Book, period: Period, until_revision: int | None) -> Sequence[sql.Record]:
     """Of sessions that lie in the period as a whole, or not at all. All of it is done where the rows are."""
     arguments: list[object] = [book.installation_id, book.basis, period.from_date, period.start_at, period.end_at]
     inside, stays_out = _inside(book), ""
@@ -120,7 +122,7 @@ async def _whole(book: Book, period: Period, until_revision: int | None) -> Sequ
             FROM locked_lines l WHERE {_booked(until_revision, arguments)}{stays_out}
         ) d GROUP BY {", ".join(_KEYS)} HAVING {_any_sum()}
     """  # noqa: S608  columns of ours, and marks
-    return await sql.rows(statement, *arguments)
+    return await sql.records(statement, *arguments)
 
 
 def _inside(book: Book) -> str:
@@ -163,7 +165,7 @@ async def _cut(book: Book, period: Period, until_revision: int | None) -> list[D
 
 async def booked_costs(book: Book, period: Period) -> dict[tuple[UUID | None, tuple[UUID | None, ...]], Costs]:
     """What the ledger has of costs in the period: by session (None: monthly fees) and what it is grouped by, in the order of THINGS."""
-    rows = await sql.rows(
+    rows = await sql.records(
         f"SELECT {', '.join(_KEYS)}, currency, SUM(cost_minor) AS sum_cost, SUM(vat_minor) AS sum_vat, SUM(unknown_costs) AS sum_unknown"  # noqa: S608
         " FROM locked_lines l WHERE l.installation_id = $1 AND l.basis = $2 AND l.from_date = $3 AND cost_minor IS NOT NULL"
         f" GROUP BY {', '.join(_KEYS)}, currency",
@@ -172,11 +174,12 @@ async def booked_costs(book: Book, period: Period) -> dict[tuple[UUID | None, tu
         period.from_date,
     )
     found: dict[tuple[UUID | None, tuple[UUID | None, ...]], Costs] = {}
-    for row in rows:
-        vat = int(row["sum_vat"])
-        sums = () if row["currency"] is None else (Sum(row["currency"], int(row["sum_cost"]) - vat, vat),)
-        key = (sql.optional_uuid_of(row["session_id"]), _ids_of(row))
-        found[key] = found.get(key, NO_COSTS) + Costs(sums, int(row["sum_unknown"]))
+    async for some in sql.in_turns(rows):
+        for row in some:
+            vat = int(row["sum_vat"])
+            sums = () if row["currency"] is None else (Sum(row["currency"], int(row["sum_cost"]) - vat, vat),)
+            key = (sql.optional_uuid_of(row["session_id"]), _ids_of(row))
+            found[key] = found.get(key, NO_COSTS) + Costs(sums, int(row["sum_unknown"]))
     return found
 
 
@@ -224,15 +227,15 @@ async def _booked_of(
     return found
 
 
-def _difference(row: Mapping[str, Any]) -> Difference:
+def _difference(row: sql.Record) -> Difference:
     return Difference(sql.optional_uuid_of(row["session_id"]), _ids_of(row), _usage(row))
 
 
-def _ids_of(row: Mapping[str, Any]) -> tuple[UUID | None, ...]:
+def _ids_of(row: sql.Record) -> tuple[UUID | None, ...]:
     return tuple(sql.optional_uuid_of(row[name]) for name in IDS)
 
 
-def _usage(row: Mapping[str, Any]) -> Usage:
+def _usage(row: sql.Record) -> Usage:
     return _of([int(row[f"sum_{name}"]) for name in _FIGURES])
 
 

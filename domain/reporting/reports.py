@@ -85,7 +85,7 @@ async def _lock(access: Access, installation_id: UUID, wish: LockWish) -> UUID:
         corrections=await _corrections(changes, wish.group_by, site),
     )
     _check_size(content)
-    if not is_revision and _total(own) != _sum(content):
+    if not is_revision and await asyncio.to_thread(_total, own) != _sum(content):
         raise RuntimeError("the rows of a report and the sessions behind them do not add up")
     for one, found in {**changes, period: own}.items():
         await report_ledger.write(book, one, content.revision, found)
@@ -147,13 +147,23 @@ async def _corrections(
     found: list[CorrectionLine] = []
     for period, differences in changes.items():
         names = await _names(differences, dimensions, site)
-        rows = []
-        for ids, usage in report_ledger.grouped(differences, dimensions, site.id):
-            group = tuple(GroupPart(dimension, one) for dimension, one in zip(dimensions, ids, strict=True))
-            labels = (label_of(part, names.get((part.dimension, part.id))) for part in group)
-            rows.append(UsageRow(group, tuple(labels), usage))
-        found += (CorrectionLine(period, row) for row in ordered(rows))
+        found += await asyncio.to_thread(_lines, period, differences, dimensions, site.id, names)
     return tuple(found)
+
+
+def _lines(
+    period: Period,
+    differences: Sequence[Difference],
+    dimensions: Sequence[UsageDimension],
+    site_id: UUID,
+    names: Mapping[tuple[UsageDimension, UUID | None], str],
+) -> list[CorrectionLine]:
+    rows = []
+    for ids, usage in report_ledger.grouped(differences, dimensions, site_id):
+        group = tuple(GroupPart(dimension, one) for dimension, one in zip(dimensions, ids, strict=True))
+        labels = (label_of(part, names.get((part.dimension, part.id))) for part in group)
+        rows.append(UsageRow(group, tuple(labels), usage))
+    return [CorrectionLine(period, row) for row in ordered(rows)]
 
 
 async def _names(
@@ -266,16 +276,17 @@ async def _store_names(report_id: UUID, content: Content) -> None:
     names = report_documents.names_in(rows) | report_documents.names_in(content.summary.rows)
     cards = sorted(one for dimension, one in names if dimension is UsageDimension.CHARGE_CARD)
     holders = await _holders(cards)
-    await LockedName.bulk_create(
-        LockedName(
-            report_id=report_id,
-            dimension=dimension,
-            subject_id=subject_id,
-            user_id=subject_id if dimension is UsageDimension.USER else holders.get(subject_id),
-            name=name,
+    async for some in sql.in_turns(sorted(names)):
+        await LockedName.bulk_create(
+            LockedName(
+                report_id=report_id,
+                dimension=dimension,
+                subject_id=subject_id,
+                user_id=subject_id if dimension is UsageDimension.USER else holders.get(subject_id),
+                name=names[dimension, subject_id],
+            )
+            for dimension, subject_id in some
         )
-        for (dimension, subject_id), name in names.items()
-    )
 
 
 async def _holders(card_ids: Sequence[UUID]) -> dict[UUID, UUID]:

@@ -1,6 +1,5 @@
 """How sessions become groups: one GROUP BY for whole sessions (bases REGISTERED and ENDED), alike on both databases."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,9 +9,6 @@ from domain import sql
 from domain.periods import Bucket, Period, bucket_at, offsets, start_of
 from domain.roles import ReportBasis, SessionFlag, SessionState, UsageDimension
 from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
-
-_AT_ONCE = 250
-"""Groups that are read at once: some milliseconds of the loop that others wait for."""
 
 OFFLINE, UNRELIABLE = int(SessionFlag.OFFLINE), int(SessionFlag.CLOCK_UNRELIABLE)
 
@@ -98,17 +94,16 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     """  # noqa: S608  columns of ours, and marks
     found: dict[Group, Tally] = {}
     # As the driver has them: of a year by person and day, to make them all dicts at once would hold others up.
-    for number, row in enumerate(await sql.records(statement, *arguments)):
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-        bucket_of = local.reader(row) if times else None
-        group = tuple(
-            GroupPart(dimension, bucket=bucket_of(dimension))
-            if bucket_of is not None and dimension in times
-            else GroupPart(dimension, sql.optional_uuid_of(row[f"id_{things.index(dimension)}"]))
-            for dimension in question.group_by
-        )
-        found.setdefault(group, Tally()).add(_usage(row), _snapshots(row, things))
+    async for some in sql.in_turns(await sql.records(statement, *arguments)):
+        for row in some:
+            bucket_of = local.reader(row) if times else None
+            group = tuple(
+                GroupPart(dimension, bucket=bucket_of(dimension))
+                if bucket_of is not None and dimension in times
+                else GroupPart(dimension, sql.optional_uuid_of(row[f"id_{things.index(dimension)}"]))
+                for dimension in question.group_by
+            )
+            found.setdefault(group, Tally()).add(_usage(row), _snapshots(row, things))
     return found
 
 

@@ -111,13 +111,9 @@ async def corrected_session_ids(report: LockedReportRow) -> list[UUID]:
 
 async def locked_sessions(access: Access, report: LockedReportRow) -> AsyncIterator[Sequence[CountedSession]]:
     """The sessions behind the report in batches, each with the energy that was locked; who and when as they are now."""
-    energies: dict[UUID, int] = {}
-    for one in await report_ledger.locked(report.book, report.period, report.revision):
-        if one.session_id is not None:
-            energies[one.session_id] = energies.get(one.session_id, 0) + one.usage.energy_wh
-    for some in sql.in_chunks(sorted(energies)):
-        found = await sessions_by_ids(access, some)
-        yield [CountedSession(found[one], energies[one], found[one].started_at) for one in some if one in found]
+    async for some in report_ledger.locked_energies(report.book, report.period, report.revision):
+        found = await sessions_by_ids(access, [one for one, _ in some])
+        yield [CountedSession(found[one], energy, found[one].started_at) for one, energy in some if one in found]
 
 
 def _row(row: Mapping[str, Any]) -> LockedReportRow:
