@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from domain.ids import new_id
 from domain.reporting.export_jobs import GIVE_UP_AFTER
 from domain.reporting.exports import KEPT_FOR
 
@@ -41,16 +42,18 @@ def folder_trouble() -> Iterator[None]:
         raise FolderError(_WORDS.get(error.errno or 0, words)) from error
 
 
-def draft_of(folder: Path, export_id: UUID) -> Path:
-    """The folder in which a file is made."""
-    return folder / f"{export_id}{_SUFFIX}"
+def new_draft(folder: Path, export_id: UUID) -> Path:
+    """The folder in which a file is made this time: a worker that has lost the file, and does not know it yet, writes into its own."""
+    return folder / f"{export_id}.{new_id()}{_SUFFIX}"
 
 
 def make_room(draft: Path) -> None:
-    """The draft's folder is there and empty. FolderError when it cannot be made."""
+    """The draft's folder is there, and no other of the same file. FolderError when it cannot be made."""
     with folder_trouble():
-        remove(draft)
         draft.mkdir(mode=0o700, parents=True)
+    for other in draft.parent.glob(f"{draft.name.partition('.')[0]}.*{_SUFFIX}"):
+        if other != draft:
+            remove(other)
 
 
 def remove(draft: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ from domain.pages import PageRequest
 from domain.ports import EventBus
 from domain.pricing.sums import NO_COSTS
 from domain.reporting.export_jobs import (
+    LEASE,
     ExportJob,
     LostJobError,
     complete,
@@ -29,6 +30,7 @@ from domain.reporting.export_jobs import (
     fail,
     next_job,
     release,
+    renew,
     report_progress,
 )
 from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
@@ -40,13 +42,14 @@ from domain.usage.sessions import CountedSession
 from domain.views.report_views import contents_by_report_ids, locked_reports_by_ids, locked_sessions
 from exports import cost_tables, tables
 from exports.endpoints import MEDIA_TYPES, file_of
-from exports.folder import DRAFT, FolderError, draft_of, folder_trouble, make_room, remove, sweep
+from exports.folder import DRAFT, FolderError, folder_trouble, make_room, new_draft, remove, sweep
 from exports.tables import Cell, Sheet
 from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_file, begin_sheet, finish_file
 
 POLL_S = 1.0
 EXPIRE_EVERY_S = 60.0
 PROGRESS_EVERY_S = 0.5
+RENEW_EVERY_S = LEASE.total_seconds() / 4
 BATCH = 250
 """Rows that are made at once: a few milliseconds of the loop that others wait for."""
 _NAMED_IN_FILE = 2
@@ -74,6 +77,7 @@ class ExportWorker:
         self._bus = bus
         self._clock = clock
         self.most_printed = MOST_PRINTED
+        self.renew_every_s = RENEW_EVERY_S
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -97,19 +101,11 @@ class ExportWorker:
         job = await next_job(self._clock.now())
         if job is None:
             return False
-        draft = draft_of(self._folder, job.id)
+        draft = new_draft(self._folder, job.id)
         is_whole = False
         try:
-            made = await self._make(job, draft)
-            size = await self._publish(job, draft)
-            await complete(
-                job,
-                file_name=made.name,
-                size_bytes=size,
-                row_count=made.row_count,
-                now=self._clock.now(),
-                bus=self._bus,
-            )
+            made = await self._held(job, self._make(job, draft))
+            await self._publish(job, draft, made)
             is_whole = True
         except LostJobError:
             _log.info("an export was cancelled or taken over", export_id=str(job.id))
@@ -128,12 +124,37 @@ class ExportWorker:
             remove(draft)
         return True
 
-    async def _publish(self, job: ExportJob, draft: Path) -> int:
-        """The finished file stands where it is fetched from; its size."""
+    async def _held(self, job: ExportJob, work: Coroutine[None, None, T]) -> T:
+        """What the work returns; meanwhile the lease is renewed, however long one step takes. LostJobError ends the work."""
+        making = asyncio.create_task(work, name=f"export {job.id}")
+        try:
+            while not making.done():
+                await asyncio.wait({making}, timeout=self.renew_every_s)
+                if not making.done():
+                    await renew(job, now=self._clock.now())
+        finally:
+            making.cancel()
+            await asyncio.wait({making})
+        return making.result()
+
+    async def _publish(self, job: ExportJob, draft: Path, made: _Made) -> None:
+        """The finished file stands where it is fetched from."""
+
+        def place() -> None:
+            with folder_trouble():
+                (draft / DRAFT).rename(file_of(self._folder, job.id, job.format))
+
         with folder_trouble():
             size = (draft / DRAFT).stat().st_size
-            (draft / DRAFT).rename(file_of(self._folder, job.id, job.format))
-        return size
+        await complete(
+            job,
+            file_name=made.name,
+            size_bytes=size,
+            row_count=made.row_count,
+            now=self._clock.now(),
+            bus=self._bus,
+            place=place,
+        )
 
     async def _make(self, job: ExportJob, draft: Path) -> _Made:
         access = await access_of(job.user_id, now=self._clock.now())

@@ -1,8 +1,12 @@
 """Files being made: taken on by one worker at a time, under a lease that another inherits when the worker dies. Machines only."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
+
+from tortoise.transactions import in_transaction
 
 from domain import sql
 from domain.events import ExportChanged
@@ -23,7 +27,7 @@ class LostJobError(Exception):
 
 @dataclass(slots=True)
 class ExportJob:
-    """A file that this worker makes; `until` is its lease, and what its writes are recognised by."""
+    """A file that this worker makes; `until` is its lease, and what its writes are recognised by: one after another, under `turn`."""
 
     id: UUID
     user_id: UUID
@@ -32,6 +36,7 @@ class ExportJob:
     source: ExportSource
     locale: str | None
     until: datetime
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def next_job(now: datetime) -> ExportJob | None:
@@ -54,20 +59,41 @@ async def next_job(now: datetime) -> ExportJob | None:
 
 async def report_progress(job: ExportJob, progress: float, *, now: datetime, bus: EventBus) -> None:
     """The lease is renewed, and whoever watches sees how far the file is. LostJobError when it is no longer this worker's."""
-    changed = await sql.execute(_PROGRESS, job.id, job.until, now + LEASE, progress)
-    if not changed:
-        raise LostJobError
-    job.until = now + LEASE
+    await _renewed(job, _PROGRESS, progress, now=now)
     await bus.publish(ExportChanged(export_id=job.id, state=ExportState.RUNNING, progress=progress))
 
 
+async def renew(job: ExportJob, *, now: datetime) -> None:
+    """The lease is renewed. LostJobError when the file is no longer this worker's."""
+    await _renewed(job, _RENEW, now=now)
+
+
+async def _renewed(job: ExportJob, statement: str, *values: object, now: datetime) -> None:
+    async with job.turn:
+        if not await sql.execute(statement, job.id, job.until, now + LEASE, *values):
+            raise LostJobError
+        job.until = now + LEASE
+
+
 async def complete(
-    job: ExportJob, *, file_name: str, size_bytes: int, row_count: int, now: datetime, bus: EventBus
+    job: ExportJob,
+    *,
+    file_name: str,
+    size_bytes: int,
+    row_count: int,
+    now: datetime,
+    bus: EventBus,
+    place: Callable[[], None],
 ) -> None:
-    """The file can be fetched for 24 hours. LostJobError when it is no longer this worker's."""
-    changed = await sql.execute(_COMPLETE, job.id, job.until, now, now + KEPT_FOR, file_name, size_bytes, row_count)
-    if not changed:
-        raise LostJobError
+    """The file can be fetched for 24 hours. `place` puts it where it is fetched from, and what it raises leaves everything as it was.
+
+    LostJobError when the file is no longer this worker's: then nothing is put anywhere, as another's may stand there.
+    """
+    async with job.turn, in_transaction():
+        changed = await sql.execute(_COMPLETE, job.id, job.until, now, now + KEPT_FOR, file_name, size_bytes, row_count)
+        if not changed:
+            raise LostJobError
+        place()
     await bus.publish(ExportChanged(export_id=job.id, state=ExportState.READY, progress=1.0))
 
 
@@ -115,6 +141,7 @@ RETURNING id, user_id, kind, format, parameters
 """  # noqa: S608  enums' values
 _MINE = f"id = $1 AND claimed_until = $2 AND state = '{ExportState.RUNNING}'"
 _PROGRESS = f"UPDATE exports SET claimed_until = $3, progress = $4 WHERE {_MINE}"  # noqa: S608
+_RENEW = f"UPDATE exports SET claimed_until = $3 WHERE {_MINE}"  # noqa: S608
 _COMPLETE = f"""
 UPDATE exports SET state = '{ExportState.READY}', progress = 1, finished_at = $3, expires_at = $4, file_name = $5,
     size_bytes = $6, row_count = $7, claimed_until = NULL

@@ -9,10 +9,11 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import httpx
@@ -56,14 +57,16 @@ from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
 from domain.views.report_views import locked_reports_by_ids
 from exports.endpoints import export_routes, file_of
-from exports.folder import FolderError, draft_of, folder_trouble, make_room
+from exports.folder import FolderError, folder_trouble, make_room, new_draft
 from exports.links import ExportLinks
 from exports.worker import ExportWorker
-from exports.writing import WriterGoneError, WritingProcess
+from exports.writing import WriterGoneError, WritingProcess, finish_file
 from tests import factories
 from tests.factories import NOW, Town
 from tests.fakes import HandClock, RecordingBus
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LINKS = ExportLinks("s" * 32, "http://lade.example")
 
 
@@ -286,8 +289,71 @@ async def test_another_worker_takes_up_what_a_dead_one_left_and_the_dead_one_can
     with pytest.raises(LostJobError):
         await report_progress(first, 0.5, now=later, bus=office.bus)
     with pytest.raises(LostJobError):
-        await complete(first, file_name="x", size_bytes=1, row_count=1, now=later, bus=office.bus)
+        await complete(
+            first,
+            file_name="x",
+            size_bytes=1,
+            row_count=1,
+            now=later,
+            bus=office.bus,
+            place=lambda: pytest.fail("placed"),
+        )
     await report_progress(second, 0.5, now=later, bus=office.bus)
+
+
+class SlowWriting(WritingProcess):
+    """Writes as ever; before a file is finished, `meanwhile` happens."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if function is finish_file:
+            await self._meanwhile()
+        return await super().call(function, *args, **kwargs)
+
+
+async def test_a_step_that_takes_minutes_keeps_the_lease(town: Town, tmp_path: Path) -> None:
+    """Nobody else takes the file up meanwhile, although nothing of it is told."""
+    await _sessions(town)
+
+    async def minutes() -> None:
+        for _ in range(4):
+            slow.clock.advance(LEASE * 0.9)
+            async with asyncio.timeout(10):
+                while (await Export.get()).claimed_until != slow.clock.now() + LEASE:  # noqa: ASYNC110  rows tell nobody
+                    await asyncio.sleep(0)
+            assert await next_job(slow.clock.now()) is None
+
+    writing = SlowWriting(minutes)
+    slow = Office(tmp_path / "exports", writing)
+    slow.worker.renew_every_s = 0.001
+    try:
+        assert (await slow.make(town, _usage(town))).state is ExportState.READY
+    finally:
+        writing.close()
+
+
+async def test_who_lost_a_file_writes_nothing_of_it(town: Town, tmp_path: Path, writing: WritingProcess) -> None:
+    """A worker that stood still for longer than its lease finds the file made by another, and leaves it alone."""
+    await _sessions(town)
+
+    async def long() -> None:
+        slow.clock.advance(LEASE)
+        assert await other.make_next()
+        made.append(next(slow.folder.glob("*.xlsx")).read_bytes())
+
+    made: list[bytes] = []
+    standing = SlowWriting(long)
+    slow = Office(tmp_path / "exports", standing)
+    other = ExportWorker(folder=slow.folder, writing=writing, bus=slow.bus, clock=slow.clock)
+    try:
+        row = await slow.make(town, _usage(town))
+        assert (row.state, row.progress) == (ExportState.READY, 1.0)
+        assert [path.read_bytes() for path in slow.folder.iterdir()] == made
+    finally:
+        standing.close()
 
 
 async def test_a_cancelled_file_is_not_made_to_its_end(town: Town, office: Office) -> None:
@@ -389,7 +455,7 @@ async def test_what_nobody_can_want_any_more_is_swept_away(town: Town, office: O
     """Drafts of workers that died and files that nobody knows of; what is of today stays."""
     await _sessions(town)
     made = await office.make(town, _usage(town))
-    fresh, old = draft_of(office.folder, new_id()), draft_of(office.folder, new_id())
+    fresh, old = new_draft(office.folder, new_id()), new_draft(office.folder, new_id())
     lost = office.folder / f"{new_id()}.xlsx"
     for draft in (fresh, old):
         make_room(draft)
