@@ -307,7 +307,7 @@ def _any_flag(value: object, _arguments: list[object]) -> str:
     return f"(s.flags & {mask}) <> 0"
 
 
-def session_of_row(access: Access, row: Mapping[str, Any]) -> SessionRow:
+def session_of_row(access: Access, row: sql.Record) -> SessionRow:
     """The session of a row with SESSION_COLUMNS, as this person sees it."""
     state = SessionState(row["state"])
     installation_id, started_at = sql.uuid_of(row["installation_id"]), sql.instant_of(row["started_at"])

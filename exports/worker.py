@@ -50,7 +50,7 @@ POLL_S = 1.0
 EXPIRE_EVERY_S = 60.0
 PROGRESS_EVERY_S = 0.5
 RENEW_EVERY_S = LEASE.total_seconds() / 4
-BATCH = 250
+BATCH = 100
 """Rows that are made at once: a few milliseconds of the loop that others wait for."""
 _NAMED_IN_FILE = 2
 MOST_PRINTED = 5_000

@@ -17,12 +17,9 @@ from domain.pricing.lines import Cost, CostLine, monthly_fee
 from domain.pricing.sums import NO_COSTS, UNKNOWN, Costs, Sum
 from domain.roles import CostUnit, ReportBasis, Role, SessionState, UsageDimension
 from domain.tariff_book import PricedSite, TariffBook, tariff_book
-from domain.usage.intervals import touches
+from domain.usage.batches import charges_behind
 from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
-from domain.usage.rows import INSTANTS, NAMES, LocalTime, Scope, counted, id_column
-
-_BATCH = 250
-"""Charges that are read at once: a few milliseconds of the loop that others wait for."""
+from domain.usage.rows import NAMES, LocalTime, Scope, id_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,36 +117,17 @@ async def _batches(
     question: UsageQuestion, period: Period, scope: Scope, things: Sequence[UsageDimension]
 ) -> AsyncIterator[Sequence[_Row]]:
     """The charges that count, oldest first by the instant of the basis."""
-    instant = INSTANTS.get(question.basis, "s.started_at")
-    after: tuple[datetime, UUID] | None = None
-    while True:
-        arguments: list[object] = []
+
+    def columns(arguments: list[object]) -> str:
         keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
         names = [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
-        condition = counted(scope, question.where, arguments)
-        arguments += [period.start_at, period.end_at]
-        start, end = f"${len(arguments) - 1}", f"${len(arguments)}"
-        inside = f"{instant} >= {start} AND {instant} < {end}"
-        if question.basis is ReportBasis.INTERVAL:
-            inside = touches(start, end)
-        if after is not None:
-            arguments += list(after)
-            at, key = f"${len(arguments) - 1}", f"${len(arguments)}"
-            inside = f"({inside}) AND ({instant}, s.id) > ({at}, {key})"
-        statement = f"""
-            SELECT {"".join(f"{column}, " for column in [*keys, *names])}{CHARGED_COLUMNS}, {instant} AS counted_at
-            FROM charge_sessions s WHERE {condition} AND ({inside}) ORDER BY {instant}, s.id LIMIT {_BATCH}
-        """  # noqa: S608  columns of ours, and marks
-        rows = await sql.rows(statement, *arguments)
-        if rows:
-            batch = [_row(row, things) for row in rows]
-            yield batch
-            after = (batch[-1].at, batch[-1].charged.id)
-        if len(rows) < _BATCH:
-            return
+        return "".join(f"{column}, " for column in [*keys, *names]) + CHARGED_COLUMNS
+
+    async for rows in charges_behind(question, period, scope, columns):
+        yield [_row(row, things) for row in rows]
 
 
-def _row(row: sql.Row, things: Sequence[UsageDimension]) -> _Row:
+def _row(row: sql.Record, things: Sequence[UsageDimension]) -> _Row:
     charge = charged_of(row)
     named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
     return _Row(
