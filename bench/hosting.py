@@ -1,8 +1,7 @@
-"""One server of a bench: `python -m bench.hosting NAME [CORE]`, settings from the environment, until its input ends."""
+"""One server of a bench: `python -m bench.hosting NAME`, settings from the environment, until its input ends."""
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -113,9 +112,7 @@ async def _host(name: str) -> None:
 
 
 def main() -> None:
-    """The server of that name runs on that core until standard input ends."""
-    if len(sys.argv) > 2:
-        os.sched_setaffinity(0, {int(sys.argv[2])})
+    """The server of that name runs until standard input ends."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_host(sys.argv[1]))
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx
 
-_READY_TIMEOUT_S = 30.0
+_READY_TIMEOUT_S = 90.0
 _END_TIMEOUT_S = 15.0
 
 
@@ -64,11 +64,9 @@ class Served:
         """It ends without a chance to finish anything (SIGKILL)."""
         os.kill(self.pid, signal.SIGKILL)
 
-    async def executions(self) -> int:
+    def executions(self) -> int:
         """How many executions it has made."""
-        async with httpx.AsyncClient(timeout=60.0) as client:
-            response = await client.get(f"http://127.0.0.1:{self.port}/executions")
-            return int(response.json())
+        return int(httpx.get(f"http://127.0.0.1:{self.port}/executions", timeout=60.0, trust_env=False).json())
 
 
 def take_cores() -> int | None:
@@ -83,12 +81,22 @@ def take_cores() -> int | None:
 @asynccontextmanager
 async def server(name: str, *, core: int | None, environment: Mapping[str, str]) -> AsyncIterator[Served]:
     """Inside: `python -m bench.hosting NAME` serves on that core."""
-    arguments = [sys.executable, "-m", "bench.hosting", name, *([] if core is None else [str(core)])]
+    async with program([sys.executable, "-m", "bench.hosting", name], core=core, environment=environment) as served:
+        yield served
+
+
+@asynccontextmanager
+async def program(command: Sequence[str], *, core: int | None, environment: Mapping[str, str]) -> AsyncIterator[Served]:
+    """Inside: the command serves on that core, at the port that it tells in its first line, until its input ends."""
     process = await asyncio.create_subprocess_exec(
-        *arguments, stdin=PIPE, stdout=PIPE, env={**os.environ, **environment}
+        *command,
+        stdin=PIPE,
+        stdout=PIPE,
+        env={**os.environ, **environment},
+        preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
     )
     try:
-        yield Served(await _port(process, name), process.pid, core)
+        yield Served(await _port(process, command[-1]), process.pid, core)
     finally:
         if process.stdin is not None:
             process.stdin.close()

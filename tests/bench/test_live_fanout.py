@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from bench.live_fanout import Ear
+from bench.live_stage import Ear
 from bench.sockets import Client, Following
 
 HANDSHAKE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
