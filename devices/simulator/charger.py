@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +22,9 @@ from devices.simulator.answers import take
 from devices.simulator.ledger import Kind, Ledger
 from devices.simulator.orders import obey
 from devices.simulator.outbox import Message
-from devices.simulator.plan import ChargerPlan, Plan, Visit
+from devices.simulator.plan import ChargerPlan, Plan, Quirks, Visit
 from devices.simulator.station import Station
+from devices.simulator.troubles import Trouble
 from devices.simulator.visits import Visits
 from domain.clock import Clock
 
@@ -98,6 +99,31 @@ class Charger:
     def unplug(self) -> None:
         """The car leaves now."""
         self._visits.depart()
+        self.wake()
+
+    def present(self, id_tag: str) -> None:
+        """A card is held to the reader now."""
+        self.station.present(id_tag)
+        self.wake()
+
+    def break_down(self, trouble: Trouble) -> None:
+        """It finds that wrong with itself from now on."""
+        self.station.break_down(trouble)
+        self.wake()
+
+    def mend(self) -> None:
+        """Nothing is wrong with it from now on."""
+        self.station.mend()
+        self.wake()
+
+    def worry(self, event: str) -> None:
+        """Something concerns its security now (OCPP 2.0.1 part 2, appendix 1)."""
+        self.station.worry(event)
+        self.wake()
+
+    def behave(self, quirks: Quirks) -> None:
+        """Its firmware has exactly these quirks from now on."""
+        self.plan = self.station.plan = replace(self.plan, quirks=quirks)
         self.wake()
 
     def drop_connection(self, *, for_s: float) -> None:

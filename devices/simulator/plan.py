@@ -55,6 +55,8 @@ class Quirks:
     """Messages that it keeps without a connection; readings give way first. None: many."""
     loses_power_every_s: float | None = None
     """Mean time between losses of power while a car charges: the transaction ends, and is told after the next boot."""
+    lets_no_current: bool = False
+    """Its contactor stays open: it says that it charges, and nothing flows."""
     reorders_within: int = 1
     """So many waiting messages of transactions go out in any order."""
 

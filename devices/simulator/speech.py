@@ -10,6 +10,7 @@ import msgspec
 from devices.ocpp.v16.messages import Context, Reason, StatusNotificationStatus
 from devices.simulator.ledger import SessionRecord
 from devices.simulator.plan import ChargerPlan
+from devices.simulator.troubles import Trouble
 
 Status = StatusNotificationStatus
 """A connector's state; OCPP 1.6 has a word for each, 2.0.1 says them in two messages."""
@@ -53,6 +54,8 @@ class Facts:
     transaction: Transaction | None
     is_operative: bool
     is_online: bool
+    trouble: Trouble | None = None
+    """What it finds wrong with itself."""
 
 
 class Speech(Protocol):
@@ -111,6 +114,14 @@ class Speech(Protocol):
 
     def metered(self, facts: Facts, context: Context = "Sample.Periodic") -> Said:
         """The meter, of the transaction if one runs."""
+        ...
+
+    def troubled(self, facts: Facts, trouble: Trouble, number: int, *, is_over: bool) -> Sequence[Said]:
+        """Something is wrong with it, or is not any more, beside what its status says of that. `number` counts such news."""
+        ...
+
+    def worried(self, facts: Facts, event: str) -> Said:
+        """Something concerns its security."""
         ...
 
     def ended(self, facts: Facts, reason: Reason, id_tag: str | None) -> Said:

@@ -12,6 +12,7 @@ from devices.simulator.car import VOLTAGE_V
 from devices.simulator.outbox import UNKNOWN_TRANSACTION
 from devices.simulator.plan import ChargerPlan
 from devices.simulator.speech import CONNECTOR, MAX_SERIAL, STATION, Facts, Said, Status, Transaction
+from devices.simulator.troubles import Trouble
 
 TERMINALS: tuple[Phase, ...] = ("L1", "L2", "L3")
 
@@ -93,6 +94,15 @@ class Speech16:
         )
         return Said("MeterValues", payload, is_kept=facts.transaction is not None)
 
+    def troubled(self, facts: Facts, trouble: Trouble, number: int, *, is_over: bool) -> Sequence[Said]:  # noqa: ARG002
+        """Nothing: the status says it."""
+        return ()
+
+    def worried(self, facts: Facts, event: str) -> Said:
+        """SecurityEventNotification."""
+        payload = messages.SecurityEventNotification(type=event, timestamp=facts.timestamp)
+        return Said("SecurityEventNotification", payload)
+
     def ended(self, facts: Facts, reason: Reason, id_tag: str | None) -> Said:
         """StopTransaction."""
         payload = messages.StopTransaction(
@@ -112,7 +122,13 @@ def _running(facts: Facts) -> Transaction:
 
 
 def _status(connector: int, status: Status, facts: Facts) -> Said:
+    trouble = facts.trouble if connector == CONNECTOR else None
+    vendor = None if trouble is None else trouble.vendor_error_code
     payload = messages.StatusNotification(
-        connector_id=connector, error_code="NoError", status=status, timestamp=facts.timestamp
+        connector_id=connector,
+        error_code="NoError" if trouble is None else trouble.error_code,
+        status=status,
+        timestamp=facts.timestamp,
+        vendor_error_code=UNSET if vendor is None else vendor,
     )
     return Said("StatusNotification", payload)

@@ -11,6 +11,7 @@ from devices.ocpp.v201 import messages
 from devices.simulator.car import VOLTAGE_V
 from devices.simulator.plan import ChargerPlan
 from devices.simulator.speech import CONNECTOR, MAX_SERIAL, Facts, Said, Status, Transaction
+from devices.simulator.troubles import Trouble
 
 EVSE = messages.EVSEType(id=CONNECTOR, connector_id=CONNECTOR)
 TERMINALS: tuple[messages.PhaseEnumType, ...] = ("L1", "L2", "L3")
@@ -104,6 +105,27 @@ class Speech201:
             return Said("MeterValues", payload)
         trigger: messages.TriggerReasonEnumType = "Trigger" if context == "Trigger" else "MeterValuePeriodic"
         return _event(facts, "Updated", trigger, context=context)
+
+    def troubled(self, facts: Facts, trouble: Trouble, number: int, *, is_over: bool) -> Sequence[Said]:
+        """NotifyEvent: a switch that is on or off, or a value that a monitor found beyond its bounds, or back within."""
+        value = "true" if not is_over else "false"
+        event = messages.EventDataType(
+            event_id=number,
+            timestamp=facts.timestamp,
+            trigger="Alerting" if trouble.is_measured else "Delta",
+            actual_value=("20" if is_over else "300") if trouble.is_measured else value,
+            component=messages.ComponentType(name=trouble.component, evse=EVSE),
+            event_notification_type="PreconfiguredMonitor" if trouble.is_measured else "HardWiredNotification",
+            variable=messages.VariableType(name=trouble.variable),
+            cleared=is_over,
+        )
+        payload = messages.NotifyEvent(generated_at=facts.timestamp, seq_no=0, event_data=[event])
+        return (Said("NotifyEvent", payload),)
+
+    def worried(self, facts: Facts, event: str) -> Said:
+        """SecurityEventNotification."""
+        payload = messages.SecurityEventNotification(type=event, timestamp=facts.timestamp)
+        return Said("SecurityEventNotification", payload)
 
     def ended(self, facts: Facts, reason: Reason, id_tag: str | None) -> Said:
         """TransactionEvent Ended."""

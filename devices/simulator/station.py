@@ -23,6 +23,7 @@ from devices.simulator.profiles import Limit, Moment, Profiles
 from devices.simulator.speech import Facts, Said, Speech, Status, Transaction
 from devices.simulator.speech16 import Speech16
 from devices.simulator.speech201 import Speech201
+from devices.simulator.troubles import Trouble
 from devices.simulator.wiring import LINES, loaded_lines
 from domain.clock import Clock
 
@@ -61,6 +62,9 @@ class Station:
         self.remembered: set[str] = set()
         """Cards that were let in here, while AuthorizationCacheEnabled is true."""
         self.is_operative = True
+        self.trouble: Trouble | None = None
+        """What it finds wrong with itself; nobody charges here meanwhile."""
+        self._troubles_told = 0
         self.is_online = False
         self.is_restarting = False
         self.status: Status = "Available"
@@ -100,7 +104,8 @@ class Station:
         now_s = self.clock.monotonic()
         elapsed_s, self._now_s = now_s - self._now_s, now_s
         if self.car is not None:
-            self.car.step(elapsed_s, offered_a=self.offer.current_a, phases=self._car_phases())
+            offered_a = 0.0 if self.plan.quirks.lets_no_current else self.offer.current_a
+            self.car.step(elapsed_s, offered_a=offered_a, phases=self._car_phases())
             self.register_wh += sum(self.car.currents) * VOLTAGE_V * elapsed_s / JOULES_PER_WH
         self.refresh_offer()
         if self.transaction is not None:
@@ -189,7 +194,7 @@ class Station:
 
     def present(self, id_tag: str) -> None:
         """A card is held at the reader: asked about where there is a connection, looked up where there is none."""
-        if not self.is_operative:
+        if not self.is_operative or self.trouble is not None:
             self.note(Kind.DENIED, "out of service")
         elif self.is_online:
             self.say(self.speech.authorize(id_tag))
@@ -227,7 +232,8 @@ class Station:
 
     def begin(self, id_tag: str) -> None:
         """The session runs, if a car is there and nobody else charges here; one that began with the cable is theirs."""
-        if self.car is None or self.is_taken or not (self.is_operative or self.transaction):
+        is_able = self.trouble is None and (self.is_operative or self.transaction is not None)
+        if self.car is None or self.is_taken or not is_able:
             return
         self.awaited_tag = None
         if self.transaction is None:
@@ -295,8 +301,38 @@ class Station:
         """In or out of service; a running session goes on."""
         self.is_operative = is_operative
         if self.transaction is None:
-            waiting: Status = "Available" if self.car is None else "Preparing"
-            self._set_status(waiting if is_operative else "Unavailable")
+            self._set_status(self._waiting)
+
+    @property
+    def _waiting(self) -> Status:
+        waiting: Status = "Available" if self.car is None else "Preparing"
+        return waiting if self.is_operative else "Unavailable"
+
+    # What breaks
+
+    def break_down(self, trouble: Trouble) -> None:
+        """It finds that wrong with itself, and nothing else: a session is over, and no other begins until it is mended."""
+        self.mend()
+        self.end("Other")
+        self.trouble = trouble
+        self._tell_trouble(trouble, is_over=False)
+        self._set_status("Faulted")
+
+    def mend(self) -> None:
+        """Nothing is wrong with it."""
+        if self.trouble is not None:
+            mended, self.trouble = self.trouble, None
+            self._tell_trouble(mended, is_over=True)
+            self._set_status(self._waiting)
+
+    def _tell_trouble(self, trouble: Trouble, *, is_over: bool) -> None:
+        self._troubles_told += 1
+        for said in self.speech.troubled(self.facts(), trouble, self._troubles_told, is_over=is_over):
+            self.say(said)
+
+    def worry(self, event: str) -> None:
+        """Something concerns its security, by the standard's name of such an event."""
+        self.say(self.speech.worried(self.facts(), event))
 
     # What is said
 
@@ -313,6 +349,7 @@ class Station:
             self._unheard.append(message)
 
     def _set_status(self, status: Status) -> None:
+        status = status if self.trouble is None else "Faulted"
         if status != self.status:
             before, self.status = self.status, status
             for said in self.speech.changed(before, self.facts()):
@@ -332,6 +369,7 @@ class Station:
             transaction=self.transaction,
             is_operative=self.is_operative,
             is_online=self.is_online or not quirks.marks_offline,
+            trouble=self.trouble,
         )
 
     def say_meter(self, context: Context) -> None:

@@ -21,7 +21,7 @@ from devices.service import DeviceOptions, DeviceService
 from domain.clock import Clock, SystemClock
 from domain.equipment.stations import hash_charger_key, new_charger_key
 from domain.models import Charger, Station
-from domain.ports import EventBus
+from domain.ports import CallOuts, EventBus
 from tests.factories import Site, a_charger
 from tests.fakes import NoCallOuts, OpenSeals
 from tests.servers import free_port
@@ -55,13 +55,14 @@ async def a_server(
     is_orderly: bool = True,
     proxies: Sequence[Network] = (),
     clock: Clock | None = None,
+    call_outs: CallOuts | None = None,
 ) -> AsyncIterator[Server]:
     """A server on a free port; afterwards it is gone with all its tasks. `proxies` are believed, also with CERTIFICATE_HEADER."""
     service = DeviceService(
         secret=SECRET,
         bus=bus,
         clock=clock or SystemClock(),
-        call_outs=NoCallOuts(),
+        call_outs=call_outs or NoCallOuts(),
         sealer=OpenSeals(),
         process=process,
         options=options or DeviceOptions(check_every_s=3600),
