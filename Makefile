@@ -16,7 +16,7 @@ MACHINE_CODE := $(VENV)/.machine-code
 # The privilege to install what is missing from Debian's packages.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo || echo no-sudo)
 
-.PHONY: help demo serve test test-clients check format schema migrate bench install servers node clean
+.PHONY: help demo serve test test-clients check format schema tables migrate bench install servers node clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 21
@@ -50,6 +50,9 @@ format: $(STAMP)  ## Code laid out as `make check` wants it
 schema: $(STAMP)  ## gql/schema/schema.graphql from the types
 	$(BIN)/lade schema > gql/schema/schema.graphql.new
 	mv gql/schema/schema.graphql.new gql/schema/schema.graphql
+
+tables: $(STAMP) servers  ## The files from which new databases get their tables, from the migrations
+	$(BIN)/python -m tests.tables
 
 migrate: $(STAMP)  ## The database's tables brought to this version
 	@$(BIN)/lade migrate $(ARGS)

@@ -22,6 +22,7 @@ from tortoise.connection import get_connection
 from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.migrations.executor import MigrationExecutor, PlanStep
 
+from app.first_tables import make_first_tables
 from app.logs import without_credentials
 from app.settings import OperatorError, Settings
 from domain.errors import UnavailableError
@@ -193,16 +194,21 @@ def _prepare_file(path: Path) -> None:
 
 async def _migrate(database: Database) -> list[str]:
     async with opened(database):
-        executor = MigrationExecutor(get_connection(CONNECTION), _APPS)
-        applied: list[str] = []
+        missing = await pending_migrations()
+        if missing and await make_first_tables(
+            CONNECTION, kind="sqlite" if database.postgresql_url is None else "postgresql"
+        ):
+            _log.info("tables made")
+        if missing:
+            await MigrationExecutor(get_connection(CONNECTION), _APPS).migrate(
+                direction="forward", progress=_tell_progress
+            )
+        return missing
 
-        def note(event: str, app: str, name: str) -> None:
-            if event == "apply_done":
-                applied.append(f"{app}.{name}")
-                _log.info("migration applied", migration=f"{app}.{name}")
 
-        await executor.migrate(direction="forward", progress=note)
-        return applied
+def _tell_progress(event: str, app: str, name: str) -> None:
+    if event == "apply_done":
+        _log.info("migration applied", migration=f"{app}.{name}")
 
 
 async def pending_migrations() -> list[str]:

@@ -264,5 +264,5 @@ def test_migrate_says_what_it_did(tmp_path: Path) -> None:
 def test_logs_are_json_off_a_terminal(tmp_path: Path) -> None:
     """Each line is one object, with the event, its level and its time."""
     lines = [json.loads(line) for line in command("migrate", folder=tmp_path / "data").stderr.splitlines()]
-    assert {"event": "migration applied", "level": "info", "logger": "app.database"}.items() <= lines[0].items()
+    assert {"event": "tables made", "level": "info", "logger": "app.database"}.items() <= lines[0].items()
     assert lines[0]["timestamp"].endswith("Z")

@@ -1,6 +1,7 @@
 """A database of the first release goes through every migration with its rows, and is of use afterwards."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
@@ -12,8 +13,10 @@ import pytest
 from tortoise.connection import get_connection
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
+import domain.migrations
 from app.auth import SignedTokens
 from app.database import Database, migrate, opened, pending_migrations, tortoise_config
+from app.first_tables import FILES
 from app.jobs import deliver_some_codes
 from domain import sql
 from domain.access import Access, access_of
@@ -32,6 +35,7 @@ from tests.domain.mails import Post, code_of
 from tests.fakes import HandClock, OpenSeals, PlainPasswords, RecordingBus, UnlimitedAttempts
 from tests.gql.asking import Api
 from tests.servers import PostgresServer
+from tests.tables import tables
 
 TOKENS = SignedTokens("a secret for tests")
 URL = "https://lade.example"
@@ -299,11 +303,13 @@ async def _upgrade(database: Database) -> None:
 
 
 @pytest.fixture
-async def upgraded(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """A copy of it for one test, opened."""
+async def upgraded(
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path, database_location: Database
+) -> AsyncIterator[Database]:
+    """A copy of it for one test, opened, beside a new database."""
     if backend == "sqlite":
         template: Path = request.getfixturevalue("sqlite_upgraded")
-        database = Database(sqlite_file=Path(shutil.copy(template, tmp_path / "lade.sqlite3")))
+        database = Database(sqlite_file=Path(shutil.copy(template, tmp_path / "upgraded.sqlite3")))
     else:
         server: PostgresServer = request.getfixturevalue("postgres_upgraded")
         await _execute(server.url("postgres"), "DROP DATABASE IF EXISTS upgraded_copy WITH (FORCE)")
@@ -421,3 +427,16 @@ async def test_invitations_that_are_not_over_are_sent_with_a_code() -> None:
         await invitations.accept(await _held(OLA), code_of(letters[0]), tokens=TOKENS, bus=RecordingBus())
     assert caught.value.code is ErrorCode.TOKEN_EXPIRED
     assert (await Permission.get(id=OVER)).email == "late@example.com"
+
+
+async def test_a_new_database_has_the_same_tables(upgraded: Database, database_location: Database) -> None:
+    """What all migrations come to is what the file makes in one step; after a new migration: `make tables`."""
+    assert tables(database_location) == tables(upgraded)
+
+
+@pytest.mark.parametrize("kind", [*FILES])
+def test_the_file_knows_every_migration(kind: str) -> None:
+    """A new database waits for none of them; after a new migration: `make tables`."""
+    text = (Path(domain.migrations.__file__).parent / FILES[kind]).read_text()
+    names = {path.stem for path in Path(domain.migrations.__file__).parent.glob("0*.py")}
+    assert set(re.findall(r"\('domain', '(\w+)', ", text)) == names
