@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from domain.errors import invalid
 from domain.roles import UsageDimension
 
@@ -105,8 +107,7 @@ def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> dateti
     return after
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True):
     """A stretch of time that a summary groups by. `label` is its local date, month, or hour; [start_at, end_at) are its instants."""
 
     label: str

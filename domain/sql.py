@@ -279,7 +279,9 @@ def optional_uuid_of(value: Any) -> UUID | None:
 
 def instant_of(value: Any) -> datetime:
     """An instant as it came from a row, aware, in UTC."""
-    return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    if isinstance(value, datetime):
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
+    return datetime.fromisoformat(str(value))
 
 
 def date_of(value: Any) -> date:

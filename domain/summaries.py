@@ -47,9 +47,12 @@ class _Site(NamedTuple):
     id: UUID
     name: str
     time_zone: str
+    has_tariffs: bool
 
 
-async def usage_summary(access: Access, question: UsageQuestion, *, with_costs: bool = False) -> UsageSummary:
+async def usage_summary(
+    access: Access, question: UsageQuestion, *, with_costs: bool = False, with_coverage: bool = True
+) -> UsageSummary:
     """The summary, as of now; its rows by label, then time. Rows have costs where they are asked for: then every charge is priced.
 
     For the installations that the asker owns, or (no installations named) for their own sessions everywhere. NotFoundError for the
@@ -64,8 +67,8 @@ async def usage_summary(access: Access, question: UsageQuestion, *, with_costs: 
     # None of these needs another's answer; where there are several connections, they are had at the same time.
     tallies, book, covered = await asyncio.gather(
         gather(question, period, scope),
-        book_for(access, question, (site.id for site in sites)),
-        coverage(access, question, period, access.now),
+        book_for(access, question, (site.id for site in sites if site.has_tariffs)),
+        coverage(access, question, period, access.now) if with_coverage else _nothing(),
     )
     if question.include_idle:
         await _add_idle(question, period, tallies)
@@ -74,16 +77,22 @@ async def usage_summary(access: Access, question: UsageQuestion, *, with_costs: 
     if with_costs:
         await add_costs(question, period, scope, book, tallies)
     rows = await _rows(tallies)
+    if not rows and covered is None:
+        covered = await coverage(access, question, period, access.now)
     return UsageSummary(
         question=question,
         period=period,
         rows=rows,
         total=total_of(row.usage for row in rows),
-        coverage=covered,
-        empty_because=None if rows else await empty_because(question, period, scope, covered),
+        covered=covered,
+        empty_because=None if rows or covered is None else await empty_because(question, period, scope, covered),
         installation_names=tuple(site.name for site in sites),
         made_at=access.now,
     )
+
+
+async def _nothing() -> None:
+    """What is there where nobody asked."""
 
 
 async def _rows(tallies: Mapping[Group, Tally]) -> tuple[UsageRow, ...]:
@@ -164,9 +173,13 @@ async def _sites(access: Access, question: UsageQuestion) -> list[_Site]:
         if not all(map(access.reads_sessions_of, question.installation_ids)):
             raise NotFoundError(path=("installationIds",))
         condition = sql.any_of("i.id", question.installation_ids, arguments)
-    statement = f"SELECT i.id, i.name, i.time_zone FROM installations i WHERE {condition} ORDER BY i.name, i.id"  # noqa: S608
+    statement = f"""
+        SELECT i.id, i.name, i.time_zone, EXISTS (SELECT 1 FROM tariffs t WHERE t.installation_id = i.id) AS has_tariffs
+        FROM installations i WHERE {condition} ORDER BY i.name, i.id
+    """  # noqa: S608  marks only
     return [
-        _Site(sql.uuid_of(row["id"]), row["name"], row["time_zone"]) for row in await sql.rows(statement, *arguments)
+        _Site(sql.uuid_of(row["id"]), row["name"], row["time_zone"], bool(row["has_tariffs"]))
+        for row in await sql.records(statement, *arguments)
     ]
 
 

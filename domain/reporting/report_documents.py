@@ -145,7 +145,7 @@ def read(document: str, names: Names) -> Content:
         period=period,
         rows=tuple(_read_row(one, names) for one in found["rows"]),
         total=_read_figures(found["total"]),
-        coverage=Coverage(tuple(silent)),
+        covered=Coverage(tuple(silent)),
         empty_because=_read_empty(found["emptyBecause"]),
         installation_names=(found["installation"]["name"],),
         made_at=datetime.fromisoformat(found["lockedAt"]),

@@ -3,8 +3,10 @@ lines after them add up to the live figures.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
+
+import msgspec
 
 from domain import sql
 from domain.periods import Period
@@ -190,7 +192,7 @@ def with_costs(
     usages = {(one.session_id, one.ids): one.usage for one in found}
     for key, cost in costs.items():
         if is_any(cost):
-            usages[key] = replace(usages.get(key, Usage()), costs=cost)
+            usages[key] = msgspec.structs.replace(usages.get(key, Usage()), costs=cost)
     return [Difference(session_id, ids, usage) for (session_id, ids), usage in usages.items()]
 
 

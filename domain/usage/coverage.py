@@ -41,7 +41,7 @@ async def coverage(access: Access, question: UsageQuestion, period: Period, now:
         ) AS silent
         WHERE silent.since < {until} ORDER BY silent.since, silent.id LIMIT {MOST_SILENT}
     """  # noqa: S608  columns of ours, and marks
-    found = await sql.rows(statement, *arguments)
+    found = await sql.records(statement, *arguments)
     return Coverage(tuple(SilentCharger(sql.uuid_of(row["id"]), sql.instant_of(row["since"])) for row in found))
 
 

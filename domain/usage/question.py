@@ -1,7 +1,7 @@
 """What a usage summary is made of: the question, groups, and figures that add up. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -75,8 +75,7 @@ def check_question(question: UsageQuestion) -> None:
         raise ValidationError(*problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Figures that add up. `first_at` and `last_at` are the starts of the first and last session."""
 
     session_count: int = 0
@@ -129,8 +128,7 @@ def _iso(instant: datetime) -> str:
     return instant.isoformat()
 
 
-@dataclass(frozen=True, slots=True)
-class GroupPart:
+class GroupPart(msgspec.Struct, frozen=True):
     """One dimension of a group: the id of a thing (None: not identified), or a stretch of time."""
 
     dimension: UsageDimension
@@ -148,20 +146,18 @@ class GroupPart:
 Group = tuple[GroupPart, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A name, and when it was so, as text that sorts by time."""
 
     at: str
     name: str
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """A group while it is added up: figures, and for each dimension the newest name."""
 
     usage: Usage = NOTHING
-    names: dict[UsageDimension, Snapshot] = field(default_factory=dict)
+    names: dict[UsageDimension, Snapshot] = msgspec.field(default_factory=dict)
 
     def add(self, usage: Usage, names: Iterable[tuple[UsageDimension, Snapshot]]) -> None:
         """The figures are in; a newer name replaces an older."""
@@ -172,8 +168,7 @@ class Tally:
                 self.names[dimension] = snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRow:
+class UsageRow(msgspec.Struct, frozen=True):
     """One group with its figures; `labels` has a text for each dimension."""
 
     group: Group
@@ -247,6 +242,11 @@ def _by_label(row: UsageRow) -> list[tuple[bool, str, str]]:
     ]
 
 
+def _identity(row: UsageRow) -> list[int]:
+    """What tells groups apart whose labels are the same."""
+    return [part.id.int for part in row.group if part.id is not None]
+
+
 def _sortable(part: GroupPart, label: str) -> str:
     return _iso(part.bucket.start_at) if part.bucket is not None else label.casefold()
 
@@ -266,8 +266,8 @@ _FIGURES = {
 def ordered(
     rows: Iterable[UsageRow], order: UsageOrder = UsageOrder.LABEL, *, is_descending: bool = False
 ) -> list[UsageRow]:
-    """The rows in that order; equal ones by label, then key."""
-    by_label = sorted(rows, key=lambda row: (_by_label(row), row.key))
+    """The rows in that order; equal ones by label, then by what they are of."""
+    by_label = sorted(rows, key=lambda row: (_by_label(row), _identity(row)))
     if order is UsageOrder.LABEL:
         return by_label[::-1] if is_descending else by_label
     if order is UsageOrder.TIME:
@@ -330,10 +330,18 @@ class UsageSummary:
     period: Period
     rows: tuple[UsageRow, ...]
     total: Usage
-    coverage: Coverage
+    covered: Coverage | None
+    """None where it was not asked for."""
     empty_because: EmptyUsage | None
     installation_names: tuple[str, ...]
     made_at: datetime
+
+    @property
+    def coverage(self) -> Coverage:
+        """How complete it is; LookupError where that was not asked for."""
+        if self.covered is None:
+            raise LookupError("nobody asked how complete the summary is")
+        return self.covered
 
     @property
     def zone(self) -> ZoneInfo:

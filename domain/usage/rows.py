@@ -81,8 +81,8 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     # Few things change their names: to group by these too and take the newest afterwards costs less than to find it row by row.
     keys += [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
     times = time_dimensions(question)
-    local = LocalTime(period, times)
-    if times:
+    local = LocalTime(period, times) if times else None
+    if local is not None:
         keys += local.columns(instant, arguments)
     condition = counted(scope, question.where, arguments)
     arguments += [period.start_at, period.end_at]
@@ -96,7 +96,7 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     # As the driver has them: of a year by person and day, to make them all dicts at once would hold others up.
     async for some in sql.in_turns(await sql.records(statement, *arguments)):
         for row in some:
-            bucket_of = local.reader(row) if times else None
+            bucket_of = None if local is None else local.reader(row)
             group = tuple(
                 GroupPart(dimension, bucket=bucket_of(dimension))
                 if bucket_of is not None and dimension in times
@@ -112,8 +112,8 @@ _FIGURES = (
     "SUM(COALESCE(s.energy_wh, 0)) AS energy_wh",
     "SUM(s.connected_s) AS connected_s",
     "SUM(s.charging_s) AS charging_s",
-    f"SUM(CASE WHEN (s.flags & {OFFLINE}) <> 0 THEN 1 ELSE 0 END) AS offline",
-    f"SUM(CASE WHEN (s.flags & {UNRELIABLE}) <> 0 THEN 1 ELSE 0 END) AS unreliable",
+    f"COUNT(*) FILTER (WHERE (s.flags & {OFFLINE}) <> 0) AS offline",
+    f"COUNT(*) FILTER (WHERE (s.flags & {UNRELIABLE}) <> 0) AS unreliable",
     "MIN(s.started_at) AS first_at",
     "MAX(s.started_at) AS last_at",
 )
@@ -134,7 +134,9 @@ def _usage(row: sql.Record) -> Usage:
 
 
 def _snapshots(row: sql.Record, things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
-    at = str(row["newest_at"]) if things else ""
+    if not things:
+        return []
+    at = str(row["newest_at"])
     named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
     return [(dimension, Snapshot(at, name)) for dimension, name in named if name is not None]
 
@@ -170,7 +172,7 @@ class LocalTime:
 
     def __init__(self, period: Period, times: Sequence[UsageDimension]) -> None:
         self._zone = period.zone
-        self._grain = _grain(times) if times else UsageDimension.DAY
+        self._grain = _grain(times)
         self._is_hourly = self._grain is UsageDimension.HOUR
         self._offsets = offsets(period.zone, period.start_at, period.end_at)
         self._buckets: dict[tuple[UsageDimension, object], Bucket] = {}

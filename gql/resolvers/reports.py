@@ -45,7 +45,7 @@ async def summary(context: Context, row: LockedReportRow) -> UsageSummary:
     wanted = [one.charger_id for one in found.coverage.silent]
     there = await chargers_by_ids(context.access, wanted)
     silent = tuple(one for one in found.coverage.silent if one.charger_id in there)
-    return replace(found, coverage=Coverage(silent, unlisted=len(wanted) - len(silent)))
+    return replace(found, covered=Coverage(silent, unlisted=len(wanted) - len(silent)))
 
 
 async def total(context: Context, row: LockedReportRow) -> Usage:

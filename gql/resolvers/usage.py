@@ -53,25 +53,33 @@ def question(
     )
 
 
-async def summary(context: Context, asked: UsageQuestion, *, with_costs: bool) -> UsageSummary:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked at of a summary, beside its figures; what is not is not worked out."""
+
+    costs: bool
+    coverage: bool
+
+
+async def summary(context: Context, asked: UsageQuestion, wanted: Wanted) -> UsageSummary:
     """The summary; NotFoundError and ValidationError as the domain says."""
-    return await usage_summary(context.access, asked, with_costs=with_costs)
+    return await usage_summary(context.access, asked, with_costs=wanted.costs, with_coverage=wanted.coverage)
 
 
-async def summary_of_viewer(context: Context, asked: UsageQuestion, *, with_costs: bool) -> UsageSummary | None:
+async def summary_of_viewer(context: Context, asked: UsageQuestion, wanted: Wanted) -> UsageSummary | None:
     """The summary of the person's own charges; None for programs, which have none."""
     if context.access.user_id is None:
         return None
-    return await usage_summary(context.access, asked, with_costs=with_costs)
+    return await summary(context, asked, wanted)
 
 
 async def summary_of_installation(
-    context: Context, row: InstallationRow, asked: UsageQuestion, *, with_costs: bool
+    context: Context, row: InstallationRow, asked: UsageQuestion, wanted: Wanted
 ) -> UsageSummary | None:
     """The summary, for an owner of the installation; None for others."""
     if not context.access.reads_sessions_of(row.id):
         return None
-    return await usage_summary(context.access, asked, with_costs=with_costs)
+    return await summary(context, asked, wanted)
 
 
 async def rows_of(

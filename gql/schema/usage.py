@@ -277,6 +277,16 @@ def _wants_costs(fields: Iterable[Any]) -> bool:
     )
 
 
+def _wants_coverage(fields: Iterable[Any]) -> bool:
+    """Whether coverage is selected below."""
+    return any(getattr(one, "name", None) == "coverage" or _wants_coverage(one.selections) for one in fields)
+
+
+def _wanted(fields: Iterable[Any]) -> resolvers.Wanted:
+    chosen = list(fields)
+    return resolvers.Wanted(costs=_wants_costs(chosen), coverage=_wants_coverage(chosen))
+
+
 def _is_ordered_by_cost(one: Any) -> bool:
     order = getattr(one, "arguments", {}).get("orderBy")
     field = order.get("field") if isinstance(order, Mapping) else getattr(order, "field", None)
@@ -300,9 +310,7 @@ async def _of_installation(
         installation_ids=(root.id,),
         include_idle=include_idle,
     )
-    return await resolvers.summary_of_installation(
-        info.context, root, asked, with_costs=_wants_costs(info.selected_fields)
-    )
+    return await resolvers.summary_of_installation(info.context, root, asked, _wanted(info.selected_fields))
 
 
 async def _of_viewer(
@@ -315,11 +323,11 @@ async def _of_viewer(
 ) -> Any:
     del root
     asked = resolvers.question(period.to_domain(), group_by, basis, _filter(where), installation_ids=None)
-    return await resolvers.summary_of_viewer(info.context, asked, with_costs=_wants_costs(info.selected_fields))
+    return await resolvers.summary_of_viewer(info.context, asked, _wanted(info.selected_fields))
 
 
 async def _usage_summary(info: Info[Context, Any], input: UsageSummaryInput) -> Any:
-    return await resolvers.summary(info.context, input.to_domain(), with_costs=_wants_costs(info.selected_fields))
+    return await resolvers.summary(info.context, input.to_domain(), _wanted(info.selected_fields))
 
 
 def usage_of_installation() -> Any:

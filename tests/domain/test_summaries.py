@@ -229,6 +229,20 @@ async def test_coverage_names_the_chargers_that_may_still_deliver(town: Town) ->
     assert january.coverage.is_complete
 
 
+async def test_coverage_is_worked_out_only_for_who_looks_at_it(town: Town) -> None:
+    """The figures are the same without; that it was not asked for is never taken for complete, and an empty summary says why."""
+    owner, question = await _owner(town), _question(town.site)
+    empty = await usage_summary(owner, question, with_coverage=False)
+    assert empty.empty_because is not None
+    assert empty.empty_because.reason is EmptyReason.NO_SESSIONS
+    start = datetime(2026, 2, 3, 9, tzinfo=UTC)
+    await factories.a_session(town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=1))
+    bare, whole = [await usage_summary(owner, question, with_coverage=wanted) for wanted in (False, True)]
+    assert (bare.rows, bare.total) == (whole.rows, whole.total)
+    with pytest.raises(LookupError):
+        _ = bare.coverage
+
+
 async def test_coverage_of_ones_own_charging_tells_nothing_of_others(town: Town) -> None:
     """A charger that was never connected counts from one's own newest session, not from a neighbour's."""
     driver = town.people["USER of charger"]
