@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,7 +15,7 @@ from domain.authorization import attempts
 from domain.authorization.attempts import AttemptRecord, RequestRecord
 from domain.authorization.credentials import credentials_for
 from domain.authorization.decision import SERVES_FOR, Credentials, Opening, normalised_card_number
-from domain.charging import live, session_store
+from domain.charging import corrections, live, session_store
 from domain.charging.energy_intervals import Part, intervals
 from domain.charging.live import Connector
 from domain.charging.session_rules import (
@@ -35,6 +36,7 @@ from domain.equipment.ocpp_messages import Message
 from domain.equipment.signed_records import SignedRow
 from domain.events import AuthorizationAsked, CommandChanged, Event, SessionChanged
 from domain.identification import card_enrollments
+from domain.ids import new_id
 from domain.observations import (
     AnyObservation,
     Booted,
@@ -47,7 +49,15 @@ from domain.observations import (
     StatusReported,
     TokenPresented,
 )
-from domain.roles import AuthorizationDecision, CommandAction, CommandState, ExternalMode, SessionFlag
+from domain.roles import (
+    AuthorizationDecision,
+    CommandAction,
+    CommandState,
+    ExternalMode,
+    SessionEventKind,
+    SessionFlag,
+    SessionState,
+)
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +164,8 @@ class Batch:
     _read_on: set[UUID] = field(default_factory=set)
     _finals: set[UUID] = field(default_factory=set)
     _adopting: set[UUID] = field(default_factory=set)
+    _ended_as: dict[UUID, tuple[Any, ...] | None] = field(default_factory=dict)
+    """What was told of sessions that had ended before; None of others."""
     _lowest_later: dict[tuple[UUID, datetime], int | None] = field(default_factory=dict)
     _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
     _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
@@ -186,6 +198,9 @@ class Batch:
 
     def keep(self, session: SessionRecord) -> None:
         """The session can be found by its keys."""
+        if session.id not in self.sessions:
+            had_ended = session.state is SessionState.ENDED and session.id not in self._new
+            self._ended_as[session.id] = corrections.content_of(session) if had_ended else None
         self.sessions[session.id] = session
         self._sessions_at.setdefault(session.charger_id, {})[session.id] = session
         for name in ("transaction_id", "start_key", "stop_key"):
@@ -311,17 +326,42 @@ class Batch:
         await signed_records.keep(self.signed)
         await self._adopt()
         parts = self._finalised(await session_store.readings([*self._finals]))
+        replaced = await self._replace_announced(parts)
         # First those that are known: one may have given up its transaction id to a new one.
         await session_store.update(self.sessions[one] for one in sorted(self._dirty - self._new))
         read_on_only = self._read_on - self._dirty - self._new
         await session_store.update_progress(self.sessions[one] for one in sorted(read_on_only))
+        await corrections.make_void(replaced)
         await session_store.insert(self.sessions[one] for one in sorted(self._new))
-        await session_store.replace_intervals(parts)
         await self.write_attempts()
+        await corrections.hand_over(replaced)
+        await session_store.replace_intervals(parts)
         await self._write_alerts()
         await session_events.record(self.events, now=self.now)
         await self._write_stations()
         return [*self.events, *await live.write(self.all_connectors())]
+
+    async def _replace_announced(self, parts: dict[UUID, tuple[UUID, Sequence[Part]]]) -> dict[UUID, UUID]:
+        """Old → new of the sessions that were announced and are otherwise now: the new ones are to be stored in their place."""
+        written = {one: self._ended_as[one] for one in self._dirty | self._read_on if self._ended_as.get(one)}
+        changed = {one for one, before in written.items() if corrections.content_of(self.sessions[one]) != before}
+        same = {one: found for one, (_, found) in parts.items() if one in written and one not in changed}
+        changed |= await corrections.with_other_parts(same)
+        replaced: dict[UUID, UUID] = {}
+        for old_id in sorted(await corrections.announced(sorted(changed))):
+            new = msgspec.structs.replace(self.sessions[old_id], id=new_id(), registered_at=self.now)
+            replaced[old_id] = new.id
+            self._dirty.discard(old_id)
+            self._read_on.discard(old_id)
+            self.sessions[new.id] = new
+            self._new.add(new.id)
+            if old_id in parts:
+                parts[new.id] = parts.pop(old_id)
+            self.events = [
+                one for one in self.events if not (isinstance(one, SessionChanged) and one.session_id == old_id)
+            ]
+            self.tell(new, SessionEventKind.REPLACED)
+        return replaced
 
     async def _adopt(self) -> None:
         for session in sorted((self.sessions[one] for one in self._adopting), key=lambda one: one.started_at):
