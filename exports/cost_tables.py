@@ -11,6 +11,7 @@ from domain.units import kwh
 from domain.usage.costs import MonthlyFee
 from domain.usage.question import NOT_IDENTIFIED, UsageRow, UsageSummary
 from exports.tables import UNKNOWN_COST, Cell, Column, Kind, Sheet, local
+from exports.words import Words
 
 _PERSON = Column("Person", "Person", width=28)
 _MONEY = (
@@ -32,9 +33,9 @@ def people_rows(summary: UsageSummary) -> list[tuple[Cell, ...]]:
     return [line for row in summary.rows for line in _sums(row.labels[0], row)]
 
 
-def people_totals(summary: UsageSummary) -> list[tuple[Cell, ...]]:
+def people_totals(summary: UsageSummary, words: Words) -> list[tuple[Cell, ...]]:
     """The lines below, one for each currency: the same totals that the API gives."""
-    return list(_sums("Total", summary))
+    return list(_sums(words("Total"), summary))
 
 
 def _sums(label: str, of: UsageRow | UsageSummary) -> Iterator[tuple[Cell, ...]]:
@@ -115,7 +116,7 @@ def _row(one: _Of, line: CostLine, zone: ZoneInfo, session_id: str | None) -> tu
     return (*(read(one, zone) for _, read in _WHOSE), *(read(line) for _, read in _WHAT), *amounts, session_id)
 
 
-def line_totals(costs: Costs) -> list[tuple[Cell, ...]]:
+def line_totals(costs: Costs, words: Words) -> list[tuple[Cell, ...]]:
     """The lines below, one for each currency."""
     blanks: tuple[Cell, ...] = (None,) * (len(_WHOSE) + len(_WHAT) - 1)
-    return [("Total", *blanks, *_amounts(one), None) for one in costs.sums]
+    return [(words("Total"), *blanks, *_amounts(one), None) for one in costs.sums]

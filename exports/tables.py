@@ -14,13 +14,13 @@ from domain.units import kwh
 from domain.usage.question import Usage, UsageRow, UsageSummary
 from domain.usage.sessions import CountedSession
 from domain.views.report_views import LockedReportRow
+from exports.words import NORWEGIAN_LANGUAGES, Words, english
 
 Cell = str | int | Decimal | datetime | date | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""
 
 
 _COMMA_LANGUAGES = frozenset({"nb", "nn", "no", "da", "sv", "fi", "de", "nl", "fr", "es", "it", "pt", "pl", "cs"})
-_NORWEGIAN = frozenset({"nb", "nn", "no"})
 
 
 def has_decimal_comma(language: str) -> bool:
@@ -54,7 +54,7 @@ class Column:
 
     def heading_in(self, language: str) -> str:
         """The heading for people of that language; English where there is none."""
-        return self.norwegian if language in _NORWEGIAN else self.heading
+        return self.norwegian if language in NORWEGIAN_LANGUAGES else self.heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Chart:
 
     def heading_in(self, language: str) -> str:
         """The heading for people of that language; English where there is none."""
-        return self.norwegian if language in _NORWEGIAN else self.heading
+        return self.norwegian if language in NORWEGIAN_LANGUAGES else self.heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,62 +187,92 @@ STANDBY = (
 LIVE = "None: live figures as of then, not a locked report"
 
 
-def revision_of(report: LockedReportRow) -> str:
-    """How a locked report is known."""
-    at = report.locked_at.astimezone(report.period.zone)
-    return f"{report.revision}, locked {at:%Y-%m-%d %H:%M} by {report.locked_by or 'somebody'}, SHA-256 {report.sha256}"
+@dataclass(frozen=True, slots=True)
+class About:
+    """What stands above the tables of a file beside what their summary says: who made it, and of which revision and person it is."""
+
+    made_by: str
+    words: Words = english
+    locked: LockedReportRow | None = None
+    person: str | None = None
+    """It is their part only."""
+
+    @property
+    def revision(self) -> str:
+        """How the locked report is known, where it is one."""
+        report, words = self.locked, self.words
+        if report is None:
+            return words(LIVE)
+        return words(
+            "{revision}, locked {at} by {name}, SHA-256 {sha256}",
+            revision=report.revision,
+            at=f"{report.locked_at.astimezone(report.period.zone):%Y-%m-%d %H:%M}",
+            name=report.locked_by or words("somebody"),
+            sha256=report.sha256,
+        )
 
 
-def summary_heading(
-    summary: UsageSummary, made_by: str, revision: str = LIVE, *, person: str | None = None
-) -> tuple[tuple[str, str], ...]:
-    """What stands above a summary: whose it is, of when, by what rule, and how complete. `person`: it is their part only."""
-    period, question = summary.period, summary.question
-    whose = ", ".join(summary.installation_names) if question.installation_ids is not None else f"Charging of {made_by}"
+def summary_heading(summary: UsageSummary, about: About) -> tuple[tuple[str, str], ...]:
+    """What stands above a summary: whose it is, of when, by what rule, and how complete."""
+    period, question, words = summary.period, summary.question, about.words
+    whose = ", ".join(summary.installation_names)
+    if question.installation_ids is None:
+        whose = words("Charging of {name}", name=about.made_by)
     silent = len(summary.coverage.silent)
-    covered = "All chargers have delivered their sessions"
+    covered = words("All chargers have delivered their sessions")
     if silent:
-        covered = f"{silent} chargers have been silent since before the period ended; sessions of theirs may come later"
-    return (
-        ("Installation", whose or "None"),
-        *((("Person", person),) if person is not None else ()),
-        ("Period", f"{period.from_date} up to but not including {period.to_date}"),
+        covered = words(
+            "{count} chargers have been silent since before the period ended; sessions of theirs may come later",
+            count=silent,
+        )
+    made_at = f"{summary.made_at.astimezone(period.zone):%Y-%m-%d %H:%M}"
+    lines = (
+        ("Installation", whose or words("None")),
+        *((("Person", about.person),) if about.person is not None else ()),
+        ("Period", words("{first} up to but not including {after}", first=period.from_date, after=period.to_date)),
         ("Time zone", period.zone.key),
-        ("Basis", _BASES[question.basis]),
-        ("Made", f"{summary.made_at.astimezone(period.zone):%Y-%m-%d %H:%M} by {made_by}"),
-        ("Revision", revision),
+        ("Basis", words(_BASES[question.basis])),
+        ("Made", words("{at} by {name}", at=made_at, name=about.made_by)),
+        ("Revision", about.revision),
         ("Coverage", covered),
-        *_unknown_costs(summary),
+        *_unknown_costs(summary, words),
         *((("Note", summary.empty_because.text),) if summary.empty_because else ()),
-        ("Note", STANDBY),
+        ("Note", words(STANDBY)),
+    )
+    return tuple((words(name), text) for name, text in lines)
+
+
+def history_heading(about: About, at: datetime) -> tuple[tuple[str, str], ...]:
+    """What stands above sessions of no summary."""
+    words = about.words
+    return (
+        (words("Charge sessions"), words("as far as they may be seen")),
+        (words("Made"), words("{at} UTC by {name}", at=f"{at:%Y-%m-%d %H:%M}", name=about.made_by)),
     )
 
 
-def _unknown_costs(summary: UsageSummary) -> tuple[tuple[str, str], ...]:
+def _unknown_costs(summary: UsageSummary, words: Words) -> tuple[tuple[str, str], ...]:
     """That there are charges without a cost, where there are."""
     count = summary.total.costs.unknown_count
-    return (
-        (("Note", f"What {count} sessions cost is not known, as for want of a price: costs are without them"),)
-        if count
-        else ()
-    )
+    text = "What {count} sessions cost is not known, as for want of a price: costs are without them"
+    return (("Note", words(text, count=count)),) if count else ()
 
 
-def summary_sheet(summary: UsageSummary, made_by: str, revision: str = LIVE, *, person: str | None = None) -> Sheet:
+def summary_sheet(summary: UsageSummary, about: About) -> Sheet:
     """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
     columns = (*dimensions, *(column for column, _ in figures_of(summary.total)))
-    return Sheet("Summary", summary_heading(summary, made_by, revision, person=person), columns, _bars(summary))
+    return Sheet("Summary", summary_heading(summary, about), columns, _bars(summary, about.words))
 
 
 _PERIOD = Column("Period", "Periode", width=24)
 
 
-def corrections_sheet(content: Content, made_by: str, revision: str) -> Sheet:
+def corrections_sheet(content: Content, about: About) -> Sheet:
     """The table of what a locked report corrects of earlier periods."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in content.summary.question.group_by)
     columns = (_PERIOD, *dimensions, *(column for column, _ in _correction_figures(content)))
-    return Sheet("Corrections", summary_heading(content.summary, made_by, revision), columns)
+    return Sheet("Corrections", summary_heading(content.summary, about), columns)
 
 
 def corrections_row(line: CorrectionLine, content: Content) -> tuple[Cell, ...]:
@@ -253,11 +283,11 @@ def corrections_row(line: CorrectionLine, content: Content) -> tuple[Cell, ...]:
     return (_period_text(line.period), *shown, *(read(row.usage, zone) for _, read in _correction_figures(content)))
 
 
-def corrections_totals(content: Content) -> tuple[Cell, ...]:
+def corrections_totals(content: Content, words: Words) -> tuple[Cell, ...]:
     """The line below."""
     blanks = len(content.summary.question.group_by)
     total, zone = content.correction_total, content.summary.zone
-    return ("Total", *[None] * blanks, *(read(total, zone) for _, read in _correction_figures(content)))
+    return (words("Total"), *[None] * blanks, *(read(total, zone) for _, read in _correction_figures(content)))
 
 
 def _correction_figures(content: Content) -> Figures:
@@ -275,9 +305,9 @@ def _period_text(period: Period) -> str:
     return f"{period.from_date}/{period.to_date}"
 
 
-def hours_sheet(summary: UsageSummary, made_by: str) -> Sheet:
+def hours_sheet(summary: UsageSummary, about: About) -> Sheet:
     """The table of the energy of each hour; the summary is by HOUR."""
-    return Sheet("Hours", summary_heading(summary, made_by), tuple(column for column, _ in _HOURS))
+    return Sheet("Hours", summary_heading(summary, about), tuple(column for column, _ in _HOURS))
 
 
 def hours_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
@@ -285,9 +315,9 @@ def hours_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
     return tuple(read(row, zone) for _, read in _HOURS)
 
 
-def hours_totals(summary: UsageSummary) -> tuple[Cell, ...]:
+def hours_totals(summary: UsageSummary, words: Words) -> tuple[Cell, ...]:
     """The line below: the same total that the API gives."""
-    return ("Total", None, kwh(summary.total.energy_wh), None)
+    return (words("Total"), None, kwh(summary.total.energy_wh), None)
 
 
 _HOURS: Sequence[tuple[Column, Callable[[UsageRow, ZoneInfo], Cell]]] = (
@@ -298,7 +328,7 @@ _HOURS: Sequence[tuple[Column, Callable[[UsageRow, ZoneInfo], Cell]]] = (
 )
 
 
-def _bars(summary: UsageSummary) -> Chart:
+def _bars(summary: UsageSummary, words: Words) -> Chart:
     """The energy of each group of the first dimension: time in its order, things from the largest on, the least as one."""
     first = summary.question.group_by[0]
     energies: dict[str, int] = {}
@@ -319,7 +349,7 @@ def _bars(summary: UsageSummary) -> Chart:
         points = [(labels[key], energies[key]) for key in largest[:_MOST_BARS]]
         if len(largest) > _MOST_BARS:
             rest = largest[_MOST_BARS:]
-            points.append((f"{len(rest)} others", sum(energies[key] for key in rest)))
+            points.append((words("{count} others", count=len(rest)), sum(energies[key] for key in rest)))
     column = _DIMENSIONS[first]
     return Chart(
         f"Energy (kWh) by {column.heading.lower()}",
@@ -335,10 +365,14 @@ def summary_row(summary: UsageSummary) -> Callable[[UsageRow], tuple[Cell, ...]]
     return lambda row: (*row.labels, *(read(row.usage, zone) for read in readers))
 
 
-def summary_totals(summary: UsageSummary) -> tuple[Cell, ...]:
+def summary_totals(summary: UsageSummary, words: Words) -> tuple[Cell, ...]:
     """The line below: the same total that the API gives."""
     blanks = len(summary.question.group_by) - 1
-    return ("Total", *[None] * blanks, *(read(summary.total, summary.zone) for _, read in figures_of(summary.total)))
+    return (
+        words("Total"),
+        *[None] * blanks,
+        *(read(summary.total, summary.zone) for _, read in figures_of(summary.total)),
+    )
 
 
 def session_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:
@@ -351,10 +385,10 @@ def session_row(one: CountedSession, zone: ZoneInfo) -> tuple[Cell, ...]:
     return tuple(read(one, zone) for _, read in _SESSION)
 
 
-def session_totals(count: int, energy_wh: int) -> tuple[Cell, ...]:
+def session_totals(count: int, energy_wh: int, words: Words) -> tuple[Cell, ...]:
     """The line below the sessions."""
     cells: list[Cell] = [None] * len(_SESSION)
-    cells[0] = f"Total of {count} sessions"
+    cells[0] = words("Total of {count} sessions", count=count)
     cells[_ENERGY] = kwh(energy_wh)
     return tuple(cells)
 

@@ -33,6 +33,7 @@ from domain.reporting.export_jobs import (
     renew,
     report_progress,
 )
+from domain.reporting.report_documents import part_of
 from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
 from domain.sessions import sessions_page
 from domain.summaries import Bill, bills, counted_sessions, usage_summary
@@ -43,7 +44,8 @@ from domain.views.report_views import contents_by_report_ids, locked_reports_by_
 from exports import cost_tables, tables
 from exports.endpoints import MEDIA_TYPES, file_of
 from exports.folder import DRAFT, FolderError, folder_trouble, make_room, new_draft, remove, sweep
-from exports.tables import Cell, Sheet
+from exports.tables import About, Cell, Sheet
+from exports.words import english, words_of
 from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_file, begin_sheet, finish_file
 
 POLL_S = 1.0
@@ -175,14 +177,15 @@ class ExportWorker:
             return await self._cost(file, access, question, made_by)
         summary = await usage_summary(access, question, with_costs=file.job.kind is ReportKind.SUMMARY)
         person = await _name_of(access, summary, file.job.source.person_id, made_by)
-        heading = tables.summary_heading(summary, made_by, person=person)
+        about = About(made_by, file.words, person=person)
+        heading = tables.summary_heading(summary, about)
         count = len(summary.rows)
         if file.job.kind is ReportKind.SUMMARY:
             await file.sheet(
-                tables.summary_sheet(summary, made_by, person=person),
+                tables.summary_sheet(summary, about),
                 summary.rows,
                 tables.summary_row(summary),
-                tables.summary_totals(summary),
+                tables.summary_totals(summary, file.words),
             )
         if _has_sessions(file.job):
             sessions = await file.sessions(heading, counted_sessions(access, question), summary)
@@ -190,10 +193,10 @@ class ExportWorker:
         if file.job.kind is ReportKind.SUMMARY and file.job.format is ExportFormat.XLSX and _has_hours(question):
             hourly = await usage_summary(access, _by_hour(question))
             await file.sheet(
-                tables.hours_sheet(hourly, made_by),
+                tables.hours_sheet(hourly, about),
                 hourly.rows,
                 lambda row: tables.hours_row(row, hourly.zone),
-                tables.hours_totals(hourly),
+                tables.hours_totals(hourly, file.words),
             )
         await file.finish()
         return _Made(_file_name(summary, file.job), count)
@@ -203,9 +206,9 @@ class ExportWorker:
         by_person = msgspec.structs.replace(question, group_by=(UsageDimension.USER,), include_idle=False)
         summary = await usage_summary(access, by_person, with_costs=True)
         person = await _name_of(access, summary, file.job.source.person_id, made_by)
-        heading = tables.summary_heading(summary, made_by, person=person)
+        heading = tables.summary_heading(summary, About(made_by, file.words, person=person))
         if file.job.format is not ExportFormat.CSV:
-            rows, totals = cost_tables.people_rows(summary), cost_tables.people_totals(summary)
+            rows, totals = cost_tables.people_rows(summary), cost_tables.people_totals(summary, file.words)
             await file.sheet(cost_tables.people_sheet(heading), rows, lambda row: row, *totals)
         count = len(summary.rows)
         if file.job.format is not ExportFormat.PDF or _is_of_one(file.job):
@@ -219,39 +222,43 @@ class ExportWorker:
         contents = await contents_by_report_ids(access, [report_id])
         if report_id not in contents or report_id not in reports:
             raise NotFoundError(path=("source", "lockedReportId"))
-        report, content = reports[report_id], contents[report_id]
-        summary, revision = content.summary, tables.revision_of(report)
-        count, corrections = len(summary.rows), tables.corrections_sheet(content, made_by, revision)
+        report, content, person = reports[report_id], contents[report_id], None
+        user_id = file.job.source.person_id
+        if user_id is not None:
+            content, person = part_of(content, user_id)
+        about = About(made_by, file.words, report, person)
+        summary = content.summary
+        count, corrections = len(summary.rows), tables.corrections_sheet(content, about)
         is_workbook = file.job.format is not ExportFormat.CSV
         if file.job.kind is ReportKind.SUMMARY and is_workbook:
             await file.sheet(
-                tables.summary_sheet(summary, made_by, revision),
+                tables.summary_sheet(summary, about),
                 summary.rows,
                 tables.summary_row(summary),
-                tables.summary_totals(summary),
+                tables.summary_totals(summary, file.words),
             )
             if content.corrections:
                 await file.sheet(
                     corrections,
                     content.corrections,
                     lambda line: tables.corrections_row(line, content),
-                    tables.corrections_totals(content),
+                    tables.corrections_totals(content, file.words),
                 )
         elif file.job.kind is ReportKind.SUMMARY:
             lines = [tables.with_period(row, content) for row in summary.rows]
             lines += [tables.corrections_row(line, content) for line in content.corrections]
-            await file.sheet(corrections, lines, lambda line: line, tables.corrections_totals(content))
+            await file.sheet(corrections, lines, lambda line: line, tables.corrections_totals(content, file.words))
             count = len(lines)
         if _has_sessions(file.job):
-            heading = tables.summary_heading(summary, made_by, revision)
-            sessions = await file.sessions(heading, locked_sessions(access, report), summary)
+            heading = tables.summary_heading(summary, about)
+            sessions = await file.sessions(heading, locked_sessions(access, report, user_id=user_id), summary)
             count = sessions if file.job.kind is ReportKind.SESSIONS else count
         await file.finish()
         return _Made(_file_name(summary, file.job, f"-no-{report.revision}"), count)
 
     async def _history(self, file: "_File", access: Access, where: Condition, made_by: str) -> _Made:
         at = self._clock.now()
-        heading = (("Charge sessions", "as far as they may be seen"), ("Made", f"{at:%Y-%m-%d %H:%M} UTC by {made_by}"))
+        heading = tables.history_heading(About(made_by, file.words), at)
         count = await file.sessions(heading, _history_batches(access, where), None)
         await file.finish()
         return _Made(f"charge-sessions-{at:%Y-%m-%d}.{file.job.format.lower()}", count)
@@ -278,9 +285,12 @@ class _File:
         self._worker = worker
         self._path = path
         self._told_at = worker.monotonic()
+        self._language = _language(job.locale)
+        # CSV is for programs, which look for these words.
+        self.words = english if job.format is ExportFormat.CSV else words_of(self._language)
 
     async def begin(self) -> None:
-        await self._worker.write(begin_file, self._path, self.job.format.value, _language(self.job.locale))
+        await self._worker.write(begin_file, self._path, self.job.format.value, self._language)
 
     async def sheet(
         self, sheet: Sheet, rows: Sequence[R], shown: Callable[[R], tuple[Cell, ...]], *totals: tuple[Cell, ...]
@@ -311,7 +321,7 @@ class _File:
             # The next ones are read while these are written.
             _, batch = await together(self._rows(number, rows), _following(batches))
             await self._progress(0.1 + 0.85 * count / expected)
-        await self._rows(number, [tables.session_totals(count, energy_wh)], is_bold=True)
+        await self._rows(number, [tables.session_totals(count, energy_wh, self.words)], is_bold=True)
         return count
 
     async def cost_lines(
@@ -330,7 +340,7 @@ class _File:
             costs += sum_of(*(line for one in bill.sessions for line in one.lines), *(fee.line for fee in bill.fees))
             await self._rows(number, rows)
             await self._progress(0.1 + 0.85 * sessions / expected)
-        await self._rows(number, cost_tables.line_totals(costs), is_bold=True)
+        await self._rows(number, cost_tables.line_totals(costs, self.words), is_bold=True)
         return count
 
     def _check_length(self, rows: int) -> None:

@@ -19,11 +19,12 @@ from domain.ids import new_id
 from domain.models import Export
 from domain.pages import KeyKind, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.ports import EventBus
+from domain.reporting.report_documents import part_of
 from domain.reporting.stored_filters import filter_from, filter_to
 from domain.roles import ExportFormat, ExportState, ReportKind
 from domain.summaries import check_may_ask
 from domain.usage.question import UsageQuestion
-from domain.views.report_views import locked_reports_by_ids
+from domain.views.report_views import contents_by_report_ids, locked_reports_by_ids
 
 KEPT_FOR = timedelta(hours=24)
 MOST_UNFINISHED = 5
@@ -34,7 +35,8 @@ UNFINISHED = (ExportState.QUEUED, ExportState.RUNNING)
 class ExportSource:
     """What a file is made of: a usage summary (without installations: of one's own sessions), a locked report, or history by a filter.
 
-    `person_id`: only the part of that person, as whoever pays it back wants to see it; of a summary or one's own sessions.
+    `person_id`: only the part of that person, as whoever pays it back wants to see it; of a summary, one's own sessions, or a
+    locked report by person.
     """
 
     usage: UsageQuestion | None = None
@@ -128,24 +130,36 @@ WHERE id = $1 AND user_id = $2 AND state IN ('{ExportState.QUEUED}', '{ExportSta
 async def _check(access: Access, source: ExportSource, kind: ReportKind) -> None:
     if [source.usage, source.sessions, source.locked_report_id].count(None) != 2:
         raise invalid("source", "Name one source of the file.")
-    if source.person_id is not None:
+    if source.person_id is not None and source.locked_report_id is None:
         _check_person(access, source)
     if source.question is not None:
         await check_may_ask(access, source.question)
     if kind is ReportKind.COST and source.usage is None:
         raise invalid("kind", "COST is of a period as of now: use `usage` or `own`.")
-    if source.locked_report_id is not None and not await locked_reports_by_ids(access, [source.locked_report_id]):
-        raise NotFoundError(path=("source", "lockedReportId"))
+    if source.locked_report_id is not None:
+        await _check_locked(access, source.locked_report_id, source.person_id)
     if source.sessions is not None:
         check_size(source.sessions, path="source")
         if kind is not ReportKind.SESSIONS:
             raise invalid("kind", "History is exported as SESSIONS; a SUMMARY needs a period: use `usage` or `own`.")
 
 
+async def _check_locked(access: Access, report_id: UUID, person_id: UUID | None) -> None:
+    """Returns for a report that there is for the asker, and for a person of whom it says something."""
+    if not await locked_reports_by_ids(access, [report_id]):
+        raise NotFoundError(path=("source", "lockedReportId"))
+    if person_id is not None:
+        contents = await contents_by_report_ids(access, [report_id])
+        part_of(contents[report_id], person_id)
+
+
 def _check_person(access: Access, source: ExportSource) -> None:
     """Returns for a part that there is; whether the person is somebody whom the asker may see is told by the question itself."""
     if source.usage is None:
-        raise invalid("userId", "A person's part is made of `usage` or `own`; history is narrowed by its own filter.")
+        raise invalid(
+            "userId",
+            "A person's part is made of `usage`, `own` or a locked report; history is narrowed by its own filter.",
+        )
     chosen = source.usage.where.user_ids
     is_stranger = source.usage.installation_ids is None and source.person_id != access.user_id
     if is_stranger or (chosen is not None and source.person_id not in chosen):

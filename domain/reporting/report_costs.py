@@ -35,8 +35,8 @@ async def all_costs(access: Access, book: Book, period: Period, found: Sequence[
 async def changed_costs(access: Access, book: Book, period: Period, found: Sequence[Difference]) -> list[Difference]:
     """The differences of a period that was locked before, with what these sessions cost beside the ledger.
 
-    Who has a monthly fee by a charge that came later, or by their sessions there, or has none any more, is corrected by it; what a fee
-    was stays.
+    Who has a monthly fee by a charge that came later, or has none any more as a charge is void or another's, is corrected by it; what a
+    fee was stays.
     """
     booked = await booked_costs(book, period)
     open_ids = {key[0] for key, costs in booked.items() if costs.unknown_count}
@@ -49,7 +49,9 @@ async def changed_costs(access: Access, book: Book, period: Period, found: Seque
 
 
 async def _came_later(book: Book, period: Period) -> set[UUID | None]:
-    """Who began a charge in the months of the period that was registered after it was locked, whatever period the charge counts in."""
+    """Who began a charge in the months of the period that was registered, or made void, after it was locked, whatever period the charge
+    counts in.
+    """
     first = period.from_date.replace(day=1)
     after = ((period.to_date - timedelta(days=1)).replace(day=1) + timedelta(days=31)).replace(day=1)
     arguments = (
@@ -62,12 +64,17 @@ async def _came_later(book: Book, period: Period) -> set[UUID | None]:
     return {sql.uuid_of(row["user_id"]) for row in await sql.rows(_CAME_LATER, *arguments)}
 
 
+_LOCKED_AT = (
+    "SELECT MIN(r.locked_at) FROM locked_reports r WHERE r.installation_id = $1 AND r.basis = $4 AND r.from_date = $5"
+)
 _CAME_LATER = f"""
 SELECT DISTINCT s.user_id FROM charge_sessions s
 WHERE s.installation_id = $1 AND s.started_at >= $2 AND s.started_at < $3 AND s.state = '{SessionState.ENDED}'
-  AND s.user_id IS NOT NULL AND s.registered_at > (
-    SELECT MIN(r.locked_at) FROM locked_reports r WHERE r.installation_id = $1 AND r.basis = $4 AND r.from_date = $5)
-"""  # noqa: S608  an enum's value
+  AND s.user_id IS NOT NULL AND s.registered_at > ({_LOCKED_AT})
+UNION SELECT s.user_id FROM charge_sessions s LEFT JOIN charge_sessions n ON n.id = s.replaced_by_id
+WHERE s.installation_id = $1 AND s.started_at >= $2 AND s.started_at < $3 AND s.state = '{SessionState.VOID}'
+  AND s.user_id IS NOT NULL AND (n.id IS NULL OR n.registered_at > ({_LOCKED_AT}))
+"""  # noqa: S608  enums' values
 
 
 async def _changed_fees(

@@ -7,7 +7,7 @@ can be forgotten while the digest stays.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from domain.errors import NotFoundError, invalid
 from domain.periods import TIME_DIMENSIONS, Bucket, Period
 from domain.pricing.sums import Costs, Sum
 from domain.roles import ReportBasis, UsageDimension
@@ -30,6 +31,7 @@ from domain.usage.question import (
     UsageRow,
     UsageSummary,
     label_of,
+    total_of,
 )
 
 FORMAT: Final = "lade-locked-report/1"
@@ -152,6 +154,29 @@ def read(document: str, names: Names) -> Content:
     )
     lines = (CorrectionLine(_read_period(one["period"]), _read_row(one, names)) for one in found["corrections"])
     return Content(summary, installation_id, found["revision"], UUID(found["lockedBy"]), tuple(lines))
+
+
+def part_of(content: Content, user_id: UUID) -> tuple[Content, str]:
+    """(what of the report is the person's, the name that it has for them).
+
+    ValidationError when it does not say whose its figures are; NotFoundError when nothing of it is theirs.
+    """
+    summary = content.summary
+    if UsageDimension.USER not in summary.question.group_by:
+        message = "This report is not by person: lock a revision that is, or ask for the whole."
+        raise invalid("userId", message)
+    rows = tuple(row for row in summary.rows if row.id_of(UsageDimension.USER) == user_id)
+    lines = tuple(line for line in content.corrections if line.row.id_of(UsageDimension.USER) == user_id)
+    named = [
+        label
+        for row in (*rows, *(line.row for line in lines))
+        for part, label in zip(row.group, row.labels, strict=True)
+        if part.dimension is UsageDimension.USER
+    ]
+    if not named:
+        raise NotFoundError(path=("userId",))
+    part = replace(summary, rows=rows, total=total_of(row.usage for row in rows))
+    return replace(content, summary=part, corrections=lines), named[0]
 
 
 def names_in(rows: Sequence[UsageRow]) -> dict[tuple[UsageDimension, UUID], str]:

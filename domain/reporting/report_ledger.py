@@ -71,15 +71,20 @@ def _entries(usage: Usage) -> Iterator[tuple[tuple[int, ...], tuple[object, ...]
         yield (0,) * len(_FIGURES), further
 
 
-async def locked_energies(book: Book, period: Period, revision: int) -> AsyncIterator[Sequence[tuple[UUID, int]]]:
-    """(session, Wh) of each that counted in the report of that revision for its own period, in parts, by id."""
+async def locked_energies(
+    book: Book, period: Period, revision: int, *, user_id: UUID | None = None
+) -> AsyncIterator[Sequence[tuple[UUID, int]]]:
+    """(session, Wh) of each that counted in the report of that revision for its own period, in parts, by id; `user_id`: for that person."""
     after: UUID | None = None
     while True:
         arguments: list[object] = [book.installation_id, book.basis, period.from_date, revision]
         following = ""
+        if user_id is not None:
+            arguments.append(user_id)
+            following = f" AND user_id = ${len(arguments)}"
         if after is not None:
             arguments.append(after)
-            following = f" AND session_id > ${len(arguments)}"
+            following += f" AND session_id > ${len(arguments)}"
         rows = await sql.records(
             "SELECT session_id, SUM(energy_wh) AS wh FROM locked_lines WHERE installation_id = $1 AND basis = $2 AND from_date = $3"  # noqa: S608
             f" AND revision <= $4 AND session_id IS NOT NULL{following} GROUP BY session_id HAVING {_any_sum()}"

@@ -109,9 +109,13 @@ async def corrected_session_ids(report: LockedReportRow) -> list[UUID]:
     return sorted({one.session_id for one in found if one.session_id is not None})
 
 
-async def locked_sessions(access: Access, report: LockedReportRow) -> AsyncIterator[Sequence[CountedSession]]:
-    """The sessions behind the report in batches, each with the energy that was locked; who and when as they are now."""
-    async for some in report_ledger.locked_energies(report.book, report.period, report.revision):
+async def locked_sessions(
+    access: Access, report: LockedReportRow, *, user_id: UUID | None = None
+) -> AsyncIterator[Sequence[CountedSession]]:
+    """The sessions behind the report in batches, each with the energy that was locked; who and when as they are now. `user_id`: those
+    that count for that person.
+    """
+    async for some in report_ledger.locked_energies(report.book, report.period, report.revision, user_id=user_id):
         found = await sessions_by_ids(access, [one for one, _ in some])
         yield [CountedSession(found[one], energy, found[one].started_at) for one, energy in some if one in found]
 

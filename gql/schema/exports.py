@@ -96,8 +96,8 @@ class CreateExportInput:
         description="XLSX, CSV, or PDF to be printed, of at most 5,000 lines.", default=ExportFormat.XLSX
     )
     user_id: strawberry.ID | None = strawberry.field(
-        description="One person's part of `usage`, with the sessions that it is made of, for whoever pays it back; of `own` only the "
-        "viewer's. Null = the whole.",
+        description="One person's part of `usage`, or of a locked report by USER, with the sessions that it is made of, for whoever pays "
+        "it back; of `own` only the viewer's. Null = the whole.",
         default=strawberry.UNSET,
     )
     locale: str | None = strawberry.field(

@@ -677,6 +677,62 @@ async def test_csv_of_a_locked_report_has_what_is_to_be_billed(town: Town, offic
     assert sessions.row_count == 3
 
 
+async def test_one_persons_part_of_a_locked_report_has_the_locked_figures_of_that_person(
+    town: Town, office: Office
+) -> None:
+    """Their rows, their corrections and their sessions; of who has none, or where it does not say whose they are, there is no part."""
+    source = ExportSource(locked_report_id=await _locked(town), person_id=town.people["USER of charger"])
+    made = await office.make(town, source, format=ExportFormat.PDF)
+    text = " ".join(page.extract_text() for page in PdfReader(office.path(made)).pages).replace("\n", " ")
+    assert "Person =Kari" in text
+    assert "Total of 2 sessions" in text
+    assert "Not identified" not in text
+    table = await office.make(town, source, format=ExportFormat.CSV)
+    lines = [line.split(",")[:5] for line in office.path(table).read_text("utf-8-sig").splitlines()]
+    assert lines[1:] == [
+        ["2026-02-01/2026-03-01", "'=Kari", "2026-02", "2", "2.005"],
+        ["2026-01-01/2026-02-01", "'=Kari", "", "1", "0.400"],
+    ]
+    owner = await town.access("OWNER of installation")
+    with pytest.raises(NotFoundError):
+        await create_export(owner, replace(source, person_id=town.people["stranger"]), bus=office.bus)
+    wish = LockWish(date(2026, 1, 1), date(2026, 2, 1), as_revision=True)
+    by_charger = await lock_report(owner, town.site.id, wish)
+    with pytest.raises(ValidationError):
+        await create_export(owner, replace(source, locked_report_id=by_charger), bus=office.bus)
+
+
+async def test_a_norwegian_file_is_norwegian_around_its_tables_too(town: Town, office: Office) -> None:
+    """Heading, totals and column headings; a file for programs keeps its words."""
+    await _sessions(town)
+    made = await office.make(town, _usage(town), locale="nb-NO")
+    book = CalamineWorkbook.from_path(office.path(made))
+    table = book.get_sheet_by_name("Summary").to_python()
+    heading = {str(row[0]): str(row[1]) for row in table[:9]}
+    assert list(heading)[:7] == ["Anlegg", "Periode", "Tidssone", "Grunnlag", "Laget", "Revisjon", "Dekning"]
+    assert heading["Periode"] == "2026-02-01 til, men ikke med, 2026-03-01"
+    assert heading["Laget"] == "2026-03-01 13:00 av OWNER of installation"
+    assert table[-1][0] == "Sum"
+    assert book.get_sheet_by_name("Sessions").to_python()[-1][0] == "Sum av 3 økter"
+
+
+async def test_what_one_person_pays_can_be_printed(town: Town, office: Office) -> None:
+    """COST as PDF: their sum, and the lines that it is made of."""
+    await _sessions(town)
+    tariff = await factories.a_tariff(
+        town.site, TariffPart(CostUnit.KWH, 2 * MICRO), TariffPart(CostUnit.SESSION, MICRO)
+    )
+    await factories.a_tariff_assignment(town.site, tariff)
+    source = replace(_usage(town), person_id=town.people["USER of charger"])
+    made = await office.make(town, source, kind=ReportKind.COST, format=ExportFormat.PDF, locale="nb-NO")
+    assert (made.state, made.row_count) == (ExportState.READY, 4)
+    text = " ".join(page.extract_text() for page in PdfReader(office.path(made)).pages)
+    assert "Sum\n6,01\n0,00\n6,01\nNOK" in text
+    assert "Å betale" in text
+    whole = await office.make(town, _usage(town), kind=ReportKind.COST, format=ExportFormat.PDF)
+    assert (whole.state, whole.row_count) == (ExportState.READY, 2)
+
+
 @pytest.mark.parametrize("person", ["USER of installation", "SERVICE", "ADMINISTRATOR", "stranger"])
 async def test_a_locked_report_is_its_owners_to_export(town: Town, office: Office, person: str) -> None:
     """To others there is no such report."""

@@ -480,3 +480,21 @@ async def test_a_monthly_fee_by_a_charge_that_came_later_is_corrected_whatever_p
         (JANUARY[0], ("Guest",), (5_000, 0, 0))
     ]
     assert (await content(town, await lock(town, MARCH, group_by=BY_USER))).corrections == ()
+
+
+async def test_a_monthly_fee_by_a_charge_that_is_void_later_is_corrected_whatever_period_the_charge_counted_in(
+    town: Town,
+) -> None:
+    """A guest's offline charge of January counts in February; when it is void, so is the fee of January that it made."""
+    tariff = await factories.a_tariff(town.site, TariffPart(CostUnit.MONTH, 50 * MICRO))
+    await factories.a_tariff_assignment(town.site, tariff)
+    guest = (await User.create(id=new_id(), name="Guest", created_at=LATER)).id
+    late = await a_charge(town, january(31), 400, flags=SessionFlag.OFFLINE, user_id=guest, user_name="Guest")
+    await ChargeSession.filter(id=late).update(registered_at=datetime(2026, 2, 3, tzinfo=UTC))
+    first = await content(town, await lock(town, JANUARY, group_by=BY_USER))
+    assert _minor(first.summary.total) == (15_000, 0, 0)
+    await ChargeSession.filter(id=late).update(state=SessionState.VOID, energy_wh=None)
+    second = await content(town, await lock(town, FEBRUARY, group_by=BY_USER))
+    assert [(line.period.from_date, line.row.labels, _minor(line.row.usage)) for line in second.corrections] == [
+        (JANUARY[0], ("Guest",), (-5_000, 0, 0))
+    ]
