@@ -111,7 +111,7 @@ async def test_a_years_workbook_of_a_garage_has_the_sums_of_its_file(garage: Gar
         assert found == dict(expected)
         assert round(float(str(last[3])) * 1000) == total
         sessions = sheets["Sessions"]
-        first = next(place for place, one in enumerate(sessions) if one[0] == "Anlegg") + 1
+        first = next(place for place, one in enumerate(sessions) if one[1] == "Lader") + 1
         assert round(sum(float(str(one[7])) for one in sessions[first:-1]) * 1000) == total
         assert round(float(str(sessions[-1][7])) * 1000) == total
 
