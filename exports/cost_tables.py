@@ -15,10 +15,10 @@ from exports.words import Words
 
 _PERSON = Column("Person", "Person", width=28)
 _MONEY = (
-    Column("Net", "Netto", Kind.MONEY, 14),
-    Column("VAT", "Mva", Kind.MONEY, 14),
-    Column("To pay", "Å betale", Kind.MONEY, 14),
-    Column("Currency", "Valuta", width=9),
+    Column("Net", "Netto", Kind.MONEY, 15),
+    Column("VAT", "Mva", Kind.MONEY, 15),
+    Column("To pay", "Å betale", Kind.MONEY, 15),
+    Column("Currency", "Valuta", width=12),
 )
 
 
@@ -73,18 +73,19 @@ def _started(one: BilledSession, zone: ZoneInfo) -> datetime | None:
 
 
 _WHOSE: Sequence[tuple[Column, _Reader]] = (
-    (Column("Installation", "Anlegg", width=28), _installation),
-    (_PERSON, _person),
-    (Column("Charger", "Lader", width=24), _session(lambda one, _: one.counted.session.charger_name)),
+    (Column("Installation", "Anlegg", width=22), _installation),
+    # On paper there are lines of one person only.
+    (Column("Person", "Person", width=28, is_printed=False), _person),
+    (Column("Charger", "Lader", width=20), _session(lambda one, _: one.counted.session.charger_name)),
     (Column("Started", "Startet", Kind.INSTANT, 19), _session(_started)),
 )
 _WHAT: Sequence[tuple[Column, Callable[[CostLine], Cell]]] = (
-    (Column("Day", "Dag", Kind.DATE, 12), lambda line: line.day),
-    (Column("Line", "Linje", width=48), lambda line: line.text),
+    (Column("Day", "Dag", Kind.DATE, 17), lambda line: line.day),
+    (Column("Line", "Linje", width=40), lambda line: line.text),
     (Column("Quantity", "Antall", Kind.PRICE, 14), lambda line: line.quantity),
-    (Column("Unit", "Enhet", width=11), lambda line: line.unit.value),
-    (Column("Unit price", "Enhetspris", Kind.PRICE, 14), lambda line: line.unit_price.amount),
-    (Column("VAT (%)", "Mva (%)", Kind.PRICE, 10), lambda line: line.vat_percent),
+    (Column("Unit", "Enhet", width=17), lambda line: line.unit.value),
+    (Column("Unit price", "Enhetspris", Kind.PRICE, 18), lambda line: line.unit_price.amount),
+    (Column("VAT (%)", "Mva (%)", Kind.PRICE, 11), lambda line: line.vat_percent),
 )
 _SESSION_ID = Column("Session", "Økt-id", width=38, is_printed=False)
 

@@ -24,14 +24,19 @@ MOST_ROWS = 1_048_576
 """The most rows that a sheet holds."""
 
 _FORMATS = {
-    Kind.COUNT: "#,##0",
-    Kind.KWH: "#,##0.000",
-    Kind.HOURS: "#,##0.00",
+    Kind.COUNT: "#,##0_)",
+    Kind.KWH: "#,##0.000_)",
+    Kind.HOURS: "#,##0.00_)",
     Kind.INSTANT: "yyyy-mm-dd hh:mm:ss",
     Kind.DATE: "yyyy-mm-dd",
-    Kind.MONEY: "#,##0.00#",
-    Kind.PRICE: "#,##0.00####",
+    Kind.MONEY: "#,##0.00#_)",
+    Kind.PRICE: "#,##0.00####_)",
 }
+_NUMBERS = frozenset({Kind.COUNT, Kind.KWH, Kind.HOURS, Kind.MONEY, Kind.PRICE})
+_HEADING_HEIGHT = 30
+"""Points: two lines."""
+_MOST_LABELS = 16
+"""Of an axis of time: more would stand on each other."""
 _A4 = 9
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  spreadsheets know no zones
 _DAY_S = 86_400
@@ -39,6 +44,7 @@ _ESCAPE = re.compile("(_x[0-9A-Fa-f]{4}_)")
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Signs that XML 1.0 cannot hold."""
 
+_GRID = {"visible": True, "line": {"color": "#D5DCE2", "width": 0.5}}
 _BAR_HEIGHT, _CHART_WIDTH, _CHART_FRAME = 20, 640, 120
 """Pixels."""
 
@@ -69,15 +75,11 @@ class WorkbookWriter:
         self._book.use_zip64()
         self._tables: list[_Table] = []
         self._charts: list[tuple[Worksheet, Chart, int]] = []
-        self._plain = {kind: self._book.add_format({"num_format": _FORMATS.get(kind, "General")}) for kind in Kind}
-        self._bold = {
-            kind: self._book.add_format({"num_format": _FORMATS.get(kind, "General"), "bold": True, "top": 1})
-            for kind in Kind
-        }
+        self._plain = {kind: self._book.add_format(_looks(kind)) for kind in Kind}
+        self._bold = {kind: self._book.add_format({**_looks(kind), "bold": True, "top": 1}) for kind in Kind}
         self._name = self._book.add_format({"bold": True})
-        self._heading = self._book.add_format(
-            {"bold": True, "bg_color": "#DDE6EE", "valign": "top", "text_wrap": True, "bottom": 1}
-        )
+        heading = {"bold": True, "bg_color": "#DDE6EE", "valign": "top", "text_wrap": True, "bottom": 1}
+        self._headings = {kind: self._book.add_format({**heading, **_side(kind)}) for kind in Kind}
 
     def begin_sheet(self, sheet: Sheet) -> int:
         """The number of a new sheet with its heading block and frozen column headings; rows are added to it by that number."""
@@ -94,14 +96,17 @@ class WorkbookWriter:
         cells = [(f'<c r="{xl_col_to_name(place)}', f'" s="{_style(format)}"') for place, format in enumerate(formats)]
         for row in rows:
             if table.used >= self._most_rows:
+                _end_page(table)
                 table.pages += 1
                 table.page, table.used = self._page(table.sheet, f"{table.sheet.title} {table.pages}")
             table.used += 1
-            table.page.row_data_fh.write(_row(table.used, row, cells))
+            table.page.row_data_fh.write(_row(table.used, row, cells, is_ruled=bold))
             table.page.dim_rowmax = table.used - 1
 
     def close(self) -> None:
         """The file is complete."""
+        for table in self._tables:
+            _end_page(table)
         for number, (page, chart, columns) in enumerate(self._charts, start=1):
             self._draw(page, chart, columns, "Chart" if number == 1 else f"Chart {number}")
         try:
@@ -118,8 +123,10 @@ class WorkbookWriter:
         for place, (name, text) in enumerate(sheet.heading):
             page.write_string(place, 0, _text(name), self._name)
             page.write_string(place, 1, _text(text))
+        # Rows of this kind of file do not grow with their text.
+        page.set_row(above, _HEADING_HEIGHT)
         for place, column in enumerate(sheet.columns):
-            page.write_string(above, place, _text(column.heading_in(self._language)), self._heading)
+            page.write_string(above, place, _text(column.heading_in(self._language)), self._headings[column.kind])
         # The last of these rows goes to the page's scratch file now: all further ones follow it there.
         page._write_single_row()
         page.freeze_panes(above + 1, 0)
@@ -153,11 +160,31 @@ class WorkbookWriter:
         )  # fmt: skip
         drawing.set_title({"name": chart.heading_in(self._language), "name_font": {"size": 12}})
         drawing.set_legend({"none": True})
-        drawing.set_y_axis({"major_gridlines": {"visible": chart.is_time}, "reverse": not chart.is_time})
-        drawing.set_x_axis({"major_gridlines": {"visible": not chart.is_time}})
+        if chart.is_time:
+            drawing.set_x_axis({"interval_unit": -(-len(chart.points) // _MOST_LABELS)})
+            drawing.set_y_axis({"major_gridlines": _GRID, "num_format": "#,##0"})
+        else:
+            # The first stands on top, and the scale below the last.
+            drawing.set_y_axis({"major_gridlines": {"visible": False}, "reverse": True, "crossing": "max"})
+            drawing.set_x_axis({"major_gridlines": _GRID, "num_format": "#,##0"})
         height = 360 if chart.is_time else _CHART_FRAME + _BAR_HEIGHT * len(chart.points)
         drawing.set_size({"width": _CHART_WIDTH, "height": height})
         page.insert_chart(0, columns + 1, drawing)
+
+
+def _looks(kind: Kind) -> dict[str, Any]:
+    return {"num_format": _FORMATS.get(kind, "General"), **_side(kind)}
+
+
+def _side(kind: Kind) -> dict[str, Any]:
+    """Numbers stand to the right, by their formats a little apart from what comes next; text and dates to the left."""
+    return {"align": "right" if kind in _NUMBERS else "left"}
+
+
+def _end_page(table: _Table) -> None:
+    """What is printed of it: the columns up to the last that paper needs; a chart beside them would make all of it small."""
+    last = max(place for place, column in enumerate(table.sheet.columns) if column.is_printed)
+    table.page.print_area(0, 0, table.used - 1, last)
 
 
 def _style(format: Format) -> int:
@@ -165,13 +192,16 @@ def _style(format: Format) -> int:
     return int(format._get_xf_index())  # type: ignore[no-untyped-call]  # it has no annotations
 
 
-def _row(number: int, row: Sequence[Cell], cells: Sequence[tuple[str, str]]) -> str:
-    """The row as SpreadsheetML (ECMA-376 part 1, 18.3.1.73): XlsxWriter would take five times as long for each cell."""
+def _row(number: int, row: Sequence[Cell], cells: Sequence[tuple[str, str]], *, is_ruled: bool = False) -> str:
+    """The row as SpreadsheetML (ECMA-376 part 1, 18.3.1.73): XlsxWriter would take five times as long for each cell. `is_ruled`: the
+    line above it goes through where nothing stands.
+    """
     parts = [f'<row r="{number}">']
     for value, (head, style) in zip(row, cells, strict=True):
         match value:
             case None:
-                continue
+                if is_ruled:
+                    parts.append(f"{head}{number}{style}/>")
             case str():
                 shown = _escaped(value)
                 parts.append(f'{head}{number}{style} t="inlineStr"><is><t xml:space="preserve">{shown}</t></is></c>')

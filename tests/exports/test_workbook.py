@@ -43,13 +43,28 @@ def test_a_workbook_has_its_heading_frozen_columns_numbers_dates_and_totals(tmp_
     assert sheet.freeze_panes == "A5"
     assert [cell.value for cell in sheet[4]] == ["Who", "Energy (kWh)", "When"]
     assert [cell.value for cell in sheet[5]] == ["Åse", 7.25, AT]
-    assert sheet["B5"].number_format == "#,##0.000"
+    assert sheet["B5"].number_format == "#,##0.000_)"
     assert sheet["B7"].value == 7.251
     assert sheet["B7"].font.bold
     assert int(sheet.column_dimensions["A"].width) == 30
     values = CalamineWorkbook.from_path(tmp_path / "book.xlsx").get_sheet_by_name("Things").to_python()
     assert values[4] == ["Åse", 7.25, AT]
     assert values[6][:2] == ["Total", 7.251]
+
+
+def test_a_page_is_printed_as_far_as_paper_needs_it(tmp_path: Path) -> None:
+    """Without the columns for programs and the chart beside them; headings have room for two lines, and the line above totals no gap."""
+    columns = (*SHEET.columns, Column("Session", "Økt-id", width=38, is_printed=False))
+    writer = WorkbookWriter(tmp_path / "book.xlsx")
+    number = writer.begin_sheet(Sheet("Things", SHEET.heading, columns))
+    writer.add_rows(number, [("Åse", Decimal(1), AT, "id")])
+    writer.add_rows(number, [("Total", Decimal(1), None, None)], bold=True)
+    writer.close()
+    sheet = load_workbook(tmp_path / "book.xlsx")["Things"]
+    assert sheet.print_area == "'Things'!$A$1:$C$6"
+    assert sheet.row_dimensions[4].height == 30
+    assert [cell.border.top.style for cell in sheet[6]] == ["thin"] * 4
+    assert [cell.alignment.horizontal for cell in sheet[4]] == ["left", "right", "left", "left"]
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", '=HYPERLINK("http://x","y")'])
