@@ -2,7 +2,7 @@
 
 The whole way of a file, from asking to READY, as the server makes it: rows from PostgreSQL, cells, the writing process. Beside it, in
 the same run, a bare loop of openpyxl's write-only mode with lxml over the same cells, which has them in its memory already. While a file
-is made, somebody wakes up in the server's loop every other millisecond and looks how late it is.
+is made, or a report locked, somebody wakes up in the server's loop every other millisecond and looks how late it is.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import uvloop
 
@@ -31,6 +32,7 @@ from bench.report import Options, Report, median, options
 from domain import sql
 from domain.access import Access, access_of
 from domain.reporting.exports import ExportSource, create_export, exports_by_ids
+from domain.reporting.reports import LockWish, lock_report
 from domain.roles import ExportState, Role, UsageDimension
 from domain.summaries import counted_sessions, usage_summary
 from domain.usage.question import UsageQuestion
@@ -67,10 +69,11 @@ class Size:
     rounds: int
     small_days: int
     large_days: int
+    locked_days: int
 
 
-QUICK: Final = Size(compared_days=10, rounds=2, small_days=7, large_days=21)
-FULL: Final = Size(compared_days=70, rounds=3, small_days=7, large_days=695)
+QUICK: Final = Size(compared_days=10, rounds=2, small_days=7, large_days=21, locked_days=10)
+FULL: Final = Size(compared_days=70, rounds=3, small_days=7, large_days=695, locked_days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,29 @@ class Office:
             group_by=(UsageDimension.USER, UsageDimension.MONTH),
         )
 
-    async def make(self, days: int) -> Made:
-        """The file of so many days, by a writing process of its own, whose memory nobody has used before."""
+    async def lock(self, days: int) -> tuple[UUID, Made]:
+        """So many days are locked, by person and day; again where they are already, as the database is kept."""
+        question = self.question(days)
+        wish = LockWish(
+            question.from_date,
+            question.to_date,
+            group_by=(UsageDimension.USER, UsageDimension.DAY),
+            as_revision=True,
+        )
+        _forget_peak(os.getpid())
+        async with _watched_loop() as late:
+            begin = time.perf_counter()
+            report_id = await lock_report(self._access, self._opened.site.installation_id, wish)
+            seconds = time.perf_counter() - begin
+        return report_id, Made(days * _A_DAY, seconds, _peak_mb(os.getpid()), 0.0, late[0] * 1_000, 0.0)
+
+    async def make(self, days: int, report_id: UUID | None = None) -> Made:
+        """The file of so many days, or of that locked report of so many, by a writing process of its own, whose memory nobody has used
+        before.
+        """
+        source = (
+            ExportSource(usage=self.question(days)) if report_id is None else ExportSource(locked_report_id=report_id)
+        )
         writing = WritingProcess()
         house = self._opened.house
         worker = ExportWorker(folder=self._folder, writing=writing, bus=house.bus, clock=house.clock)
@@ -122,7 +146,7 @@ class Office:
             _forget_peak(os.getpid())
             async with _watched_loop() as late:
                 begin = time.perf_counter()
-                export_id = await create_export(self._access, ExportSource(usage=self.question(days)), bus=house.bus)
+                export_id = await create_export(self._access, source, bus=house.bus)
                 assert await worker.make_next()
                 seconds = time.perf_counter() - begin
             row = (await exports_by_ids(self._access, [export_id]))[export_id]
@@ -191,8 +215,8 @@ def bare_loop_s(kept: Path, folder: Path) -> float:
     return float(json.loads(found.stdout))
 
 
-async def measured(given: Options, size: Size) -> tuple[Pair, Made, Made]:
-    """Pairs of the same size; then a small file and a large one."""
+async def measured(given: Options, size: Size) -> tuple[Pair, Made, Made, list[Made]]:
+    """Pairs of the same size; a small file and a large one; a lock, and the file of what was locked."""
     past = Past(sites=1, sessions=(size.large_days + 3) * _A_DAY, apart=_APART)
     async with house_with(past, name="exports", is_kept=not given.quick, seed=given.seed) as opened:
         owner = await sql.row(
@@ -215,10 +239,12 @@ async def measured(given: Options, size: Size) -> tuple[Pair, Made, Made]:
             for _ in range(size.rounds):
                 pair.ours.append(await office.make(size.compared_days))
                 pair.bare_s.append(await asyncio.to_thread(bare_loop_s, kept, folder))
-    return pair, small, large
+            report_id, lock = await office.lock(size.locked_days)
+            locked = [lock, await office.make(size.locked_days, report_id)]
+    return pair, small, large, locked
 
 
-def reported(given: Options, size: Size, pair: Pair, small: Made, large: Made) -> Report:
+def reported(given: Options, size: Size, pair: Pair, small: Made, large: Made, locked: list[Made]) -> Report:
     """The table and the figures."""
     sizes = {
         "sessions": size.compared_days * _A_DAY,
@@ -229,14 +255,19 @@ def reported(given: Options, size: Size, pair: Pair, small: Made, large: Made) -
     report = Report(
         "exports", given, sizes, ("", "sessions", "s", "µs a session", "server MB", "writer MB", "loop late ms", "MB")
     )
-    for name, made in (("small", small), ("large", large), *(("ours", one) for one in pair.ours)):
+    for name, made in (
+        ("small", small),
+        ("large", large),
+        *(("ours", one) for one in pair.ours),
+        *zip(("lock", "locked"), locked, strict=True),
+    ):
         report.row(
             name, made.sessions, made.seconds, made.seconds / made.sessions * 1e6, made.server_mb, made.writer_mb,
             made.block_ms, made.size_mb,
         )  # fmt: skip
     for seconds in pair.bare_s:
         report.row("openpyxl", sizes["sessions"], seconds, seconds / size.compared_days / _A_DAY * 1e6, "", "", "", "")
-    every = [small, large, *pair.ours]
+    every = [small, large, *pair.ours, *locked]
     report.figures.update(
         xlsx_vs_openpyxl=median([one.seconds / bare for one, bare in zip(pair.ours, pair.bare_s, strict=True)]),
         memory_growth=(large.server_mb + large.writer_mb) / (small.server_mb + small.writer_mb),
@@ -253,8 +284,8 @@ def main() -> None:
     configure_logs(LogFormat.AUTO, "warning")
     size = QUICK if given.quick else FULL
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        pair, small, large = runner.run(measured(given, size))
-    reported(given, size, pair, small, large).show()
+        pair, small, large, locked = runner.run(measured(given, size))
+    reported(given, size, pair, small, large, locked).show()
 
 
 if __name__ == "__main__":
