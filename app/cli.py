@@ -1,32 +1,37 @@
 """The command line `lade`: every command in one table, and what becomes of expected trouble."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from app.commands_admin import create_admin_command
-from app.commands_balance import balance_command
-from app.commands_demo import demo_command
-from app.commands_import import import_sessions_command
-from app.commands_prices import import_prices_command
-from app.commands_schema import schema_command
-from app.commands_serve import migrate_command, serve_command
-from app.commands_simulate import simulate_command
 from app.logs import configure_logs
 from app.settings import OperatorError, log_settings
 from domain.errors import DomainError, ValidationError
 
-COMMANDS: tuple[click.Command, ...] = (
-    demo_command,
-    serve_command,
-    migrate_command,
-    create_admin_command,
-    import_sessions_command,
-    import_prices_command,
-    simulate_command,
-    balance_command,
-    schema_command,
-)
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Where a command is, and the line that tells of it."""
+
+    module: str
+    line: str
+
+
+COMMANDS: Final[Mapping[str, _Entry]] = {
+    "demo": _Entry("app.commands_demo", "Show a garage of 24 chargers, live."),
+    "serve": _Entry("app.commands_serve", "Serve people, chargers, the balancer and the jobs."),
+    "migrate": _Entry("app.commands_migrate", "Bring the database's tables to this version."),
+    "create-admin": _Entry("app.commands_admin", "Make an account for an administrator."),
+    "import-sessions": _Entry("app.commands_import", "Import historical charge sessions from a CSV file."),
+    "import-prices": _Entry("app.commands_prices", "Import the prices of a kWh over time from a CSV file."),
+    "simulate": _Entry("app.commands_simulate", "Connect simulated chargers and cars to an OCPP server."),
+    "balance": _Entry("app.commands_balance", "Print the balancer's decision for a site in a file."),
+    "schema": _Entry("app.commands_schema", "Print the GraphQL schema (SDL), with every description."),
+}
+"""In the order in which somebody new needs them. One is read in when it is called: all of them take seconds."""
 
 
 class _CannotRunError(click.ClickException):
@@ -36,11 +41,24 @@ class _CannotRunError(click.ClickException):
 
 
 class _Commands(click.Group):
-    """Commands in the order of the table; expected trouble is one clear message and an exit status, never a traceback."""
+    """The commands of the table; expected trouble is one clear message and an exit status, never a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """The order in which somebody new needs them."""
-        return [command.name or "" for command in COMMANDS if command.name in self.commands]
+        """As in the table."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """Read in now."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = getattr(import_module(COMMANDS[cmd_name].module), f"{cmd_name.replace('-', '_')}_command")
+        assert isinstance(found, click.Command)  # noqa: S101  for the type checker
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        """Without reading them in."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.line) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click does, with OperatorError (status 2) and DomainError (status 1) told in words."""
@@ -75,7 +93,3 @@ def main() -> None:
       LADE_METER_INTERVAL_S, LADE_OFFLINE_AFTER_S, LADE_OPEN_INSTALLATIONS: docs/operations.md
     """  # noqa: D301  click keeps the lines after a backspace as they are
     configure_logs(*log_settings())
-
-
-for command in COMMANDS:
-    main.add_command(command)

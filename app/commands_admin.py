@@ -5,14 +5,14 @@ import sys
 import click
 
 from app.auth import Argon2Passwords
-from app.commands_serve import run
 from app.database import database_of, migrate, opened
+from app.event_loop import run
 from app.settings import load_settings
 from domain.clock import SystemClock
 from domain.identity.accounts import create_administrator
 
 
-@click.command("create-admin", short_help="Make an account for an administrator.")
+@click.command("create-admin")
 @click.option("--name", prompt="Name", help="How the person is called.")
 @click.option("--email", prompt="E-mail", help="The address to sign in with.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")

@@ -7,8 +7,8 @@ from uuid import UUID
 import click
 import orjson
 
-from app.commands_serve import run
 from app.database import database_of, opened
+from app.event_loop import run
 from app.settings import load_settings
 from balancing.allocate import DEFAULT, allocate
 from balancing.circuit import InstanceError
@@ -17,7 +17,7 @@ from domain.current import offers
 from domain.global_ids import parsed
 
 
-@click.command("balance", short_help="Print the balancer's decision for a site in a file.")
+@click.command("balance")
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option("--lines", "is_lines", is_flag=True, help="One instance a line, one allocation a line.")
 @click.option(

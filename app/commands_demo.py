@@ -7,14 +7,14 @@ import click
 import orjson
 from rich.console import Console
 
-from app.commands_serve import run
 from app.demo.run import run_demo
+from app.event_loop import run
 from app.serve import listen
 from app.settings import DEFAULT_HOST, DEFAULT_PORT, OperatorError
 from balancing.allocate import load_machine_code
 
 
-@click.command("demo", short_help="Show a garage of 24 chargers, live.")
+@click.command("demo")
 @click.option("--for", "for_s", type=click.FloatRange(min=20), help="End after so many seconds.  [until Ctrl-C]")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help=f"Port of the demo's server.  [{DEFAULT_PORT}, else a free one]"

@@ -23,7 +23,7 @@ from domain.units import kwh
 _SHOWN_REJECTIONS = 50
 
 
-@click.command("import-sessions", short_help="Import historical charge sessions from a CSV file.")
+@click.command("import-sessions")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--mapping", required=True, type=click.Path(path_type=Path), help="How the file is read: docs/imports.md."

@@ -20,7 +20,7 @@ from domain.tariffs import PriceWish, store_prices
 _COLUMNS = ("start", "end", "price")
 
 
-@click.command("import-prices", short_help="Import the prices of a kWh over time from a CSV file.")
+@click.command("import-prices")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--tariff", required=True, help="The id of the tariff, as the API gives it.")
 def import_prices_command(file: Path, tariff: str) -> None:

@@ -1,18 +1,11 @@
-"""`lade serve` and `lade migrate`."""
-
-import asyncio
-from collections.abc import Coroutine
-from typing import TypeVar
+"""`lade serve`."""
 
 import click
-import uvloop
 
-from app.database import database_of, migrate
+from app.event_loop import run
 from app.serve import Running, listen, serve_until_told
 from app.settings import ALL_ROLES, OperatorError, ServerRole, load_settings
 from balancing.allocate import load_machine_code
-
-T = TypeVar("T")
 
 
 class _Roles(click.ParamType[frozenset[ServerRole]]):
@@ -31,7 +24,7 @@ class _Roles(click.ParamType[frozenset[ServerRole]]):
         return frozenset(map(ServerRole, names))
 
 
-@click.command("serve", short_help="Serve people, chargers, the balancer and the jobs.")
+@click.command("serve")
 @click.option("--host", help="Address to listen on; 0.0.0.0 for every network.  [LADE_HOST, else 127.0.0.1]")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [LADE_PORT, else 8080]"
@@ -59,23 +52,6 @@ def serve_command(host: str | None, port: int | None, roles: frozenset[ServerRol
         load_machine_code()
     listening = listen(settings.host, settings.port)
     run(serve_until_told(settings, roles, listening, announce=_announce))
-
-
-@click.command("migrate")
-def migrate_command() -> None:
-    """Bring the database's tables to this version.
-
-    `lade serve` does it by itself; this is for those who want it done before. Processes that migrate at the same time wait
-    for each other.
-    """
-    applied = run(migrate(database_of(load_settings())))
-    click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
-
-
-def run(work: Coroutine[None, None, T]) -> T:
-    """What the work returns, on uvloop, in this thread."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 def _announce(running: Running) -> None:

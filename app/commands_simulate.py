@@ -12,7 +12,7 @@ import click
 import orjson
 from rich.console import Console
 
-from app.commands_serve import run
+from app.event_loop import run
 from app.simulation import Figures, Watch, run_fleet
 from devices.simulator import Fleet
 from devices.simulator.plan import ChargerPlan, Habits, Plan, Quirks, identities
@@ -148,7 +148,7 @@ What real firmware does wrong can be switched on with --quirk NAME=VALUE, as oft
 """
 
 
-@click.command("simulate", help=HELP, short_help="Connect simulated chargers and cars to an OCPP server.")
+@click.command("simulate", help=HELP)
 @click.argument("url")
 @click.option("--chargers", type=click.IntRange(1, 10_000), help=f"How many.  [{DEFAULT_CHARGERS}]")
 @click.option(
