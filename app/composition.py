@@ -15,6 +15,7 @@ from app.press import Press
 from app.settings import OperatorError, ServerRole, UnknownChargers
 from app.supervisor import Service
 from balancing.loop import Balancer, BalancerPorts, Show
+from devices.first_limits import PATIENCE_S
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
 from domain.alerting.alert_mailing import MailRoom
@@ -89,6 +90,7 @@ def _devices(house: House, whole: Composition, models: ChargerModels) -> tuple[C
     settings = house.settings
     options = DeviceOptions(
         meter_interval_s=settings.meter_interval_s,
+        limit_awaited_s=PATIENCE_S,
         offline_after_s=settings.offline_after_s,
         holds_unknown=settings.unknown_chargers is UnknownChargers.HOLD,
     )

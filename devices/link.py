@@ -15,6 +15,7 @@ import structlog
 
 from devices.calls import Calls
 from devices.clock_offset import TOLERATED, ClockOffset
+from devices.first_limits import MOST_HELD, FirstLimits
 from devices.ingest import Ingestor
 from devices.ocpp import frames
 from devices.ocpp.frames import Call, CallError, CallResult, ErrorCode, Malformed
@@ -35,14 +36,23 @@ from devices.tallies import Tallies
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
 from domain.charging.batch import Outcome, Report
-from domain.charging.session_rules import Hearing
+from domain.charging.session_rules import Hearing, moment_of
 from domain.clock import Clock
 from domain.equipment.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind
 from domain.equipment.ocpp_messages import Message
 from domain.errors import UnavailableError
 from domain.metering import STALE
-from domain.observations import AnyObservation, Booted, ConnectorStatus, StatusReported
-from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent
+from domain.observations import (
+    AnyObservation,
+    Booted,
+    ConnectorStatus,
+    SessionClaimed,
+    SessionStarted,
+    StatusReported,
+    TokenPresented,
+)
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, OfferCurrent, StartCharging
+from domain.roles import AuthorizationDecision
 
 MAILBOX = 256
 """Messages of one charger that may wait; then its socket is not read."""
@@ -79,6 +89,8 @@ class Settings:
     heartbeat_interval_s: int = 300
     meter_interval_s: int = 30
     call_timeout_s: float = CALL_TIMEOUT_S
+    limit_awaited_s: float = 0.0
+    """How long a car that is about to begin waits for its charger's word on the limit that holds without us; 0: nobody balances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,7 @@ class Link:
         "in_service",
         "is_closed",
         "kind",
+        "limits",
         "list_outdated",
         "offset",
         "report_parts",
@@ -192,6 +205,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._working = False
         self._ahead = 0
+        self.limits = FirstLimits(chargers, patience_s=shared.settings.limit_awaited_s)
         self.is_closed = False
         self._answers_pings = False
         self._fences: dict[tuple[int, str], int] = {}
@@ -392,9 +406,10 @@ class Link:
             if number == 0:
                 outcome = await self._with_answer(received, found)
         answer = self._answer_to(received, outcome)
-        await self.send(frames.encode_result(begun.message_id, answer))
-        if received.answer_kind in _TELLING:
-            self.keep(received.action, msgspec.json.encode(answer), is_from_charger=False)
+        if not self.limits.are_known and self._lets_begin(received, outcome):
+            await self._tell_once_limited(begun.message_id, received, answer)
+            return
+        await self._tell(begun.message_id, received, answer)
         if received.part is not None and self.report_parts is not None:
             with contextlib.suppress(asyncio.QueueFull):
                 self.report_parts.put_nowait(received.part)
@@ -405,6 +420,48 @@ class Link:
             self.offset.booted()
             self.booted.set()
             self.stirred.set()
+
+    async def _tell(self, message_id: str, received: Received, answer: msgspec.Struct) -> None:
+        await self.send(frames.encode_result(message_id, answer))
+        if received.answer_kind in _TELLING:
+            self.keep(received.action, msgspec.json.encode(answer), is_from_charger=False)
+
+    def _lets_begin(self, received: Received, outcome: Outcome) -> bool:
+        """Whether a car may begin to charge once it is answered. What began before this connection goes on, whatever is answered."""
+        if outcome.decision is not AuthorizationDecision.ACCEPTED:
+            return False
+        return any(self._is_about_to_begin(one) for one in received.observations)
+
+    def _is_about_to_begin(self, said: AnyObservation) -> bool:
+        if isinstance(said, TokenPresented):
+            return True
+        is_start = isinstance(said, SessionStarted) and said.id_token is not None
+        if not is_start and not (isinstance(said, SessionClaimed) and not said.is_stop):
+            return False
+        hearing = self._hearing
+        moment = moment_of(said.charger_time, said.received_at, hearing, is_marked_offline=said.is_marked_offline)
+        return not moment.is_offline
+
+    async def _tell_once_limited(self, message_id: str, received: Received, answer: msgspec.Struct) -> None:
+        """What comes after it is answered meanwhile, up to a bound."""
+        is_one_of_few = self.limits.held_count < MOST_HELD
+        self.limits.hold()
+        if is_one_of_few:
+            self.spawn(self._guarded(self._tell_late(message_id, received, answer)))
+        else:
+            await self._tell_late(message_id, received, answer)
+
+    async def _tell_late(self, message_id: str, received: Received, answer: msgspec.Struct) -> None:
+        try:
+            await self._limited()
+            await self._tell(message_id, received, answer)
+        finally:
+            self.limits.release()
+
+    async def _limited(self) -> None:
+        """The charger has a limit that holds without us, or takes none; or it has not said so for too long."""
+        if not await self.limits.known():
+            self._wrong("no word on the first limit")
 
     def _message(self, action: str, payload: msgspec.Raw | bytes, *, is_from_charger: bool) -> Message:
         at = self._shared.clock.now()
@@ -520,8 +577,15 @@ class Link:
             outgoing = self.adapter.encode(command, evse=evse, now=by_its_clock, capabilities=self.capabilities)
         except UnencodableError as error:
             return DeviceAnswer(DeviceVerdict.ERROR, str(error))
+        asked_s = asyncio.get_running_loop().time()
+        if isinstance(command, StartCharging):
+            await self._limited()
+        if isinstance(command, OfferCurrent) and command.transaction_id is not None:
+            # A charger knows the id of its transaction by our answer to its start only (OCPP 1.6 §4.8).
+            await self.limits.released()
+        left_s = max(0.0, timeout_s - (asyncio.get_running_loop().time() - asked_s))
         is_limit = isinstance(command, OfferCurrent)
-        return await self.calls.make(outgoing, timeout_s=timeout_s, is_limit=is_limit)
+        return await self.calls.make(outgoing, timeout_s=left_s, is_limit=is_limit)
 
     async def call(self, outgoing: Outgoing, *, timeout_s: float) -> DeviceAnswer:
         """As `command`. A call whose asker has given up before it went out is not sent; one that went out is sent once."""
@@ -534,6 +598,8 @@ class Link:
             self._wrong("answers to nothing")
             return
         outgoing, answer = taken
+        if outgoing.is_default_of is not None:
+            self.limits.heard(outgoing.is_default_of)
         if outgoing.asks_status_of is not None and answer.verdict is DeviceVerdict.ACCEPTED:
             self._asked_statuses[outgoing.asks_status_of] = self._heard
 

@@ -39,6 +39,8 @@ class DeviceOptions:
 
     heartbeat_interval_s: int = 300
     meter_interval_s: int = 30
+    limit_awaited_s: float = 0.0
+    """How long a car that is about to begin waits for its charger's word on the limit that holds without us; 0: nobody balances."""
     offline_after_s: float = OFFLINE_AFTER_S
     check_every_s: float = CHECK_EVERY_S
     holds_unknown: bool = False
@@ -76,7 +78,11 @@ class DeviceService:
         self._shared = Surroundings(
             self._ingestor,
             clock,
-            Settings(heartbeat_interval_s=options.heartbeat_interval_s, meter_interval_s=options.meter_interval_s),
+            Settings(
+                heartbeat_interval_s=options.heartbeat_interval_s,
+                meter_interval_s=options.meter_interval_s,
+                limit_awaited_s=options.limit_awaited_s,
+            ),
             self.authorizer,
         )
         self._liveness = Liveness(

@@ -82,6 +82,8 @@ class Outgoing:
     payload: msgspec.Struct
     asks_status_of: int | None = None
     """The connector whose status the charger says next, once it has accepted this."""
+    is_default_of: int | None = None
+    """The connector that this gives a limit for charges to come."""
 
 
 @dataclass(frozen=True, slots=True)

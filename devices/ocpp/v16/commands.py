@@ -189,7 +189,8 @@ def _offer(command: OfferCurrent, evse: int, now: datetime, capabilities: Capabi
         if command.transaction_id is None
         else _transaction_profile(evse, command.transaction_id, periods, now, capabilities)
     )
-    return Outgoing("SetChargingProfile", messages.SetChargingProfile(connector_id=evse, cs_charging_profiles=profile))
+    payload = messages.SetChargingProfile(connector_id=evse, cs_charging_profiles=profile)
+    return Outgoing("SetChargingProfile", payload, is_default_of=evse if command.transaction_id is None else None)
 
 
 def _profile_id(first: int, evse: int) -> int:

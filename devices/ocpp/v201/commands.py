@@ -253,7 +253,8 @@ def _offer(command: OfferCurrent, evse: int, now: datetime, capabilities: Capabi
         if command.transaction_id is None
         else _transaction_profile(evse, text(command.transaction_id, "a transaction's id"), periods, now, capabilities)
     )
-    return Outgoing("SetChargingProfile", messages.SetChargingProfile(evse_id=evse, charging_profile=profile))
+    payload = messages.SetChargingProfile(evse_id=evse, charging_profile=profile)
+    return Outgoing("SetChargingProfile", payload, is_default_of=evse if command.transaction_id is None else None)
 
 
 def _default_profile(
