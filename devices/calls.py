@@ -1,7 +1,7 @@
 """What is asked of one charger: one call at a time, limits before everything else."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,6 @@ import structlog
 from devices.ocpp import frames
 from devices.ocpp.frames import CallError, CallResult
 from devices.ocpp.protocol import Adapter, Outgoing
-from devices.signal import Signal
 from devices.sockets import GOING_AWAY
 from domain.ids import new_id
 from domain.ports import DeviceAnswer, DeviceVerdict
@@ -55,6 +54,10 @@ class Line(Protocol):
         """It is stored soon what was said, for people to read."""
         ...
 
+    async def keep_cleared(self) -> None:
+        """It is stored, where it can be, that what limits the charger is what this portal sets."""
+        ...
+
     def spawn(self, work: Coroutine[object, object, None]) -> None:
         """The work runs in a task that ends with the connection."""
         ...
@@ -88,19 +91,19 @@ class Calls:
         "_answer",
         "_answer_id",
         "_calling",
+        "_is_cleared",
         "_line",
         "_sure_s",
         "_timeout_s",
         "_timeouts",
         "_waiting",
         "profiles_are_ours",
-        "profiles_cleared",
     )
 
     def __init__(self, line: Line, *, timeout_s: float, profiles_are_ours: bool) -> None:
         self.profiles_are_ours = profiles_are_ours
-        self.profiles_cleared = None if profiles_are_ours else Signal()
-        """Set when what other portals had set is gone; None where it was gone before."""
+        self._is_cleared = False
+        """Whether what other portals had set is gone and that is still to be stored."""
         self._line = line
         self._timeout_s = timeout_s
         self._timeouts = 0
@@ -128,7 +131,6 @@ class Calls:
         self._waiting[place:place] = [*clearing, calling]
         if clearing:
             self.profiles_are_ours = True
-            self._line.spawn(self._hear_of_clearing([one.answer for one in clearing]))
         if self._calling is None:
             self._calling = self._waiting[0]
             self._line.spawn(self._make_all())
@@ -158,12 +160,6 @@ class Calls:
         for calling in self._waiting:
             _settle(calling.answer, ENDED)
 
-    async def _hear_of_clearing(self, answers: "Sequence[asyncio.Future[DeviceAnswer]]") -> None:
-        """A refusal, an error and silence are answers, too: the charger will not have another one the next time."""
-        found = [await one for one in answers]
-        if self.profiles_cleared is not None and all(one.verdict is not DeviceVerdict.OFFLINE for one in found):
-            self.profiles_cleared.set()
-
     async def _make_all(self) -> None:
         """Every waiting call goes out, the next one when the one before was answered or given up (OCPP-J §4.1.1)."""
         try:
@@ -172,7 +168,7 @@ class Calls:
                 if not await self._still_goes_out(calling):
                     break
                 if self._is_wanted(calling):
-                    _settle(calling.answer, await self._exchange(calling.outgoing, counts=calling.prepares is None))
+                    await self._carry_out(calling)
         except ConnectionError:
             await self._line.close(GOING_AWAY, "")
         finally:
@@ -181,6 +177,17 @@ class Calls:
             self._calling = None
             if self._line.is_closed:
                 self.end()
+
+    async def _carry_out(self, calling: _Calling) -> None:
+        """The call has its answer. What clears another portal's limits is stored before the first of ours goes out: were it sent again
+        over the next connection, it would clear that. A refusal, an error and silence are answers, too: another will not come.
+        """
+        if calling.prepares is None and self._is_cleared:
+            self._is_cleared = False
+            await self._line.keep_cleared()
+        answer = await self._exchange(calling.outgoing, counts=calling.prepares is None)
+        self._is_cleared = self._is_cleared or calling.prepares is not None
+        _settle(calling.answer, answer)
 
     async def _still_goes_out(self, calling: _Calling) -> bool:
         """Whether the charger has not come by another connection since, of which no word may have reached this process."""

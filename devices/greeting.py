@@ -14,9 +14,7 @@ from devices.kinds import Kinds
 from devices.link import Link, Settings
 from devices.ocpp.adapter import ADAPTERS
 from devices.ocpp.protocol import Outgoing, ReportPart
-from devices.signal import Signal
 from domain import lifecycle, sql
-from domain.clock import Clock
 from domain.equipment.capabilities import NOBODY_KNOWS
 from domain.ports import DeviceAnswer, DeviceVerdict
 
@@ -39,8 +37,6 @@ async def greet(link: Link, settings: Settings, kinds: Kinds) -> None:
     """After a boot the charger is configured (it tells its statuses on its own, OCPP 1.6 §4.2); after a mere reconnect it is asked, and
     configured where what is in force is not known to be what is wanted. So it is asked where its clock is in doubt.
     """
-    if link.calls.profiles_cleared is not None:
-        link.spawn(_remember_clearing(link, link.calls.profiles_cleared, kinds.clock))
     wanted = _wanted(link.adapter.subprotocol, settings)
     is_asked = False
     try:
@@ -75,12 +71,6 @@ def _wanted(subprotocol: str, settings: Settings) -> tuple[Outgoing, ...]:
     return ADAPTERS[subprotocol].settings(
         meter_interval_s=settings.meter_interval_s, heartbeat_interval_s=settings.heartbeat_interval_s
     )
-
-
-async def _remember_clearing(link: Link, cleared: Signal, clock: Clock) -> None:
-    await cleared.wait()
-    with contextlib.suppress(*_AWAY):
-        await lifecycle.profiles_cleared(link.station_id, epoch=link.epoch, now=clock.now())
 
 
 async def _configure(link: Link, wanted: Sequence[Outgoing], *, most_unanswered: int) -> None:

@@ -555,6 +555,12 @@ class Link:
                 return self.adapter.heartbeat(now=self._shared.clock.now())
         return self.adapter.acknowledge(received.action)
 
+    async def keep_cleared(self) -> None:
+        """It is stored, where it can be, that what limits the charger is what this portal sets."""
+        with contextlib.suppress(*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE, TimeoutError):
+            async with asyncio.timeout(DATABASE_TIMEOUT_S):
+                await lifecycle.profiles_cleared(self.station_id, epoch=self.epoch, now=self._shared.clock.now())
+
     async def send(self, text: str) -> None:
         """The frame is on its way. ConnectionError when nobody is there."""
         if self.is_closed:

@@ -102,6 +102,13 @@ class Wire:
         self.more.set()
 
 
+class Unstored(Link):
+    """A link without a database."""
+
+    async def keep_cleared(self) -> None:
+        """Nobody will ask."""
+
+
 @asynccontextmanager
 async def running(
     wire: Wire, ingestor: Ingestor, *, call_timeout_s: float = 30.0, is_new: bool = False
@@ -109,7 +116,7 @@ async def running(
     """Inside: a link over that wire."""
     shared = Surroundings(ingestor, SystemClock(), Settings(call_timeout_s=call_timeout_s), NobodyAsked())
     chargers = {1: new_id()}
-    link = Link(
+    link = Unstored(
         wire,
         shared,
         identity="CP-1",
