@@ -205,6 +205,16 @@ class SiteController:
         known = self._known.get(charger_id)
         return known.stage if known else None
 
+    def is_settled(self, charger_id: UUID) -> bool:
+        """Whether all that the charger may hold is what it is known to hold."""
+        known = self._known.get(charger_id)
+        if known is None or known.position.is_turning or known.stage.confirmed is None:
+            return False
+        return all(
+            target.acknowledged_s is not None and target.offer == known.stage.confirmed
+            for target in known.stage.targets
+        )
+
     def memory(self, charger_id: UUID) -> ChargerMemory:
         """Turn and car of a charger."""
         known = self._known.get(charger_id)

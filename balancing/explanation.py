@@ -87,6 +87,8 @@ def _record(
         limiting_circuit_id=UUID(circuit) if circuit else None,
         queue_position=position,
         reason=reason(limit, circuits.get(circuit or "")),
+        settled_epoch=charger.epoch if controller.is_settled(charger.id) else None,
+        admitted_tier=turn.admitted_tier,
     )
 
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from balancing.circuit import NO_CURRENT, ChargerState, Fallback, Network, Vector, in_grid_order
+from balancing.circuit import NO_CURRENT, ChargerState, Fallback, Lines, Network, Previous, Vector, in_grid_order
 from balancing.failsafe import NO_OFFER, OFFER_ENDS_S, Offer
 from balancing.fallbacks import Fallbacks
 from balancing.reclaim import NOTHING_RECLAIMED, STARTS_WITHIN_S, Reclaim, Sample, finished, observed, offered, woken
+from balancing.rotation import Turn
 from balancing.site import OCPP_STEP_A, ChargerMemory, wiring_of
 from balancing.staging import ChargerStage, acknowledged, beyond, measured, reconnected, relined, sent, settled
 from balancing.switching import WHOLE, Position, advanced, called_off, distrusted, is_contradicted
-from balancing.vehicles import NOTHING_KNOWN, judged, learnt, spread
-from domain.current.offers import ChargerFacts
+from balancing.vehicles import NOTHING_KNOWN, judged, learnt, phases_on, spread
+from domain.current.offers import ChargerFacts, SettledOffer, StoredTurn
 from domain.equipment.capabilities import Capabilities
 from domain.observations import ConnectorStatus
 from domain.roles import OperatingMode
@@ -138,9 +139,9 @@ def _observe_draw(known: Known, charger: ChargerFacts, network: Network, *, now:
 
 
 def first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> Known:
-    """A charger of which only the stored facts are known: its offers are not, its fallback may be.
+    """A charger of which only the stored facts are known: what it holds where that was settled over this connection, and its fallback.
 
-    One that is in reach is unknown from now on; one that is not, since its last offer was sent.
+    Otherwise one that is in reach is unknown from now on; one that is not, since its last offer was sent.
     """
     wiring = in_grid_order(wiring_of(charger, network))
     known_fallback = charger.fallback_a if charger.fallback_a is not None else charger.offline_current_a
@@ -161,9 +162,42 @@ def first_known(charger: ChargerFacts, network: Network, *, now: datetime, now_s
     position = _position_of_a_new_session(charger, network, now=now, now_s=now_s)
     if charger.session is not None:
         # Another process may have switched it for this session; measurements will tell where that is not so.
-        closed = tuple(line for line in wiring if line.value in charger.last_offer_phases)
+        closed = _lines(charger.last_offer_phases, wiring)
         position = replace(position, closed=closed if 0 < len(closed) < len(wiring) else None)
-    return Known(stage, epoch=charger.epoch, session_id=session_id, fallbacks=fallbacks, position=position)
+    known = Known(stage, epoch=charger.epoch, session_id=session_id, fallbacks=fallbacks, position=position)
+    if charger.settled is not None:
+        _resume(known, charger, charger.settled, network, now=now, now_s=now_s)
+    if charger.turn is not None:
+        known.memory = replace(known.memory, turn=_turn_of(charger.turn, now=now, now_s=now_s))
+    return known
+
+
+def _resume(
+    known: Known, charger: ChargerFacts, settled_offer: SettledOffer, network: Network, *, now: datetime, now_s: float
+) -> None:
+    """What another process knew of the charger is known here, as of when the offer was sent."""
+    held = Offer(settled_offer.current_a, _lines(settled_offer.phases, known.stage.wiring))
+    sent_s = now_s - max(0.0, (now - settled_offer.sent_at).total_seconds())
+    known.stage = replace(known.stage, confirmed=held, confirmed_s=sent_s)
+    if charger.session is None or held.current <= 0:
+        return
+    phases = None if charger.can_switch_phases else phases_on(held.lines, wiring_of(charger, network), network)
+    known.memory = replace(
+        known.memory,
+        evidence=replace(known.memory.evidence, phases=phases),
+        previous=Previous(held.current, held.lines),
+    )
+
+
+def _lines(phases: str, wiring: Lines) -> Lines:
+    return tuple(line for line in wiring if line.value in phases)
+
+
+def _turn_of(turn: StoredTurn, *, now: datetime, now_s: float) -> Turn:
+    def since_s(at: datetime | None) -> float | None:
+        return None if at is None else now_s - max(0.0, (now - at).total_seconds())
+
+    return Turn(since_s(turn.waiting_since), since_s(turn.charging_since), turn.admitted_tier)
 
 
 def _position_of_a_new_session(charger: ChargerFacts, network: Network, *, now: datetime, now_s: float) -> Position:

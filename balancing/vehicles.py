@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 from balancing.circuit import Lines, Network
+from balancing.phases import loaded_lines
 
 DRAWS_A = 3.0
 UNUSED_BELOW_A = 0.5
@@ -88,6 +89,13 @@ def judged(evidence: CarEvidence, *, beyond_a: float, at_s: float) -> CarEvidenc
     if at_s - since_s < BEYOND_FOR_S:
         return replace(evidence, beyond_since_s=since_s)
     return replace(evidence, beyond_since_s=since_s, phases=None, seems=None, is_disobedient=True)
+
+
+def phases_on(lines: Lines, wiring: Lines, network: Network) -> int | None:
+    """How many phases a car has that loads those grid lines of a charger with all lines closed; None where that is not known from them."""
+    if len(lines) >= len(wiring):
+        return None
+    return next((phases for phases in (1, 2) if loaded_lines(wiring, phases, network) == lines), None)
 
 
 def spread(phases: int | None, lines: Lines, network: Network) -> float:

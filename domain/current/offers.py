@@ -61,6 +61,24 @@ class SessionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledOffer:
+    """What a charger is known to hold, by the record of whoever decided last: all of it in ampere on each of those grid lines."""
+
+    current_a: float
+    phases: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """Since when the car of this session waits or charges, and with how much weight it came to charge, by the same record."""
+
+    waiting_since: datetime | None
+    charging_since: datetime | None
+    admitted_tier: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChargerFacts:
     """A charger as the balancer sees it. Measured currents are per grid line, None where it does not measure.
 
@@ -91,6 +109,9 @@ class ChargerFacts:
     capabilities: Capabilities = DEFAULT
     last_offer_phases: str = ""
     """The grid lines of its last offer in this session, e.g. `L2`; empty where there was none, or it was one of nothing."""
+    settled: SettledOffer | None = None
+    """None where something was under way when it was written down, or the session or the connection is another one by now."""
+    turn: StoredTurn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,9 @@ class OfferRecord:
     reason: str
     next_slot_at: datetime | None = None
     """When it may expect its turn; None where it does not wait for one, or nobody can tell."""
+    settled_epoch: int | None = None
+    """The connection over which what is confirmed was, where nothing newer is under way."""
+    admitted_tier: int = 0
 
 
 async def balanced_installations() -> list[UUID]:
@@ -168,6 +192,9 @@ SELECT c.id, c.circuit_id, c.name, c.phase_rotation, c.min_current_a, c.max_curr
   s.status_received_at, s.is_online, s.mode, s.connector_status, s.current_l1, s.current_l2,
   s.current_l3, s.measured_at, o.fallback_a, o.targeted_at AS last_offer_at,
   CASE WHEN o.session_id = cs.id THEN o.target_phases ELSE '' END AS last_offer_phases,
+  CASE WHEN o.settled_epoch = st.epoch AND (o.session_id = cs.id OR o.session_id IS NULL AND cs.id IS NULL)
+    THEN o.confirmed_a END AS settled_a, o.confirmed_phases, o.session_id = cs.id AS has_turn, o.waiting_since,
+  o.charging_since, o.admitted_tier,
   cs.id AS session_id, cs.transaction_id, cs.priority, cs.is_paused, cs.authorized_at, cs.started_at,
   cs.energy_target_wh, cs.departure_at, s.session_energy_wh
 FROM chargers c
@@ -228,7 +255,24 @@ def _charger(row: sql.Row, models: ChargerModels, now: datetime) -> ChargerFacts
         fallback_a=row["fallback_a"],
         last_offer_at=sql.optional_instant_of(row["last_offer_at"]),
         last_offer_phases=row["last_offer_phases"] or "",
+        settled=_settled(row),
+        turn=_turn(row) if row["has_turn"] else None,
         capabilities=models.of(Kind(row["vendor"] or "", row["model"] or "", row["firmware_version"] or "")),
+    )
+
+
+def _settled(row: sql.Row) -> SettledOffer | None:
+    sent_at = sql.optional_instant_of(row["last_offer_at"])
+    if row["settled_a"] is None or sent_at is None:
+        return None
+    return SettledOffer(float(row["settled_a"]), row["confirmed_phases"] or "", sent_at)
+
+
+def _turn(row: sql.Row) -> StoredTurn:
+    return StoredTurn(
+        waiting_since=sql.optional_instant_of(row["waiting_since"]),
+        charging_since=sql.optional_instant_of(row["charging_since"]),
+        admitted_tier=int(row["admitted_tier"] or 0),
     )
 
 
@@ -250,12 +294,12 @@ def _session(session_id: UUID, row: sql.Row, now: datetime) -> SessionFacts:
 _KEEP_OFFER = """
 INSERT INTO offers (charger_id, installation_id, fence, session_id, confirmed_a, confirmed_phases, target_a,
   target_phases, targeted_at, acknowledged_at, fallback_a, waiting_since, charging_since, binding_limit, limiting_circuit_id,
-  queue_position, reason, decided_at, next_slot_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+  queue_position, reason, decided_at, next_slot_at, settled_epoch, admitted_tier)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 ON CONFLICT (charger_id) DO UPDATE SET installation_id = $2, fence = $3, session_id = $4, confirmed_a = $5,
   confirmed_phases = $6, target_a = $7, target_phases = $8, targeted_at = $9, acknowledged_at = $10,
   fallback_a = $11, waiting_since = $12, charging_since = $13, binding_limit = $14, limiting_circuit_id = $15,
-  queue_position = $16, reason = $17, decided_at = $18, next_slot_at = $19
+  queue_position = $16, reason = $17, decided_at = $18, next_slot_at = $19, settled_epoch = $20, admitted_tier = $21
 WHERE offers.fence <= $3
 """
 
@@ -301,6 +345,8 @@ async def _keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence:
                 record.reason[:300],
                 now,
                 record.next_slot_at,
+                record.settled_epoch,
+                record.admitted_tier,
             )
             for record in records
         ],

@@ -610,7 +610,9 @@ CREATE TABLE offers (
     reason character varying(300),
     decided_at timestamp with time zone,
     charger_id uuid NOT NULL,
-    next_slot_at timestamp with time zone
+    next_slot_at timestamp with time zone,
+    settled_epoch bigint,
+    admitted_tier integer
 );
 COMMENT ON TABLE offers IS 'What a charger may be drawing: an offer is a reservation until a lower one is confirmed.';
 CREATE TABLE open_id_links (
@@ -1344,5 +1346,6 @@ INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0027_alert_subscriptions', now()),
   ('domain', '0028_report_schedules', now()),
   ('domain', '0029_costs_of_locked_lines', now()),
-  ('domain', '0030_long_sessions', now());
+  ('domain', '0030_long_sessions', now()),
+  ('domain', '0031_settled_offers', now());
 COMMIT;

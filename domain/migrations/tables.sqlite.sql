@@ -317,7 +317,7 @@ CREATE TABLE "offers" (
     "reason" VARCHAR(300),
     "decided_at" TIMESTAMP,
     "charger_id" CHAR(36) NOT NULL  PRIMARY KEY REFERENCES "chargers" ("id") ON DELETE CASCADE
-, "next_slot_at" TIMESTAMP);
+, "next_slot_at" TIMESTAMP, "settled_epoch" BIGINT, "admitted_tier" INT);
 CREATE INDEX "idx_offers_install_690518" ON "offers" ("installation_id");
 CREATE TABLE "users" (
     "id" CHAR(36) NOT NULL  PRIMARY KEY,
@@ -822,5 +822,6 @@ INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0027_alert_subscriptions', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0028_report_schedules', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0029_costs_of_locked_lines', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
-  ('domain', '0030_long_sessions', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'));
+  ('domain', '0030_long_sessions', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
+  ('domain', '0031_settled_offers', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'));
 COMMIT;

@@ -16,6 +16,8 @@ class Offer(Model):
     `confirmed_a` is the last offer known to be in force (None: unknown, so everything the charger could draw is reserved).
     `target_a` is stored before it is sent. `fallback_a` is what the charger falls back to when nobody reaches it, as far
     as it has acknowledged that. `phases` are grid lines, e.g. `L1L2L3`.
+    `settled_epoch` is the connection over which `confirmed_a` was confirmed with nothing newer under way;
+    None: something is, or nobody knows.
     `fence` is the lease's number: a writer with an older one is refused.
     """
 
@@ -34,8 +36,10 @@ class Offer(Model):
     targeted_at = fields.DatetimeField(null=True)
     acknowledged_at = fields.DatetimeField(null=True)
     fallback_a = fields.FloatField(null=True)
+    settled_epoch = fields.BigIntField(null=True)
     waiting_since = fields.DatetimeField(null=True)
     charging_since = fields.DatetimeField(null=True)
+    admitted_tier = fields.IntField(null=True)
     binding_limit = fields.CharField(max_length=24, null=True)
     limiting_circuit_id = fields.UUIDField(null=True)
     queue_position = fields.IntField(null=True)

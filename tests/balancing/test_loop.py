@@ -236,6 +236,79 @@ async def test_reductions_are_acknowledged_before_increases_go_out(bus: RedisBus
     assert garage.chargers.offers_to(second) == [8.0]
 
 
+async def settled_garage(bus: EventBus) -> Garage:
+    """Two cars share 16 A, each was measured at its half, and nothing is under way."""
+    garage = await a_garage(bus, count=2)
+    for number in range(2):
+        await garage.plug_in(number)
+    for _ in range(3):
+        await garage.look()
+        garage.clock.advance(5.0)
+        for number in range(2):
+            await garage.measure(number, 8.0)
+    await garage.look()
+    return garage
+
+
+async def taken_over(garage: Garage, bus: EventBus) -> tuple[SiteLoop, Chargers, Grip]:
+    """Another process balances the site by now, and has looked once."""
+    chargers = Chargers()
+    await leases.give_back(garage.grip, "a", now=garage.clock.now())
+    garage.clock.advance(5.0)
+    for number in range(2):
+        await garage.measure(number, 8.0)
+    grip = await leases.take(offers.lease_of(garage.site.id), "b", now=garage.clock.now(), for_s=1e6)
+    assert grip is not None
+    loop = SiteLoop(garage.site.id, ports(chargers, bus, garage.clock), holder="b")
+    assert await loop.tick(grip, "test")
+    await garage.rest()
+    return loop, chargers, grip
+
+
+async def test_a_takeover_goes_on_where_the_other_stopped(bus: RedisBus) -> None:
+    """What was settled over the same connection is known to the second process: nobody is paused or held back, nobody's turn begins
+    anew, and what one car leaves goes to the other.
+    """
+    garage = await settled_garage(bus)
+    one, other = (rig.charger_id for rig in garage.rigs)
+    before = {row.charger_id: row for row in await Offer.all()}
+    loop, chargers, grip = await taken_over(garage, bus)
+    assert {row.charger_id: (row.confirmed_a, row.settled_epoch) for row in await Offer.all()} == {
+        one: (8.0, garage.rigs[0].epoch),
+        other: (8.0, garage.rigs[1].epoch),
+    }
+    after = {row.charger_id: row for row in await Offer.all()}
+    assert [after[key].charging_since for key in before] == [before[key].charging_since for key in before]
+    await garage.rigs[0].stop("1", garage.clock.now(), meter=2000)
+    await garage.rigs[0].status(ConnectorStatus.AVAILABLE, garage.clock.now())
+    for _ in range(2):
+        garage.clock.advance(1.0)
+        await loop.tick(grip, "test")
+        await garage.rest()
+    assert chargers.offers_to(other)[-1:] == [16.0]
+
+
+@pytest.mark.parametrize("trouble", ["an offer under way", "another connection", "another session"])
+async def test_what_may_have_changed_is_not_known_after_a_takeover(bus: RedisBus, trouble: str) -> None:
+    """Then the charger's maximum is reserved until it has said what it holds."""
+    garage = await settled_garage(bus)
+    rig = garage.rigs[0]
+    if trouble == "an offer under way":
+        garage.chargers.held[rig.charger_id] = asyncio.Event()
+        garage.clock.advance(210.0)
+        for _ in range(2):
+            await garage.look()
+    elif trouble == "another connection":
+        await arrived(rig.station_id, process="p1", protocol="ocpp1.6", now=garage.clock.now())
+        rig.epoch += 1
+    else:
+        await rig.stop("1", garage.clock.now(), meter=2000)
+        await rig.start(garage.clock.now(), card=None)
+    await taken_over(garage, bus)
+    rows = {row.charger_id: row.confirmed_a for row in await Offer.all()}
+    assert rows == {rig.charger_id: None, garage.rigs[1].charger_id: 8.0}
+
+
 async def test_offers_are_stored_before_they_are_sent(bus: RedisBus) -> None:
     """At the moment when a charger gets an offer, the database knows it, with its instant."""
     garage = await a_garage(bus)
