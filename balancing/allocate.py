@@ -74,8 +74,10 @@ class _Answer:
     """A solution in the words of its instance."""
 
     def __init__(self, compiled: "Compiled", solution: "Solution") -> None:
+        from balancing.problem import LINES_OF
         from balancing.search import full_rows
 
+        self._lines_of = LINES_OF
         self._compiled = compiled
         self._choice, self._current = solution.choice.tolist(), solution.current.tolist()
         self._stop = solution.stop.tolist()
@@ -109,10 +111,8 @@ class _Answer:
         return Setpoint(charger.id, 0.0, (), Limit.ROTATION, *self._compiled.rows[self._row_of[row]])
 
     def _served(self, charger: ChargerInput, place: int) -> Setpoint:
-        from balancing.problem import LINES_OF
-
         option, stop = self._choice[place], self._stop[place]
-        current, lines = round_down(self._current[place], charger.current_step), LINES_OF[self._lines[option]]
+        current, lines = round_down(self._current[place], charger.current_step), self._lines_of[self._lines[option]]
         if stop < 0:
             return Setpoint(charger.id, current, lines, self._own_limit(charger, self._highest[option]))
         limit = Limit.FAIR_SHARE if self._sharing[stop] > 1 else Limit.CIRCUIT

@@ -4,9 +4,14 @@ One generated set of sites (`bench/balancing_sites.py`) serves both. Every alloc
 solver. Beside it, in the same run: HiGHS for filling with fixed lines (linear programs), for who is served and for the choice of lines
 (integer programs, proven), and for 54 one-phase chargers acnportal's FCFS and RR and an MPC restated with cvxpy, in an environment that a
 full run makes once in the user's cache.
+
+What HiGHS has proven of a site is kept there, too, for it is the same whoever else solves it. A full run begins no proof after 25 minutes,
+says whether it was `complete`, and the next one goes on where it stopped.
 """
 
+import functools
 import gc
+import hashlib
 import json
 import os
 import random
@@ -35,6 +40,7 @@ PLAIN: Final = (("TN_3", "arithmetic"), ("IT_3", "arithmetic"))
 JUDGED_A: Final = 0.02
 """Shares within this compare equal, by the format."""
 PEER_CHARGERS: Final = 54
+LONGEST_S: Final = 25 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,46 @@ QUICK: Final = Size({10: 200, 100: 60, 1000: 12, 10_000: 2}, 1, {28: 20, 100: 8}
 FULL: Final = Size(
     {10: 3000, 100: 1000, 1000: 200, 10_000: 20}, 8, {12: 200, 28: 200, 100: 120, 300: 30}, {12: 200, 28: 60}, 30.0
 )
+
+
+class Proofs:
+    """What is proven of sites, by what was asked; kept in a file, a line each, and begun until the time of a run is over.
+
+    A proof that was not found in time is not looked for again, unless it may take longer.
+    """
+
+    def __init__(self, file: Path | None, *, limit_s: float, longest_s: float) -> None:
+        self.limit_s = limit_s
+        self._until_s = time.monotonic() + longest_s
+        self._file = file
+        self._known: dict[str, list[float] | None] = {}
+        if file is not None and file.exists():
+            self._known.update(json.loads(line) for line in file.read_text().splitlines())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more time is left."""
+        return time.monotonic() > self._until_s
+
+    def of(self, what: str, document: Document, prove: Callable[[], list[float] | None]) -> list[float] | None:
+        """What is best there, proven now or before; None where that took too long."""
+        asked = json.dumps([what, self.limit_s, document], sort_keys=True).encode()
+        key = hashlib.blake2b(asked, digest_size=16).hexdigest()
+        if key not in self._known:
+            self._known[key] = prove()
+            if self._file is not None:
+                with self._file.open("a") as file:
+                    file.write(json.dumps([key, self._known[key]]) + "\n")
+        return self._known[key]
+
+
+def proofs_for(given: Options, size: Size) -> Proofs:
+    """Those of a full run outlive it."""
+    if given.quick:
+        return Proofs(None, limit_s=size.proof_s, longest_s=LONGEST_S)
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lade" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Proofs(folder / "balancer-proofs.jsonl", limit_s=size.proof_s, longest_s=LONGEST_S)
 
 
 def seeds(first: int) -> Iterator[int]:
@@ -136,21 +182,22 @@ def timed(function: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def served(report: Report, size: Size) -> None:
+def served(report: Report, size: Size, proofs: Proofs) -> None:
     """Who is served, against integer programs, class by class; only sites where somebody has to wait."""
     every = equal = 0
     short_cars, short_credit, seen = 0.0, 0.0, []
     for chargers, many in size.served.items():
         here = 0
         for seed in seeds(report.options.seed):
-            p = compile_problem(parse_instance(site(seed, chargers, networks=PLAIN))).problem
-            if here == many:
+            document = site(seed, chargers, networks=PLAIN)
+            p = compile_problem(parse_instance(document)).problem
+            if here == many or proofs.is_over:
                 break
             mine = solve(p, DEFAULT)
             if not len(p.rank) or min(mine.choice) >= 0:
                 continue
             here += 1
-            exact = Choice(p, size.proof_s).served()
+            exact = proofs.of("served", document, Choice(p, size.proof_s).served)
             if exact is None:
                 continue
             every += 1
@@ -180,16 +227,19 @@ def served(report: Report, size: Size) -> None:
     }
 
 
-def chosen(report: Report, size: Size) -> None:
+def chosen(report: Report, size: Size, proofs: Proofs) -> None:
     """The choice of lines, against integer programs: every share, smallest first."""
     for chargers, many in size.chosen.items():
         every = equal = unproven = 0
         gap, seen = 0.0, []
         for _, seed in zip(range(many), seeds(report.options.seed), strict=False):
-            p = compile_problem(parse_instance(site(seed, chargers, networks=PLAIN))).problem
+            document = site(seed, chargers, networks=PLAIN)
+            p = compile_problem(parse_instance(document)).problem
+            if proofs.is_over:
+                break
             if not p.has_choice or not len(p.capacity):
                 continue
-            exact = best_shares(p, size.proof_s)
+            exact = proofs.of("shares", document, functools.partial(best_shares, p, size.proof_s))
             if exact is None:
                 unproven += 1
                 continue
@@ -317,6 +367,7 @@ def measured(given: Options, size: Size) -> Report:
         "proof s": size.proof_s,
     }
     report = Report("balancer", given, sizes, ("", "sites", "p50 ms", "p95 ms", "max ms", ""))
+    proofs = proofs_for(given, size)
     make_ready()
     seconds, megabytes = first_call()
     report.row("a process to its first answer", 1, seconds * 1000, "", "", f"{megabytes:.0f} MB")
@@ -326,12 +377,13 @@ def measured(given: Options, size: Size) -> Report:
         lambda: filling(report, size),
         lambda: peers(report),
         lambda: phasors(report),
-        lambda: served(report, size),
-        lambda: chosen(report, size),
+        lambda: served(report, size, proofs),
+        lambda: chosen(report, size, proofs),
     )
     for part in parts:
         part()
         print(f"{time.process_time():.0f} s of work", file=sys.stderr)
+    report.figures["complete"] = not proofs.is_over
     return report
 
 
