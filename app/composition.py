@@ -118,6 +118,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks
     edge = whole.edge = Edge(
         Ports(
             bus=house.bus,
+            log=house.bus,
             clock=house.clock,
             tokens=house.tokens,
             sealer=house.sealer,

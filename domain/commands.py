@@ -294,7 +294,7 @@ async def _set_paused(
     action = CommandAction.PAUSE if is_paused else CommandAction.RESUME
     command = _command(access, place, action, deadline)
     made = await _store(access, command, bus=bus, dispatch=dispatch, pauses=is_paused)
-    await bus.publish(InstallationChanged(installation_id=place.installation_id))
+    await bus.publish(InstallationChanged(installation_id=place.installation_id, chargers_stay=True))
     return made
 
 

@@ -132,9 +132,12 @@ class SignInEnded(msgspec.Struct, frozen=True, tag=True):
 
 
 class InstallationChanged(msgspec.Struct, frozen=True, tag=True):
-    """The tree, a limit or a priority changed: the balancer decides anew."""
+    """The tree, a limit or a priority changed: the balancer decides anew. With `chargers_stay` no charger came, went or is called
+    otherwise.
+    """
 
     installation_id: UUID
+    chargers_stay: bool = False
 
 
 class CircuitMetered(msgspec.Struct, frozen=True, tag=True):

@@ -263,7 +263,10 @@ async def _set_offline(
 
 
 def _installations(connectors: Sequence[Connector]) -> list[Event]:
-    return [InstallationChanged(one) for one in sorted({one.place.installation_id for one in connectors})]
+    return [
+        InstallationChanged(one, chargers_stay=True)
+        for one in sorted({one.place.installation_id for one in connectors})
+    ]
 
 
 async def seen(heard: Sequence[tuple[UUID, datetime]]) -> None:

@@ -8,7 +8,17 @@ from uuid import UUID
 from domain.access import Access
 from domain.clock import Clock
 from domain.commands import Dispatch
-from domain.ports import Attempts, CallOuts, ChargerCommands, EventBus, OpenIdProvider, Passwords, Sealer, Tokens
+from domain.ports import (
+    Attempts,
+    CallOuts,
+    ChargerCommands,
+    EventBus,
+    EventLog,
+    OpenIdProvider,
+    Passwords,
+    Sealer,
+    Tokens,
+)
 from exports.links import ExportLinks
 from gql.loaders import Batch, Loaders
 
@@ -20,6 +30,7 @@ class Ports:
     """What the edge needs from outside, given by app."""
 
     bus: EventBus
+    log: EventLog
     clock: Clock
     tokens: Tokens
     sealer: Sealer

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.access import Access
 from domain.events import Event
+from gql.cursors import Cursors
 from gql.loaders import Batch
 
 Known = Mapping[tuple[Batch[Any], UUID], Any]
@@ -22,6 +23,8 @@ class Live:
     known: Known = field(default_factory=dict)
     same_as: tuple[object, object] | None = None
     """(what it shows, in which version): an event that was already written out is not executed again."""
+    cursor: str | None = None
+    """That in `value`, where it has one."""
 
 
 class Source(Protocol):
@@ -37,6 +40,11 @@ class Source(Protocol):
         """Where the facts are published."""
         ...
 
+    @property
+    def cursors(self) -> Cursors | None:
+        """Those of its events, where it can go on for one who comes back."""
+        ...
+
     def visibility(self, field_paths: frozenset[str]) -> object:
         """Equal for those who see the same of the target when these fields (`Type.field`) are selected."""
         ...
@@ -47,6 +55,10 @@ class Source(Protocol):
 
     def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
         """What one who joins is told first; `is_move`: they followed the target before, with other rights."""
+        ...
+
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """What one missed who was at `cursor`: the newest of everything that these facts changed. None when that cannot be said."""
         ...
 
     async def take(self, event: Event) -> Sequence[Live]:

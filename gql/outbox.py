@@ -18,7 +18,7 @@ class Outbox:
     __slots__ = ("_characters", "_count", "_waiting", "_wakeup", "replaced")
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[object, tuple[str, str]] = OrderedDict()
+        self._waiting: OrderedDict[object, tuple[str, str, str | None]] = OrderedDict()
         self._wakeup: asyncio.Future[None] | None = None
         self._characters = 0
         self._count = 0
@@ -27,8 +27,9 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, prefix: str, payload: str = "", *, key: object = None) -> None:
-        """The message `prefix + payload` waits. One that waits under the same key is replaced (no key: never).
+    def put(self, prefix: str, payload: str = "", *, key: object = None, cursor: str | None = None) -> None:
+        """The message `prefix + payload` waits. One that waits under the same key is replaced (no key: never), and then has the
+        cursor of the one that it replaces: what waits behind it is not had yet by whoever takes it.
 
         OverflowedError when there is no room.
         """
@@ -39,7 +40,9 @@ class Outbox:
         if known is not None:
             self._characters -= len(known[1])
             self.replaced += 1
-        self._waiting[key] = (prefix, payload)
+            if cursor is not None and known[2] is not None:
+                payload, cursor = payload.replace(cursor, known[2]), known[2]
+        self._waiting[key] = (prefix, payload, cursor)
         self._characters += len(payload)
         if len(self._waiting) > MAX_WAITING or self._characters > MAX_CHARACTERS:
             raise OverflowedError
@@ -55,7 +58,7 @@ class Outbox:
         """The next message, or None."""
         if not self._waiting:
             return None
-        _, (prefix, payload) = self._waiting.popitem(last=False)
+        _, (prefix, payload, _) = self._waiting.popitem(last=False)
         self._characters -= len(payload)
         return prefix + payload
 

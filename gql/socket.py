@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from domain import events
 from domain.errors import DomainError, NotFoundError, UnavailableError
 from domain.membership.access_times import next_change_of
-from gql.audiences import Audience, Audiences, is_resync
+from gql.audiences import Audience, Audiences
 from gql.engine import Caller, Engine, Ready, RefusedError, told
 from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask
 from gql.http import request_of
@@ -111,9 +111,13 @@ class Operation:
         self.ready: Ready | None = None
         self.task: asyncio.Task[None] | None = None
 
-    def offer(self, key: object, payload: str) -> None:
+    def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
         """The payload is on its way; see Follower."""
-        self._connection.put(self._prefix, payload, key=None if key is None else (self, key))
+        self._connection.put(self._prefix, payload, key=None if key is None else (self, key), cursor=cursor)
+
+    def forget(self) -> None:
+        """What may be replaced no longer waits."""
+        self._connection.forget(self)
 
     def end(self, errors: Sequence[dict[str, Any]] = ()) -> None:
         """The client hears what went wrong, if anything, and that nothing more comes."""
@@ -184,12 +188,12 @@ class Connection:
         if self._ending.done():
             await _quietly(self._send(self._ending.result().message))
 
-    def put(self, prefix: str, payload: str = "", *, key: object = None) -> None:
+    def put(self, prefix: str, payload: str = "", *, key: object = None, cursor: str | None = None) -> None:
         """The message is on its way: at once when nothing waits before it, or in its turn."""
         if self._is_written_now(prefix, payload):
             return
         try:
-            self._outbox.put(prefix, payload, key=key)
+            self._outbox.put(prefix, payload, key=key, cursor=cursor)
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
 
@@ -197,6 +201,10 @@ class Connection:
         if self._write_now is None or self._is_sending or self._outbox or self._ending.done():
             return False
         return self._write_now(prefix + payload)
+
+    def forget(self, operation: Operation) -> None:
+        """What may be replaced among that operation's messages no longer waits."""
+        self._outbox.forget(operation)
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message of the protocol is on its way."""
@@ -377,13 +385,13 @@ class Connection:
 
     async def _move(self, operation: Operation, old: Audience, ready: Ready, caller: Caller) -> None:
         try:
-            new = await self._audiences.of(ready, caller, cost=0)
+            new, _ = await self._audiences.of(ready, caller, cost=0)
             if new is old:
                 return
             await old.tell(operation, old.source.leaving(new.source))
             old.leave(operation)
             operation.audience = new
-            await new.join(operation, is_resync=False, is_move=True)
+            await new.join(operation, is_move=True)
         except (NotFoundError, AccessEndedError):
             operation.end([body_of(AccessEndedError())])
         except (RefusedError, EdgeError, DomainError) as error:
@@ -425,8 +433,8 @@ class Connection:
     async def _follow(self, operation: Operation, ready: Ready) -> None:
         operation.ready = ready
         caller = await self._engine.caller(self._token, address=self._address)
-        operation.audience = await self._audiences.of(ready, caller)
-        await operation.audience.join(operation, is_resync=is_resync(ready))
+        operation.audience, after = await self._audiences.of(ready, caller)
+        await operation.audience.join(operation, after=after)
 
     def _cancel(self, operation: Operation) -> None:
         operation.drop()

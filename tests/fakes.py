@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from domain.authorization.requests import Settled
 from domain.charging.batch import Question
 from domain.errors import UnavailableError
-from domain.events import Event
+from domain.events import Event, Heard, Kept, Place
 from domain.ports import Attempt
 from domain.roles import AuthorizationDecision, Decider
 
@@ -29,13 +30,19 @@ class RecordingBus:
     def subscribe(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         return _silence()
 
+    def follow(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
+        return _silence()
+
+    async def read(self, channel: str, after: Place | None = None) -> Kept:
+        return Kept(Place("00000001", 0), None)
+
 
 @asynccontextmanager
-async def _silence() -> AsyncIterator[AsyncIterator[bytes]]:
+async def _silence() -> AsyncIterator[AsyncIterator[Any]]:
     yield _nothing()
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _nothing() -> AsyncIterator[Any]:
     messages: tuple[bytes, ...] = ()
     for message in messages:
         yield message

@@ -263,8 +263,11 @@ class _Listener:
 
     payloads: list[dict[str, Any]] = field(default_factory=list)
 
-    def offer(self, key: object, payload: str) -> None:
+    def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
         self.payloads.append(orjson.loads(payload[:-1]))
+
+    def forget(self) -> None:
+        self.payloads.clear()
 
     def end(self, errors: Sequence[dict[str, Any]] = ()) -> None:
         self.payloads += [{"errors": list(errors)}] if errors else []
@@ -299,8 +302,8 @@ async def _followed(city: City, name: str, access: Access) -> tuple[_Listener, s
     document = f"subscription {'($id: ID!)' if row.at else ''} {{ {row.selection} }}"
     try:
         ready = engine.ready(Request(document, given, None))
-        audience = await Audiences(engine).of(ready, Caller(access, None, "192.0.2.1"))
-        await audience.join(listener, is_resync=False)
+        audience, _ = await Audiences(engine).of(ready, Caller(access, None, "192.0.2.1"))
+        await audience.join(listener)
         audience.leave(listener)
     except (RefusedError, EdgeError, DomainError) as error:
         return listener, str(told(error)[0]["extensions"]["code"])

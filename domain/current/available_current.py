@@ -57,7 +57,7 @@ async def set_available_current(
         if fallback is not None:
             row.fallback_l1, row.fallback_l2, row.fallback_l3 = fallback.as_tuple()
         await _saved(access, row, before)
-    await bus.publish(InstallationChanged(installation_id=installation_id))
+    await bus.publish(InstallationChanged(installation_id=installation_id, chargers_stay=True))
 
 
 async def clear_available_current(
@@ -73,7 +73,7 @@ async def clear_available_current(
         before = _state(row)
         _decide_by(row, mode)
         await _saved(access, row, before)
-    await bus.publish(InstallationChanged(installation_id=installation_id))
+    await bus.publish(InstallationChanged(installation_id=installation_id, chargers_stay=True))
 
 
 async def set_current_schedule(
@@ -102,7 +102,7 @@ async def set_current_schedule(
         elif limits.resumes is scheduled:
             row.resumed_mode = None
         await _saved(access, row, before)
-    await bus.publish(InstallationChanged(installation_id=installation_id))
+    await bus.publish(InstallationChanged(installation_id=installation_id, chargers_stay=True))
 
 
 def _decide_by(row: Installation, mode: AvailableCurrentMode) -> None:

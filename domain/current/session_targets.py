@@ -71,7 +71,7 @@ async def set_session_priority(access: Access, session_id: UUID, wishes: Wishes,
             user_id=row.user_id,
             change="UPDATED",
         ),
-        InstallationChanged(installation_id=row.installation_id),
+        InstallationChanged(installation_id=row.installation_id, chargers_stay=True),
     )
     return session_id
 

@@ -13,8 +13,9 @@ from domain.events import AlertChanged, Event
 from domain.roles import AlertState
 from domain.views.alert_views import AlertPlace, AlertRow, alerts_by_ids, open_alerts
 from gql.context import Context
+from gql.cursors import Cursors
 from gql.live import Live, Source
-from gql.resolvers.live import cursor, eyes
+from gql.resolvers.live import eyes
 
 _SHARED: Final[Mapping[str, str]] = {
     "Subscription": "alertChanged",
@@ -45,7 +46,7 @@ class AlertSource:
 
     wakes_in_s: float | None = None
 
-    def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None) -> None:
+    def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None, *, secret: str) -> None:
         self.access = access
         self.channel = events.installation_channel(installation_id)
         self.is_over = False
@@ -53,8 +54,8 @@ class AlertSource:
         self._charger_id = charger_id
         self._is_whole = charger_id is None and access.handles_alerts_of(installation_id)
         """Whether parts of an alert about the whole installation are told of by that one."""
-        self._position = 0
         self._open: dict[UUID, AlertRow] = {}
+        self.cursors = Cursors(secret, ("alertChanged", installation_id, charger_id, self.visibility(frozenset())))
 
     def visibility(self, field_paths: frozenset[str]) -> object:
         """Who handles the installation's alerts sees the same as others who do; everybody else only what they themselves do."""
@@ -70,14 +71,31 @@ class AlertSource:
 
     def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
         """The alerts that are not resolved, then READY; after a move the alerts only, of which there may now be more."""
+        nowhere = self.cursors.nowhere
         if is_move:
-            return [self._told("CHANGED", row) for row in self._open.values()]
-        snapshot = [self._told("SNAPSHOT", row, is_resync=is_resync) for row in self._open.values()]
-        return [*snapshot, Live(AlertEventRow("READY", self._cursor(), is_resync))]
+            return [self._told("CHANGED", row, nowhere) for row in self._open.values()]
+        snapshot = [self._told("SNAPSHOT", row, nowhere, is_resync=is_resync) for row in self._open.values()]
+        return [*snapshot, self._live(AlertEventRow("READY", self.cursors.here, is_resync))]
+
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """Each alert that was another, as it is now, then READY."""
+        touched = {one.alert_id: one for one in missed if isinstance(one, AlertChanged) and self._takes(one)}
+        rows = await alerts_by_ids(self.access, list(touched)) if touched else {}
+        told = []
+        for identity, event in touched.items():
+            row = rows.get(identity)
+            if row is not None and not (row.is_folded and self._is_whole):
+                told.append(self._told("CHANGED", row, cursor))
+            elif self.access.sees_alert(installation_id=event.installation_id, charger_id=event.charger_id):
+                told.append(self._removed(identity, cursor))
+        return [*told, self._live(AlertEventRow("READY", self.cursors.here))]
+
+    def _takes(self, event: AlertChanged) -> bool:
+        return self._charger_id in (None, event.charger_id)
 
     async def take(self, event: Event) -> Sequence[Live]:
         """A change of one of the alerts, if it is theirs to see."""
-        if not isinstance(event, AlertChanged) or (self._charger_id or event.charger_id) != event.charger_id:
+        if not isinstance(event, AlertChanged) or not self._takes(event):
             return ()
         row = (await alerts_by_ids(self.access, [event.alert_id])).get(event.alert_id)
         if row is None or (row.is_folded and self._is_whole):
@@ -92,8 +110,7 @@ class AlertSource:
             self._open.pop(row.id, None)
         else:
             self._open[row.id] = row
-        self._position += 1
-        return [self._told("CHANGED", row)]
+        return [self._told("CHANGED", row, self.cursors.here)]
 
     async def refresh(self) -> Sequence[Live]:
         """What changed without our hearing of it, and a heartbeat."""
@@ -102,10 +119,10 @@ class AlertSource:
         over = [key for key in before if key not in self._open]
         found = await alerts_by_ids(self.access, over) if over else {}
         resolved = {key: row for key, row in found.items() if not (row.is_folded and self._is_whole)}
-        told = [self._told("CHANGED", resolved[key]) if key in resolved else self._removed(key) for key in over]
-        told += [self._told("CHANGED", row) for key, row in self._open.items() if before.get(key) != row]
-        self._position += len(told)
-        return [*told, Live(AlertEventRow("HEARTBEAT", self._cursor()), key="heartbeat")]
+        here = self.cursors.here
+        told = [self._told("CHANGED", resolved[key], here) if key in resolved else self._removed(key) for key in over]
+        told += [self._told("CHANGED", row, here) for key, row in self._open.items() if before.get(key) != row]
+        return [*told, self._live(AlertEventRow("HEARTBEAT", here), key="heartbeat")]
 
     def leaving(self, successor: Source) -> Sequence[Live]:
         """REMOVED for each alert that no longer exists for them."""
@@ -116,22 +133,23 @@ class AlertSource:
             if not seen.sees_alert(installation_id=row.installation_id, charger_id=row.charger_id)
         ]
 
-    def _told(self, kind: str, row: AlertRow, *, is_resync: bool = False) -> Live:
-        event = AlertEventRow(kind, self._cursor(), is_resync, row.id, row)
-        return Live(event, key=row.id if kind == "CHANGED" else None)
+    def _told(self, kind: str, row: AlertRow, cursor: str, *, is_resync: bool = False) -> Live:
+        event = AlertEventRow(kind, cursor, is_resync, row.id, row)
+        return self._live(event, key=row.id if kind == "CHANGED" else None)
 
-    def _removed(self, alert_id: UUID) -> Live:
-        return Live(AlertEventRow("REMOVED", self._cursor(), False, alert_id), key=alert_id)
+    def _removed(self, alert_id: UUID, cursor: str | None = None) -> Live:
+        event = AlertEventRow("REMOVED", cursor or self.cursors.here, False, alert_id)
+        return self._live(event, key=alert_id)
 
-    def _cursor(self) -> str:
-        return cursor(self._position)
+    def _live(self, event: AlertEventRow, *, key: object = None) -> Live:
+        return Live(event, key, cursor=event.cursor)
 
 
 async def alert_changed(context: Context, *, charger_id: UUID | None, installation_id: UUID | None) -> Source:
     """The alerts of that charger or installation. NotFoundError when it is hidden or absent."""
-    access = context.access
+    access, secret = context.access, context.ports.secret_key
     if charger_id is not None:
-        return AlertSource(access, await followed_charger(access, charger_id), charger_id)
+        return AlertSource(access, await followed_charger(access, charger_id), charger_id, secret=secret)
     if installation_id is not None:
-        return AlertSource(access, await followed_installation(access, installation_id), None)
+        return AlertSource(access, await followed_installation(access, installation_id), None, secret=secret)
     raise NotFoundError(path=("target",))

@@ -13,6 +13,7 @@ from domain.events import Event
 from domain.views.dashboard_views import DashboardRow, dashboards_by_ids
 from gql import ids
 from gql.context import Context
+from gql.cursors import Cursors
 from gql.errors import AccessEndedError
 from gql.live import Live, Source
 from gql.resolvers.live import eyes
@@ -38,6 +39,7 @@ class DashboardSource:
     """The dashboard of one installation."""
 
     is_over = False
+    cursors: Cursors | None = None
 
     def __init__(self, access: Access, installation_id: UUID, clock: Clock) -> None:
         self.access = access
@@ -84,6 +86,11 @@ class DashboardSource:
     def leaving(self, _successor: Source) -> Sequence[Live]:
         """Nothing: it is seen or it is not."""
         return ()
+
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """Never asked: the whole is told at once."""
+        del missed, cursor
+        return None
 
     async def _look(self, *, is_heartbeat: bool) -> Sequence[Live]:
         before = self._row

@@ -1,7 +1,5 @@
 """Streams: the present state first, then what changes, for whoever asks and no further than they may see."""
 
-import base64
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,6 +34,7 @@ from domain.views.charger_views import ChargerRow, chargers_by_ids
 from domain.views.command_views import commands_by_ids
 from domain.views.installation_views import InstallationRow, installations_by_ids
 from gql.context import Context
+from gql.cursors import Cursors
 from gql.errors import AccessEndedError
 from gql.live import Known, Live, Source
 from gql.loaders import Batch
@@ -53,8 +52,6 @@ _SHARED: Final[Mapping[str, str]] = {
 }
 SHARED_FIELDS: Final = frozenset(f"{kind}.{name}" for kind, names in _SHARED.items() for name in names.split())
 """Fields that look the same to every owner of an installation; one with another field shares with nobody else."""
-
-_EPOCH: Final = secrets.token_hex(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +79,14 @@ class StatusSource:
 
     wakes_in_s: float | None = None
 
-    def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None) -> None:
+    def __init__(self, access: Access, installation_id: UUID, charger_id: UUID | None, *, secret: str) -> None:
         self.access = access
         self.channel = events.installation_channel(installation_id)
         self.is_over = False
         self._installation_id = installation_id
         self._charger_id = charger_id
-        self._position = 0
+        scope = ("chargerStatus", installation_id, charger_id, self.visibility(frozenset()))
+        self.cursors = Cursors(secret, scope)
         self._statuses: dict[UUID, ChargerStatusChanged] = {}
         self._rows: Mapping[UUID, ChargerRow] = {}
         self._installation: InstallationRow | None = None
@@ -109,11 +107,19 @@ class StatusSource:
 
     def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
         """Every charger's status, then READY; after a move the statuses only, which may now show more or less."""
+        nowhere = self.cursors.nowhere
         if is_move:
-            return [self._changed(charger_id) for charger_id in self._rows]
-        snapshot = [self._snapshot(charger_id, is_resync=is_resync) for charger_id in self._rows]
-        ready = StatusEventRow("READY", self._cursor(), is_resync)
-        return [*snapshot, Live(ready, same_as=(("READY", is_resync), self._position))]
+            return [self._changed(charger_id, nowhere, "MOVED") for charger_id in self._rows]
+        snapshot = [self._snapshot(charger_id, nowhere, is_resync=is_resync) for charger_id in self._rows]
+        return [*snapshot, self._ready(is_resync=is_resync)]
+
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """The status of each charger that had another, then READY. None when chargers came or went: which is not known."""
+        if any(isinstance(one, InstallationChanged) and not one.chargers_stay for one in missed):
+            return None
+        touched = dict.fromkeys(one.charger_id for one in missed if isinstance(one, ChargerStatusChanged))
+        changed = [self._changed(one, cursor, "MISSED") for one in touched if one in self._rows]
+        return [*changed, self._ready(is_resync=False)]
 
     async def take(self, event: Event) -> Sequence[Live]:
         """What the fact changes here."""
@@ -126,7 +132,7 @@ class StatusSource:
 
     async def refresh(self) -> Sequence[Live]:
         """Statuses that changed unheard, and a heartbeat."""
-        return [*await self._reload(), Live(StatusEventRow("HEARTBEAT", self._cursor()), key="heartbeat")]
+        return [*await self._reload(), self._told(StatusEventRow("HEARTBEAT", self.cursors.here), key="heartbeat")]
 
     def leaving(self, successor: Source) -> Sequence[Live]:
         """REMOVED for each charger that no longer exists for them."""
@@ -138,8 +144,7 @@ class StatusSource:
         if known is None or event.charger_id not in self._rows or event.version <= known.version:
             return ()
         self._statuses[event.charger_id] = event
-        self._position += 1
-        return (self._changed(event.charger_id),)
+        return (self._changed(event.charger_id, self.cursors.here),)
 
     async def _reload(self) -> Sequence[Live]:
         before, rows_before = self._statuses, self._rows
@@ -157,36 +162,43 @@ class StatusSource:
             for one, row in self._rows.items()
             if rows_before.get(one) != row or one not in before or before[one].version < self._statuses[one].version
         ]
-        self._position += len(gone) + len(changed)
-        return [*(self._removed(one) for one in gone), *(self._changed(one) for one in changed)]
+        here = self.cursors.here
+        return [*(self._removed(one) for one in gone), *(self._changed(one, here) for one in changed)]
 
-    def _snapshot(self, charger_id: UUID, *, is_resync: bool) -> Live:
-        event = StatusEventRow("SNAPSHOT", self._cursor(), is_resync, charger_id, self._rows[charger_id])
-        return self._live(event, charger_id, key=None)
+    def _ready(self, *, is_resync: bool) -> Live:
+        here = self.cursors.here
+        return Live(StatusEventRow("READY", here, is_resync), same_as=(("READY", is_resync), here), cursor=here)
 
-    def _changed(self, charger_id: UUID) -> Live:
-        event = StatusEventRow("CHANGED", self._cursor(), False, charger_id, self._rows[charger_id])
-        return self._live(event, charger_id, key=charger_id)
+    def _snapshot(self, charger_id: UUID, cursor: str, *, is_resync: bool) -> Live:
+        event = StatusEventRow("SNAPSHOT", cursor, is_resync, charger_id, self._rows[charger_id])
+        return self._live(event, charger_id, (is_resync, None), key=None)
+
+    def _changed(self, charger_id: UUID, cursor: str, why: str = "CHANGED") -> Live:
+        event = StatusEventRow("CHANGED", cursor, False, charger_id, self._rows[charger_id])
+        # With the same status an older cursor of here will do; that of one who missed something is theirs.
+        return self._live(event, charger_id, (why, cursor if why == "MISSED" else None), key=charger_id)
 
     def _removed(self, charger_id: UUID) -> Live:
-        return Live(StatusEventRow("REMOVED", self._cursor(), False, charger_id), key=charger_id)
+        return self._told(StatusEventRow("REMOVED", self.cursors.here, False, charger_id), key=charger_id)
 
-    def _live(self, event: StatusEventRow, charger_id: UUID, *, key: object) -> Live:
+    def _told(self, event: StatusEventRow, *, key: object) -> Live:
+        return Live(event, key, cursor=event.cursor)
+
+    def _live(self, event: StatusEventRow, charger_id: UUID, sort: tuple[object, object], *, key: object) -> Live:
         status, row = self._statuses[charger_id], self._rows[charger_id]
         known: Known = {
             (installations_by_ids, self._installation_id): self._installation,
             (visible_statuses, charger_id): visible_status(self.access, status),
             (chargers_by_ids, charger_id): row,
         }
-        what = (event.kind, event.is_resync, charger_id)
-        return Live(event, key, known, same_as=(what, (status.version, row, self._installation)))
-
-    def _cursor(self) -> str:
-        return cursor(self._position)
+        version = (sort[1], status.version, row, self._installation)
+        return Live(event, key, known, same_as=((sort[0], charger_id), version), cursor=event.cursor)
 
 
 class RowSource:
     """One row and each change of it, until it is final."""
+
+    cursors: Cursors | None = None
 
     def __init__(
         self,
@@ -250,9 +262,16 @@ class RowSource:
         """Nothing: it is seen or it is not."""
         return ()
 
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """Never asked: whoever comes back gets the present state."""
+        del missed, cursor
+        return None
+
 
 class QuestionSource:
     """Questions about attempts to charge: those that wait, then new ones, each at least once."""
+
+    cursors: Cursors | None = None
 
     wakes_in_s: float | None = None
 
@@ -300,9 +319,16 @@ class QuestionSource:
         """Nothing: what was told was theirs."""
         return ()
 
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """Never asked: whoever comes back gets what waits."""
+        del missed, cursor
+        return None
+
 
 class AccessSource:
     """Changes of what one person or program may do."""
+
+    cursors: Cursors | None = None
 
     wakes_in_s: float | None = None
 
@@ -343,14 +369,19 @@ class AccessSource:
         """Nothing."""
         return ()
 
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """Never asked."""
+        del missed, cursor
+        return None
+
 
 async def charger_status(context: Context, *, charger_id: UUID | None, installation_id: UUID | None) -> Source:
     """The statuses of that charger or installation. NotFoundError when it is hidden or absent."""
-    access = context.access
+    access, secret = context.access, context.ports.secret_key
     if charger_id is not None:
-        return StatusSource(access, await followed_charger(access, charger_id), charger_id)
+        return StatusSource(access, await followed_charger(access, charger_id), charger_id, secret=secret)
     if installation_id is not None:
-        return StatusSource(access, await followed_installation(access, installation_id), None)
+        return StatusSource(access, await followed_installation(access, installation_id), None, secret=secret)
     raise NotFoundError(path=("target",))
 
 
@@ -413,11 +444,6 @@ async def authorization_requested(context: Context, installation_id: UUID | None
 def access_changed(context: Context) -> Source:
     """Changes of what the viewer may do. UnauthenticatedError when nobody is signed in."""
     return AccessSource(context.access, context.access.signed_in(), context.ports.clock)
-
-
-def cursor(position: int) -> str:
-    """A place in a stream of this process, as clients hold it."""
-    return base64.urlsafe_b64encode(f"{_EPOCH}.{position}".encode()).decode().rstrip("=")
 
 
 def eyes(access: Access) -> object:

@@ -14,8 +14,9 @@ from domain.events import Event, SessionChanged
 from domain.roles import SessionState
 from domain.sessions import SessionPlace, SessionRow, active_sessions, sessions_by_ids
 from gql.context import Context
+from gql.cursors import Cursors
 from gql.live import Live, Source
-from gql.resolvers.live import cursor, eyes
+from gql.resolvers.live import eyes
 
 _SHARED: Final[Mapping[str, str]] = {
     "Subscription": "sessionChanged",
@@ -25,6 +26,9 @@ _SHARED: Final[Mapping[str, str]] = {
 }
 SHARED_FIELDS: Final = frozenset(f"{kind}.{name}" for kind, names in _SHARED.items() for name in names.split())
 """Fields that look the same to everybody who sees all sessions of an installation."""
+
+
+_NEWEST_IS_ENOUGH: Final = frozenset({"STARTED", "UPDATED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,14 @@ class SessionSource:
 
     wakes_in_s: float | None = None
 
-    def __init__(self, access: Access, clock: Clock, target: Target, channel: str) -> None:
+    def __init__(self, access: Access, clock: Clock, target: Target, channel: str, *, secret: str) -> None:
         self.access = access
         self.channel = channel
         self.is_over = False
         self._clock = clock
         self._target = target
-        self._position = 0
         self._going_on: dict[UUID, SessionRow] = {}
+        self.cursors = Cursors(secret, ("sessionChanged", target, self.visibility(frozenset())))
 
     def visibility(self, field_paths: frozenset[str]) -> object:
         """Who sees all sessions of an installation sees the same as others who do; everybody else only what they themselves do."""
@@ -91,10 +95,34 @@ class SessionSource:
 
     def present(self, *, is_resync: bool, is_move: bool) -> Sequence[Live]:
         """The sessions that go on, then READY; after a move the sessions only, of which there may now be more."""
+        nowhere = self.cursors.nowhere
         if is_move:
-            return [self._event("UPDATED", row) for row in self._going_on.values()]
-        snapshot = [self._event("SNAPSHOT", row, is_resync=is_resync) for row in self._going_on.values()]
-        return [*snapshot, Live(SessionEventRow("READY", self._cursor(), is_resync))]
+            return [self._event("UPDATED", row, nowhere) for row in self._going_on.values()]
+        snapshot = [self._event("SNAPSHOT", row, nowhere, is_resync=is_resync) for row in self._going_on.values()]
+        return [*snapshot, self._live(SessionEventRow("READY", self.cursors.here, is_resync))]
+
+    async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
+        """Each session that was another, as it is now, and each end and correction; then READY. None when one of theirs is no more."""
+        facts = [one for one in missed if isinstance(one, SessionChanged) and self._target.takes(one)]
+        found = list(dict.fromkeys(one.session_id for one in facts))
+        rows = await sessions_by_ids(self._now(), found) if found else {}
+        if any(one.session_id not in rows and self._was_theirs(one) for one in facts):
+            return None
+        told: dict[tuple[UUID, str], Live] = {}
+        for fact in facts:
+            row = rows.get(fact.session_id)
+            if row is not None:
+                kind = _kind(row, fact.change)
+                told.setdefault((row.id, "" if kind in _NEWEST_IS_ENOUGH else kind), self._event(kind, row, cursor))
+        return [*told.values(), self._live(SessionEventRow("READY", self.cursors.here))]
+
+    def _was_theirs(self, fact: SessionChanged) -> bool:
+        return self.access.sees_session(
+            installation_id=fact.installation_id,
+            charger_id=fact.charger_id,
+            user_id=fact.user_id,
+            started_at=self._clock.now(),
+        )
 
     async def take(self, event: Event) -> Sequence[Live]:
         """A change of one of the sessions, if it is theirs to see."""
@@ -110,13 +138,12 @@ class SessionSource:
         known = self._going_on.get(row.id)
         if row.state is SessionState.ACTIVE:
             self._going_on[row.id] = row
-            # Whoever was not there when it began hears of it as of a new one.
-            kind = "STARTED" if known is None and change == "UPDATED" else change
         else:
             self._going_on.pop(row.id, None)
-            kind = "ENDED" if change == "STARTED" else change
-        self._position += 1
-        return [self._event(kind, row)]
+        kind = _kind(row, change)
+        # Whoever was not there when it began hears of it as of a new one.
+        is_new = known is None and kind == "UPDATED" and row.state is SessionState.ACTIVE
+        return [self._event("STARTED" if is_new else kind, row, self.cursors.here)]
 
     async def refresh(self) -> Sequence[Live]:
         """What changed without our hearing of it, and a heartbeat."""
@@ -124,15 +151,15 @@ class SessionSource:
         await self.open()
         over = [key for key in before if key not in self._going_on]
         ended = await sessions_by_ids(self._now(), over) if over else {}
-        told = [self._event("ENDED", ended[key]) if key in ended else self._removed(key) for key in over]
+        here = self.cursors.here
+        told = [self._event("ENDED", ended[key], here) if key in ended else self._removed(key) for key in over]
         for key, row in self._going_on.items():
             known = before.get(key)
             if known is None:
-                told.append(self._event("STARTED", row))
+                told.append(self._event("STARTED", row, here))
             elif replace(known, connected_seconds=row.connected_seconds) != row:
-                told.append(self._event("UPDATED", row))
-        self._position += len(told)
-        return [*told, Live(SessionEventRow("HEARTBEAT", self._cursor()), key="heartbeat")]
+                told.append(self._event("UPDATED", row, here))
+        return [*told, self._live(SessionEventRow("HEARTBEAT", here), key="heartbeat")]
 
     def leaving(self, successor: Source) -> Sequence[Live]:
         """REMOVED for each session that no longer exists for them."""
@@ -148,26 +175,31 @@ class SessionSource:
             )
         ]
 
-    def _event(self, kind: str, row: SessionRow, *, is_resync: bool = False) -> Live:
-        event = SessionEventRow(kind, self._cursor(), is_resync, row.id, row)
-        return Live(event, key=row.id if kind == "UPDATED" else None)
+    def _event(self, kind: str, row: SessionRow, cursor: str, *, is_resync: bool = False) -> Live:
+        event = SessionEventRow(kind, cursor, is_resync, row.id, row)
+        return self._live(event, key=row.id if kind == "UPDATED" else None)
 
     def _removed(self, session_id: UUID) -> Live:
-        return Live(SessionEventRow("REMOVED", self._cursor(), False, session_id))
+        return self._live(SessionEventRow("REMOVED", self.cursors.here, False, session_id))
 
-    def _cursor(self) -> str:
-        return cursor(self._position)
+    def _live(self, event: SessionEventRow, *, key: object = None) -> Live:
+        return Live(event, key, cursor=event.cursor)
 
     def _now(self) -> Access:
         return replace(self.access, now=self._clock.now())
 
 
+def _kind(row: SessionRow, change: str) -> str:
+    """What is told of a change, by the time the row is read."""
+    return "ENDED" if change == "STARTED" and row.state is not SessionState.ACTIVE else change
+
+
 async def session_changed(context: Context, target: Target) -> Source:
     """The sessions of that target. NotFoundError when it is hidden or absent."""
-    access, clock = context.access, context.ports.clock
+    access, clock, secret = context.access, context.ports.clock, context.ports.secret_key
     if target.is_own:
         user_id = access.person()
-        return SessionSource(access, clock, target, events.own_sessions_channel(user_id))
+        return SessionSource(access, clock, target, events.own_sessions_channel(user_id), secret=secret)
     if target.session_id is not None:
         row = (await sessions_by_ids(access, [target.session_id])).get(target.session_id)
         if row is None:
@@ -180,4 +212,4 @@ async def session_changed(context: Context, target: Target) -> Source:
         place = await followed_installation(access, target.installation_id)
     else:
         raise invalid("target", "Name one of installationId, chargerId, sessionId and own: true.")
-    return SessionSource(access, clock, target, events.installation_channel(place))
+    return SessionSource(access, clock, target, events.installation_channel(place), secret=secret)

@@ -266,7 +266,7 @@ class AlertEvent:
 async def _alert_changed(
     info: Info[Context, Any], target: StatusTarget, after: str | None = strawberry.UNSET
 ) -> Source:
-    del after  # Its place in the stream is not kept: whoever comes back gets a snapshot with isResync.
+    del after  # Where one goes on is the audience's business: the stream is the same.
     return await alert_stream.alert_changed(
         info.context,
         charger_id=ids.optional_uuid_of(target.charger_id or None, "Charger", at="target"),

@@ -74,7 +74,7 @@ class AccessEvent:
 async def _charger_status(
     info: Info[Context, Any], target: StatusTarget, after: str | None = strawberry.UNSET
 ) -> Source:
-    del after  # Its place in the stream is not kept yet: whoever comes back gets a snapshot with isResync.
+    del after  # Where one goes on is the audience's business: the stream is the same.
     return await live.charger_status(
         info.context,
         charger_id=ids.optional_uuid_of(target.charger_id or None, "Charger", at="target"),
@@ -123,7 +123,7 @@ class ChargeSessionEvent:
 async def _session_changed(
     info: Info[Context, Any], target: SessionTarget, after: str | None = strawberry.UNSET
 ) -> Source:
-    del after  # Its place in the stream is not kept: whoever comes back gets a snapshot with isResync.
+    del after  # Where one goes on is the audience's business: the stream is the same.
     wanted = Target(
         installation_id=ids.optional_uuid_of(target.installation_id or None, "Installation", at="target"),
         charger_id=ids.optional_uuid_of(target.charger_id or None, "Charger", at="target"),

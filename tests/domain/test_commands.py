@@ -361,7 +361,7 @@ async def test_a_paused_charge_is_confirmed_when_the_offer_of_nothing_is(town: T
     owner = await town.access("OWNER of charger")
     pause = await desk.pause(owner, town.charger_id)
     assert (await ChargeSession.get(id=session)).is_paused
-    assert InstallationChanged(installation_id=town.site.id) in desk.bus.published
+    assert InstallationChanged(installation_id=town.site.id, chargers_stay=True) in desk.bus.published
     offer = Offer.filter(charger_id=town.charger_id)
     await offer.update(confirmed_a=0, decided_at=NOW)
     assert await desk.carry_out(pause) is CommandState.CONFIRMED

@@ -47,6 +47,7 @@ class Api:
         clock: Clock = self.clock
         ports = Ports(
             bus=self.bus,
+            log=self.bus,
             clock=clock,
             tokens=TOKENS,
             sealer=OpenSeals(),

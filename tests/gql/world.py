@@ -13,10 +13,11 @@ import orjson
 from starlette.applications import Starlette
 
 from app.auth import SignedTokens
+from app.redis_bus import RedisBus
 from domain.events import ChargerStatusChanged, Event
 from domain.ids import new_id
 from domain.models import SignIn
-from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus
+from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus, EventLog
 from domain.roles import OperatingMode
 from exports.links import ExportLinks
 from gql.context import Ports
@@ -68,11 +69,13 @@ class NoChargers:
 class World:
     """The edge and who talks to it."""
 
-    bus: EventBus
+    bus: RedisBus
     clock: LabClock = field(default_factory=LabClock)
     points_per_minute: int = 100_000
     heartbeat_s: float = 25.0
     init_timeout_s: float = 10.0
+    log: EventLog | None = None
+    """Where places are kept, if not on the bus."""
     writes_now: bool = True
     """Whether the server of sockets has the extension WRITE_NOW, as ours does."""
     tokens: SignedTokens = field(default_factory=lambda: SignedTokens(SECRET))
@@ -80,6 +83,7 @@ class World:
     def __post_init__(self) -> None:
         ports = Ports(
             bus=self.bus,
+            log=self.log or self.bus,
             clock=self.clock,
             tokens=self.tokens,
             sealer=OpenSeals(),
