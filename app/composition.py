@@ -136,6 +136,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks
         )
     )
     watch_edge(house.metrics, edge)
+    whole.closers.append(edge.close)
     whole.routes += edge.routes()
     whole.routes += mail_link_routes(Press(), tokens=house.tokens, clock=house.clock)
     whole.routes += export_routes(links, folder=settings.exports_dir, clock=house.clock)

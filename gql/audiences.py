@@ -19,6 +19,7 @@ from domain.ports import EventLog
 from gql.context import Context
 from gql.engine import Caller, Engine, Ready, encoded, execute, told
 from gql.errors import Code, EdgeError
+from gql.limits import MAX_SUBSCRIPTIONS, Seats
 from gql.live import Live, Source
 from gql.loaders import Loaders
 
@@ -295,7 +296,10 @@ def _event(message: bytes) -> Event | None:
 class Audiences:
     """All audiences of this process."""
 
-    def __init__(self, engine: Engine, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(
+        self, engine: Engine, *, heartbeat_s: float = HEARTBEAT_S, most_subscriptions: int = MAX_SUBSCRIPTIONS
+    ) -> None:
+        self.seats = Seats(most_subscriptions)
         self._engine = engine
         self._heartbeat_s = heartbeat_s
         self._audiences: dict[object, Audience] = {}

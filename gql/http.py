@@ -1,6 +1,6 @@
-"""GraphQL over HTTP: POST with JSON, GET for queries, a page for people (GraphQL over HTTP specification)."""
+"""GraphQL over HTTP: POST with JSON, GET for queries, a page for people (GraphQL over HTTP specification); events by gql.sse."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -17,6 +17,10 @@ from gql.origins import Origins
 
 GRAPHQL_JSON: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+
+Stream = Callable[[Request, str | None, str], Response]
+"""The response that streams what that operation tells, for the holder of a token, at an address."""
 
 _STATUS: Final[Mapping[str, int]] = {Code.UNAUTHENTICATED: 401, Code.RATE_LIMITED: 429, Code.INTERNAL: 500}
 """HTTP status of an operation that did not begin, by its error's code; 400 otherwise."""
@@ -37,10 +41,11 @@ class _HttpError(Exception):
 class HttpEndpoint:
     """Answers HTTP requests at the GraphQL address."""
 
-    def __init__(self, engine: Engine, origins: Origins, explorer: Explorer) -> None:
+    def __init__(self, engine: Engine, origins: Origins, explorer: Explorer, *, stream: Stream) -> None:
         self._engine = engine
         self._origins = origins
         self._explorer = explorer
+        self._stream = stream
 
     async def answer(self, request: HttpRequest) -> Response:
         """The response; trouble in it is GraphQL errors, whatever the status."""
@@ -58,12 +63,26 @@ class HttpEndpoint:
     async def _answer(self, request: HttpRequest) -> Response:
         self._check_origin(request)
         asked = _from_query(request) if request.method == "GET" else _from_body(await self._body(request))
-        caller = await self._engine.caller(_token(request), address=_address(request))
+        token, address = _token(request), _address(request)
+        caller = await self._engine.caller(token, address=address)
+        if EVENT_STREAM in _accepted(request) and self._wants_stream(request, asked):
+            return self._stream(asked, token, address)
         ready = self._engine.ready(asked)
         if request.method == "GET" and ready.operation.kind is not OperationType.QUERY:
             raise _HttpError(405, "Only queries may be sent with GET: POST this operation.", headers={"Allow": "POST"})
         content = await self._engine.run(ready, caller)
         return Response(content, media_type=_media_type(request), headers={"Cache-Control": "no-store"})
+
+    def _wants_stream(self, request: HttpRequest, asked: Request) -> bool:
+        """Whether events are all that is accepted, or the operation has more than one result. A mutation by GET is none."""
+        accepts_json = JSON in _accepted(request) or GRAPHQL_JSON in _accepted(request)
+        try:
+            kind = self._engine.ready(asked).operation.kind
+        except RefusedError:
+            return not accepts_json
+        if kind is OperationType.SUBSCRIPTION:
+            return True
+        return not accepts_json and not (request.method == "GET" and kind is OperationType.MUTATION)
 
     async def _body(self, request: HttpRequest) -> bytes:
         """The body. Whoever sends a large one shows a valid token first: strangers cannot make us hold it."""
@@ -81,13 +100,16 @@ class HttpEndpoint:
             raise _HttpError(403, message)
 
 
+def _accepted(request: HttpRequest) -> str:
+    return request.headers.get("accept", "*/*")
+
+
 def _wants_page(request: HttpRequest) -> bool:
-    accepted = request.headers.get("accept", "")
-    return "text/html" in accepted and "query" not in request.query_params
+    return "text/html" in _accepted(request) and "query" not in request.query_params
 
 
 def _media_type(request: HttpRequest) -> str:
-    accepted = request.headers.get("accept", "*/*")
+    accepted = _accepted(request)
     return JSON if JSON in accepted and GRAPHQL_JSON not in accepted else GRAPHQL_JSON
 
 

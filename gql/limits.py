@@ -1,6 +1,7 @@
 """How large an operation may be: its text, its shape and the number of objects that it can reach, known before it runs."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,8 @@ MAX_VALUE_DEPTH: Final = 24
 """Lists and objects within one another in an argument; filters of four levels need half of it."""
 MAX_COST: Final = 10_000
 """Objects that one operation can reach at most: a page of 100 chargers with the last 90 sessions of each."""
+MAX_SUBSCRIPTIONS: Final = 1_000
+"""Of one person or program at once, in each process."""
 POINTS_PER_MINUTE: Final = 100_000
 LIST_LENGTH: Final = 10
 """What a bounded list without pages is taken to hold."""
@@ -174,6 +177,28 @@ class Operation:
             message = f"This can reach {points:,} objects, more than the {MAX_COST:,} of one operation: ask for smaller pages or in parts."
             raise EdgeError(message, code=Code.COST_EXCEEDED, extensions={"cost": points, "limit": MAX_COST})
         return points
+
+
+class Seats:
+    """Subscriptions that each caller has at once in this process."""
+
+    def __init__(self, most: int = MAX_SUBSCRIPTIONS) -> None:
+        self._most = most
+        self._taken: Counter[str] = Counter()
+
+    def take(self, caller: str) -> Callable[[], None]:
+        """One more, and what gives it back. EdgeError (RATE_LIMITED) when that would be too many."""
+        if self._taken[caller] >= self._most:
+            message = f"At most {self._most:,} subscriptions at once for one person or program: complete others first."
+            raise EdgeError(message, code=Code.RATE_LIMITED)
+        self._taken[caller] += 1
+
+        def give_back() -> None:
+            self._taken[caller] -= 1
+            if not self._taken[caller]:
+                del self._taken[caller]
+
+        return give_back
 
 
 class Meter:

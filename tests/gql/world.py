@@ -74,6 +74,7 @@ class World:
     points_per_minute: int = 100_000
     heartbeat_s: float = 25.0
     init_timeout_s: float = 10.0
+    most_subscriptions: int = 1_000
     log: EventLog | None = None
     """Where places are kept, if not on the bus."""
     writes_now: bool = True
@@ -101,6 +102,7 @@ class World:
             points_per_minute=self.points_per_minute,
             heartbeat_s=self.heartbeat_s,
             init_timeout_s=self.init_timeout_s,
+            most_subscriptions=self.most_subscriptions,
         )
         self.app = Starlette(routes=self.edge.routes())
 
@@ -156,6 +158,9 @@ class Socket:
     ) -> None:
         self.closed: tuple[int, str] | None = None
         self.accepted: str | None = None
+        self.heard_before_close: list[dict[str, Any]] = []
+        self.cursor: str | None = None
+        """Of the last event taken, for whoever keeps it here."""
         self.is_reading = asyncio.Event()
         self.is_reading.set()
         self._to_server: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
@@ -188,7 +193,10 @@ class Socket:
         return self.is_reading.is_set()
 
     def tell(self, message: Any) -> None:
-        """The client sends this: JSON, or a text as it is."""
+        """The client sends this: JSON, or a text or bytes as they are."""
+        if isinstance(message, bytes):
+            self._to_server.put_nowait({"type": "websocket.receive", "bytes": message})
+            return
         text = message if isinstance(message, str) else orjson.dumps(message).decode()
         self._to_server.put_nowait({"type": "websocket.receive", "text": text})
 
@@ -207,8 +215,14 @@ class Socket:
     async def close_code(self) -> int:
         """The code with which the server ends the connection."""
         while self.closed is None:
-            await self._next()
+            message = await self._next()
+            if message["type"] == "websocket.send":
+                self.heard_before_close.append(orjson.loads(message["text"]))
         return self.closed[0]
+
+    def is_reading_in(self, seconds: float) -> None:
+        """The client reads again then."""
+        asyncio.get_running_loop().call_later(seconds, self.is_reading.set)
 
     async def init(self, token: str | None = None) -> None:
         """Acknowledged, as the holder of that token."""
