@@ -114,6 +114,7 @@ class Engine:
         self.ports = ports
         self.meter = meter
         self._executor = executor
+        self._changing: set[asyncio.Task[bytes]] = set()
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     async def caller(self, token: str | None, *, address: str) -> Caller:
@@ -175,16 +176,16 @@ class Engine:
     async def run(self, ready: Ready, caller: Caller) -> bytes:
         """The response to a query or mutation. RefusedError when it did not begin."""
         if ready.operation.kind is OperationType.SUBSCRIPTION:
-            message = "Subscriptions run over WebSocket: connect to this address with graphql-transport-ws."
+            message = "Subscriptions run over WebSocket (graphql-transport-ws) or as events (`Accept: text/event-stream`), both here."
             raise RefusedError([body_of(EdgeError(message, code=Code.BAD_USER_INPUT))])
         executor = self.executor(ready, self.context(caller, ready.cost))
-        try:
-            async with asyncio.timeout(_LONGEST_S):
-                return encoded(await execute(executor))
-        except TimeoutError:
-            message = f"This took longer than {_LONGEST_S:.0f} s and was ended: ask for less at once."
-            error = EdgeError(message, code=Code.INTERNAL)
-            return orjson.dumps({"data": None, "errors": [body_of(error)]})
+        if ready.operation.kind is OperationType.MUTATION:
+            # Whoever is gone before the answer has asked for it all the same: what is stored is also told to those whom it concerns.
+            changing = asyncio.create_task(_answer(executor), name="mutation")
+            self._changing.add(changing)
+            changing.add_done_callback(self._changing.discard)
+            return await asyncio.shield(changing)
+        return await _answer(executor)
 
     def _document(self, text: str) -> Document:
         known = self._documents.get(text)
@@ -211,6 +212,16 @@ class Engine:
         except RecursionError as error:
             message = "The operation is nested too deeply: ask in several steps."
             raise RefusedError([body_of(EdgeError(message, code=Code.BAD_USER_INPUT))]) from error
+
+
+async def _answer(executor: Executor[Any]) -> bytes:
+    try:
+        async with asyncio.timeout(_LONGEST_S):
+            return encoded(await execute(executor))
+    except TimeoutError:
+        message = f"This took longer than {_LONGEST_S:.0f} s and was ended: ask for less at once."
+        error = EdgeError(message, code=Code.INTERNAL)
+        return orjson.dumps({"data": None, "errors": [body_of(error)]})
 
 
 async def execute(executor: Executor[Any]) -> ExecutionResult:

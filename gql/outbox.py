@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 MAX_WAITING: Final = 4_096
 MAX_CHARACTERS: Final = 8 * 1024 * 1024
@@ -18,7 +18,7 @@ class Outbox:
     __slots__ = ("_characters", "_count", "_waiting", "_wakeup", "replaced")
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[object, tuple[str, str, str | None]] = OrderedDict()
+        self._waiting: OrderedDict[tuple[Any, object, bool], tuple[str, str, str | None]] = OrderedDict()
         self._wakeup: asyncio.Future[None] | None = None
         self._characters = 0
         self._count = 0
@@ -27,32 +27,34 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, prefix: str, payload: str = "", *, key: object = None, cursor: str | None = None) -> None:
-        """The message `prefix + payload` waits. One that waits under the same key is replaced (no key: never), and then has the
-        cursor of the one that it replaces: what waits behind it is not had yet by whoever takes it.
+    def put(
+        self, prefix: str, payload: str = "", *, owner: object = None, key: object = None, cursor: str | None = None
+    ) -> None:
+        """The message `prefix + payload` waits. One of the same owner that waits under the same key is replaced (no key: never), by one
+        with the same cursor: what waits behind it is not had yet by whoever takes it.
 
         OverflowedError when there is no room.
         """
-        if key is None:
-            self._count += 1
-            key = self._count
-        known = self._waiting.get(key)
+        self._count += 1
+        place = (owner, self._count if key is None else key, key is not None)
+        known = self._waiting.get(place)
         if known is not None:
             self._characters -= len(known[1])
             self.replaced += 1
             if cursor is not None and known[2] is not None:
                 payload, cursor = payload.replace(cursor, known[2]), known[2]
-        self._waiting[key] = (prefix, payload, cursor)
+        self._waiting[place] = (prefix, payload, cursor)
         self._characters += len(payload)
         if len(self._waiting) > MAX_WAITING or self._characters > MAX_CHARACTERS:
             raise OverflowedError
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
-    def forget(self, owner: object) -> None:
-        """Messages under keys `(owner, …)` no longer wait."""
-        for key in [key for key in self._waiting if isinstance(key, tuple) and key[0] is owner]:
-            self._characters -= len(self._waiting.pop(key)[1])
+    def forget(self, owner: object, *, only_replaceable: bool = False) -> None:
+        """Messages of that owner (only those that have a key) no longer wait."""
+        theirs = [place for place in self._waiting if place[0] is owner and (place[2] or not only_replaceable)]
+        for place in theirs:
+            self._characters -= len(self._waiting.pop(place)[1])
 
     def take(self) -> str | None:
         """The next message, or None."""

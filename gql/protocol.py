@@ -1,5 +1,6 @@
 """The messages of graphql-transport-ws: how they are read, and why a connection is ended."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ PROTOCOL: Final = "graphql-transport-ws"
 _MAX_ID: Final = 128
 _MAX_REASON_BYTES: Final = 123
 """A close frame's reason (RFC 6455 §5.5)."""
+_OPTIONAL: Final[Mapping[str, type[Any]]] = {"operationName": str, "variables": dict, "extensions": dict}
+_CALLED: Final[Mapping[type[Any], str]] = {str: "a string", dict: "an object"}
 
 
 class CloseCode(IntEnum):
@@ -69,9 +72,23 @@ def identity_of(message: dict[str, Any]) -> str:
     return identity
 
 
-def payload_of(message: dict[str, Any]) -> dict[str, Any]:
-    """`{"payload": …}` where the message has one, to be sent back."""
-    return {"payload": message["payload"]} if isinstance(message.get("payload"), dict) else {}
+def payload_of(message: dict[str, Any]) -> dict[str, Any] | None:
+    """The payload of a greeting, a ping or a pong; None when it has none. ClosedError when it is no object."""
+    payload = message.get("payload")
+    if payload is not None and not isinstance(payload, dict):
+        raise ClosedError(CloseCode.BAD_REQUEST, "`payload` is an object or null.")
+    return payload
+
+
+def request_payload_of(message: dict[str, Any]) -> dict[str, Any]:
+    """The operation that is asked for. ClosedError when it has not the form that the protocol gives it."""
+    payload = message.get("payload")
+    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
+        raise ClosedError(CloseCode.BAD_REQUEST, "`payload` is an object with a `query`, which is a string.")
+    for name, kind in _OPTIONAL.items():
+        if not isinstance(payload.get(name), kind | None):
+            raise ClosedError(CloseCode.BAD_REQUEST, f"`{name}` is {_CALLED[kind]} or null.")
+    return payload
 
 
 def token_of(payload: dict[str, Any]) -> str | None:

@@ -23,7 +23,16 @@ from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask
 from gql.http import request_of
 from gql.origins import Origins
 from gql.outbox import Outbox, OverflowedError
-from gql.protocol import PROTOCOL, CloseCode, ClosedError, decoded, identity_of, payload_of, token_of
+from gql.protocol import (
+    PROTOCOL,
+    CloseCode,
+    ClosedError,
+    decoded,
+    identity_of,
+    payload_of,
+    request_payload_of,
+    token_of,
+)
 
 WRITE_NOW: Final = "lade.write_now"
 """Extension of an ASGI scope: `(text) → bool` sends a text at once, or says that only `send` can, which may have to wait."""
@@ -101,7 +110,7 @@ class SocketEndpoint:
 class Operation:
     """One operation of a client, followed until it ends."""
 
-    __slots__ = ("_connection", "_prefix", "audience", "identity", "ready", "task")
+    __slots__ = ("_connection", "_prefix", "audience", "identity", "leave_seat", "ready", "task")
 
     def __init__(self, connection: "Connection", identity: str) -> None:
         self._connection = connection
@@ -110,14 +119,15 @@ class Operation:
         self.audience: Audience | None = None
         self.ready: Ready | None = None
         self.task: asyncio.Task[None] | None = None
+        self.leave_seat: Callable[[], None] | None = None
 
     def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
         """The payload is on its way; see Follower."""
-        self._connection.put(self._prefix, payload, key=None if key is None else (self, key), cursor=cursor)
+        self._connection.put(self._prefix, payload, owner=self, key=key, cursor=cursor)
 
     def forget(self) -> None:
         """What may be replaced no longer waits."""
-        self._connection.forget(self)
+        self._connection.forget(self, only_replaceable=True)
 
     def end(self, errors: Sequence[dict[str, Any]] = ()) -> None:
         """The client hears what went wrong, if anything, and that nothing more comes."""
@@ -140,6 +150,9 @@ class Operation:
         if self.audience is not None:
             self.audience.leave(self)
             self.audience = None
+        if self.leave_seat is not None:
+            self.leave_seat()
+            self.leave_seat = None
 
 
 class Connection:
@@ -167,7 +180,7 @@ class Connection:
         self._outbox = Outbox()
         self._caller: Caller | None = None
         self._token: str | None = None
-        self._asked_init = False
+        self._greeted = asyncio.Event()
         self._acknowledged = asyncio.Event()
         # A stream begins, or moves to other rights, but not both at once: otherwise a change in between would be missed.
         self._rights = asyncio.Lock()
@@ -188,12 +201,14 @@ class Connection:
         if self._ending.done():
             await _quietly(self._send(self._ending.result().message))
 
-    def put(self, prefix: str, payload: str = "", *, key: object = None, cursor: str | None = None) -> None:
+    def put(
+        self, prefix: str, payload: str = "", *, owner: object = None, key: object = None, cursor: str | None = None
+    ) -> None:
         """The message is on its way: at once when nothing waits before it, or in its turn."""
         if self._is_written_now(prefix, payload):
             return
         try:
-            self._outbox.put(prefix, payload, key=key, cursor=cursor)
+            self._outbox.put(prefix, payload, owner=owner, key=key, cursor=cursor)
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
 
@@ -202,9 +217,9 @@ class Connection:
             return False
         return self._write_now(prefix + payload)
 
-    def forget(self, operation: Operation) -> None:
-        """What may be replaced among that operation's messages no longer waits."""
-        self._outbox.forget(operation)
+    def forget(self, operation: Operation, *, only_replaceable: bool = False) -> None:
+        """That operation's messages (only those that may be replaced) no longer wait."""
+        self._outbox.forget(operation, only_replaceable=only_replaceable)
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message of the protocol is on its way."""
@@ -250,7 +265,7 @@ class Connection:
     async def _await_init(self) -> None:
         try:
             async with asyncio.timeout(self.init_timeout_s):
-                await self._acknowledged.wait()
+                await self._greeted.wait()
         except TimeoutError:
             raise ClosedError(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
 
@@ -272,11 +287,12 @@ class Connection:
     def _handle(self, message: dict[str, Any]) -> None:
         match message.get("type"):
             case "connection_init":
-                self._init(message.get("payload"))
+                self._init(payload_of(message) or {})
             case "ping":
-                self.tell({"type": "pong", **payload_of(message)})
+                payload = payload_of(message)
+                self.tell({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
             case "pong":
-                pass
+                payload_of(message)
             case "subscribe":
                 self._subscribe(message)
             case "complete":
@@ -286,14 +302,12 @@ class Connection:
             case other:
                 raise ClosedError(CloseCode.BAD_REQUEST, f"There is no message of type {str(other)[:40]!r}.")
 
-    def _init(self, payload: object) -> None:
-        if self._asked_init:
+    def _init(self, payload: dict[str, Any]) -> None:
+        if self._greeted.is_set():
             raise ClosedError(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
-        if payload is not None and not isinstance(payload, dict):
-            raise ClosedError(CloseCode.BAD_REQUEST, "The payload of connection_init is an object.")
-        self._asked_init = True
+        self._greeted.set()
         try:
-            self._token = token_of(payload or {})
+            self._token = token_of(payload)
         except EdgeError as error:
             raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
         self._start(self._arrive(), "socket entry")
@@ -356,6 +370,10 @@ class Connection:
             await clock.sleep((expires_at - clock.now()).total_seconds())
             raise ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
 
+    def _has_expired(self) -> bool:
+        expires_at = self._caller.claims.expires_at if self._caller and self._caller.claims else None
+        return expires_at is not None and expires_at <= self._engine.ports.clock.now()
+
     def _watch_validity(self) -> None:
         if self._validity is not None:
             self._validity.cancel()
@@ -377,7 +395,9 @@ class Connection:
             try:
                 self._caller = await self._engine.caller(self._token, address=self._address)
             except EdgeError as error:
-                self._end_all(AccessEndedError())
+                # One whose token has expired comes back with another; only whose sign-in has ended is told that it is over.
+                if not self._has_expired():
+                    self._end_all(AccessEndedError())
                 raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
             for operation in list(self.operations.values()):
                 if operation.audience is not None and operation.ready is not None:
@@ -402,9 +422,9 @@ class Connection:
             operation.end([body_of(error)])
 
     def _subscribe(self, message: dict[str, Any]) -> None:
+        identity, payload = identity_of(message), request_payload_of(message)
         if not self._acknowledged.is_set():
             raise ClosedError(CloseCode.UNAUTHORIZED, "Unauthorized")
-        identity = identity_of(message)
         if identity in self.operations:
             raise ClosedError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identity} already exists")
         operation = self.operations[identity] = Operation(self, identity)
@@ -412,9 +432,9 @@ class Connection:
             text = f"At most {MAX_OPERATIONS} operations at once on one connection: complete others first."
             operation.refuse([body_of(EdgeError(text, code=Code.RATE_LIMITED))])
             return
-        operation.task = self._start(self._operate(operation, message.get("payload")), "socket operation")
+        operation.task = self._start(self._operate(operation, payload), "socket operation")
 
-    async def _operate(self, operation: Operation, payload: object) -> None:
+    async def _operate(self, operation: Operation, payload: dict[str, Any]) -> None:
         try:
             ready = self._engine.ready(request_of(payload))
             if ready.operation.kind is OperationType.SUBSCRIPTION:
@@ -433,12 +453,13 @@ class Connection:
     async def _follow(self, operation: Operation, ready: Ready) -> None:
         operation.ready = ready
         caller = await self._engine.caller(self._token, address=self._address)
+        operation.leave_seat = self._audiences.seats.take(caller.key)
         operation.audience, after = await self._audiences.of(ready, caller)
         await operation.audience.join(operation, after=after)
 
     def _cancel(self, operation: Operation) -> None:
         operation.drop()
-        self._outbox.forget(operation)
+        self.forget(operation)
         if operation.task is not None:
             operation.task.cancel()
 
