@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,11 +18,12 @@ from redis.asyncio import Redis
 from app.database import Database, opened
 from app.event_log import EventLog
 from app.redis_bus import RedisBus
+from domain.access import Access, access_of
 from domain.events import AlertChanged, InstallationChanged, SessionChanged
 from domain.models import Alert, ChargerStatus, ChargeSession
-from domain.roles import AlertState, SessionState
+from domain.roles import AlertState, Role, SessionState
 from gql.ids import global_id
-from tests.factories import NOW, Town, a_session, a_town, an_alert
+from tests.factories import NOW, Town, a_grant, a_person, a_session, a_town, an_alert
 from tests.gql.world import PATIENCE_S, Socket, World, charger, installation, status
 
 STREAMS = {
@@ -147,7 +149,14 @@ class House:
 
     async def _status(self, charger_id: UUID, bus: RedisBus | None) -> None:
         version = self.versions[charger_id] = self.versions.get(charger_id, 1) + 1
-        told = status(self.town.site.id, charger_id, version)
+        told = status(
+            self.town.site.id,
+            charger_id,
+            version,
+            power_w=11_000.0,
+            session_user_id=self.town.people["USER of charger"],
+            session_energy_wh=version,
+        )
         await ChargerStatus.filter(charger_id=charger_id).update(version=version, mode=told.mode, is_online=True)
         self.expected["chargerStatus"][charger(charger_id)] = (version, told.mode.value)
         if bus is not None:
@@ -240,6 +249,7 @@ def house(runner: asyncio.Runner, sqlite_template: Path, redis_urls: dict[str, s
     runner.run(stack.aclose())
 
 
+WHO = "{ viewer { user { name } } }"
 HAPPENINGS = ("status", "status", "session", "session", "end", "alert", "alert", "tree", "unheard status")
 STEP = st.one_of(
     st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 3)),
@@ -284,6 +294,9 @@ async def _one_step(house: House, client: Client, what: str, number: int) -> Non
             client.held["alertChanged"].cursor = "bm9uc2Vuc2U"
         case _ if what in HAPPENINGS:
             await house.happen(what, number)
+            if client.held["sessionChanged"].cursor is None:
+                # Whoever has taken nothing yet begins with what there is then.
+                client.held["sessionChanged"].ends |= house.ends
             if socket is not None and socket.is_reading.is_set():
                 await house.is_had_by(client)
 
@@ -297,3 +310,90 @@ def test_one_who_is_cut_off_at_random_has_the_state_of_the_server(house: House, 
         runner.run(_lived(house, script))
 
     lives()
+
+
+GRANT = st.tuples(
+    st.sampled_from((Role.OWNER, Role.USER, Role.SERVICE)), st.sampled_from(("here", "one", "other", "elsewhere"))
+)
+TARGET = st.sampled_from(("here", "one", "other", "elsewhere", "hidden"))
+
+
+async def _looked(
+    house: House, grants: set[tuple[Role, str]], targets: dict[str, str], script: list[tuple[str, int]]
+) -> None:
+    """One with those grants follows those targets while things happen, and comes back with cursors of the owner."""
+    town, world = house.town, house.worlds[0]
+    person = await a_person("Viewer")
+    for role, where in sorted(grants):
+        place = town.other_site if where == "elsewhere" else town.site
+        charger_id = {"one": town.charger_id, "other": town.neighbour_id}.get(where)
+        await a_grant(role, place, user_id=person, charger_id=charger_id)
+    access = await access_of(person, now=NOW)
+    objects = {
+        "here": {"installationId": installation(town.site.id)},
+        "one": {"chargerId": charger(town.charger_id)},
+        "other": {"chargerId": charger(town.neighbour_id)},
+        "elsewhere": {"installationId": installation(town.other_site.id)},
+        "hidden": {"chargerId": charger(town.other_charger_id)},
+    }
+    heard: list[str] = []
+    async with (
+        world.signed_in(await world.token(town.people["OWNER of installation"])) as owner,
+        world.signed_in(await world.token(person)) as viewer,
+    ):
+        cursors = dict.fromkeys(STREAMS, "")
+        for stream in STREAMS:
+            owner.subscribe(_document(stream), id=stream, target=objects["here"])
+            viewer.subscribe(_document(stream), id=stream, target=objects[targets[stream]])
+        for step, (what, number) in enumerate(script):
+            await house.happen(what, number)
+            await world.run(WHO)
+            heard += [orjson.dumps(await viewer.hear()).decode() for _ in range(viewer.waiting)]
+            for told in [await owner.hear() for _ in range(owner.waiting)]:
+                cursors[told["id"]] = told["payload"]["data"][told["id"]]["cursor"]
+            for stream in STREAMS:
+                given = {"target": objects[targets[stream]], "after": cursors[stream]}
+                viewer.subscribe(_document(stream), id=f"{stream} {step}", **given)
+        await world.run(WHO)
+        heard += [orjson.dumps(await viewer.hear()).decode() for _ in range(viewer.waiting)]
+    await _is_theirs(house, access, "\n".join(heard))
+
+
+async def _is_theirs(house: House, access: Access, heard: str) -> None:
+    """No id of what is hidden from that person is in what they heard, and no energy that is another's."""
+    town = house.town
+    for site, charger_id in (
+        (town.site, town.charger_id),
+        (town.site, town.neighbour_id),
+        (town.other_site, town.other_charger_id),
+    ):
+        assert access.sees_charger(charger_id, site.id) or charger(charger_id) not in heard
+    for row in await ChargeSession.all():
+        identity = global_id("ChargeSession", row.id)
+        is_theirs = access.sees_session(
+            installation_id=row.installation_id,
+            charger_id=row.charger_id,
+            user_id=row.user_id,
+            started_at=row.started_at,
+        )
+        assert is_theirs or identity not in heard
+    for alert in await Alert.all():
+        is_theirs = access.sees_alert(installation_id=alert.installation_id, charger_id=alert.charger_id)
+        assert is_theirs or global_id("Alert", alert.id) not in heard
+    if not access.reads_sessions_of(town.site.id) and not access.chargers:
+        assert '"sessionEnergyKwh":"' not in heard
+
+
+def test_nothing_crosses_from_one_pair_of_eyes_to_another(house: House, runner: asyncio.Runner) -> None:
+    """Whatever one may see, follows, and comes back with: no byte of what is hidden from them, in any of the streams."""
+
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(
+        grants=st.sets(GRANT, max_size=3),
+        targets=st.fixed_dictionaries(dict.fromkeys(STREAMS, TARGET)),
+        script=st.lists(st.tuples(st.sampled_from(HAPPENINGS[:-1]), st.integers(0, 3)), min_size=3, max_size=8),
+    )
+    def looks(grants: set[tuple[Role, str]], targets: dict[str, str], script: list[tuple[str, int]]) -> None:
+        runner.run(_looked(house, grants, targets, script))
+
+    looks()
