@@ -58,14 +58,17 @@ class _Subscription:
     __slots__ = ("_closed", "_counts", "_limit", "_messages", "_wakeup")
 
     def __init__(self, limit: int, counts: BusCounts) -> None:
-        self._messages: deque[Heard] = deque()
+        # None while nothing waits: a deque takes 0.7 kB even when it is empty, and each person's connection listens.
+        self._messages: deque[Heard] | None = None
         self._limit = limit
         self._counts = counts
         self._wakeup: asyncio.Future[None] | None = None
         self._closed = False
 
     def offer(self, message: Heard) -> None:
-        if len(self._messages) >= self._limit:
+        if self._messages is None:
+            self._messages = deque()
+        elif len(self._messages) >= self._limit:
             self._messages.popleft()
             self._counts.dropped += 1
         self._messages.append(message)
@@ -92,6 +95,8 @@ class _Subscription:
             finally:
                 self._wakeup = None
         heard = self._messages.popleft()
+        if not self._messages:
+            self._messages = None
         if heard.message is not None:
             self._counts.delivered += 1
         return heard

@@ -19,8 +19,8 @@ from bench.sockets import Client, Following, connect
 from domain.events import ChargerStatusChanged
 from domain.roles import OperatingMode
 
-IN_FLIGHT: Final = 4
-"""Events that may be on their way while a server is saturated: the next one is published when all have heard the fourth before it."""
+IN_FLIGHT: Final = 16
+"""Events that may be on their way while a server is saturated: the next one is published when all have heard the one so many before it."""
 _DRAIN_S: Final = 2.0
 """How long after the last event deliveries still count."""
 _WARM_EVENTS: Final = 3

@@ -1,6 +1,5 @@
 """Messages on their way to one client: bounded, and of what a slow reader has not taken yet only the newest state stays."""
 
-import asyncio
 from collections import OrderedDict
 from typing import Any, Final
 
@@ -15,11 +14,10 @@ class OverflowedError(Exception):
 class Outbox:
     """In order of the first offer; a message that replaces a waiting one takes its place."""
 
-    __slots__ = ("_characters", "_count", "_waiting", "_wakeup", "replaced")
+    __slots__ = ("_characters", "_count", "_waiting", "replaced")
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[tuple[Any, object, bool], tuple[str, str, str | None]] = OrderedDict()
-        self._wakeup: asyncio.Future[None] | None = None
         self._characters = 0
         self._count = 0
         self.replaced = 0
@@ -47,8 +45,6 @@ class Outbox:
         self._characters += len(payload)
         if len(self._waiting) > MAX_WAITING or self._characters > MAX_CHARACTERS:
             raise OverflowedError
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
 
     def forget(self, owner: object, *, only_replaceable: bool = False) -> None:
         """Messages of that owner (only those that have a key) no longer wait."""
@@ -63,12 +59,3 @@ class Outbox:
         _, (prefix, payload, _) = self._waiting.popitem(last=False)
         self._characters -= len(payload)
         return prefix + payload
-
-    async def wait(self) -> None:
-        """Returns when something waits."""
-        while not self._waiting:
-            self._wakeup = asyncio.get_running_loop().create_future()
-            try:
-                await self._wakeup
-            finally:
-                self._wakeup = None

@@ -5,8 +5,9 @@ clients is the id of their operation, which is written in front of the shared te
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +37,8 @@ from gql.protocol import (
 
 WRITE_NOW: Final = "lade.write_now"
 """Extension of an ASGI scope: `(text) → bool` sends a text at once, or says that only `send` can, which may have to wait."""
+GO_ON: Final = "lade.go_on"
+"""Extension of an ASGI scope: takes what the connection goes on with once the application has returned, which then costs no memory."""
 INIT_TIMEOUT_S: Final = 10.0
 MAX_OPERATIONS: Final = 50
 _LONGEST_TRUST_S: Final = 60.0
@@ -74,31 +77,47 @@ class SocketEndpoint:
         return SocketCounts(len(self._connections), sum(len(one.operations) for one in self._connections))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Returns when the connection has ended."""
+        """Returns when the connection has ended, or goes on by itself where the server lets it (GO_ON)."""
         await receive()
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._origins.allows(headers.get("origin")):
-            await send({"type": "websocket.close", "code": CloseCode.FORBIDDEN, "reason": ""})
+        if not await self._is_let_in(scope, send):
             return
-        if PROTOCOL not in scope["subprotocols"]:
-            await send({"type": "websocket.accept"})
-            reason = f"Only the sub-protocol {PROTOCOL} is spoken here."
-            code = CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE
-            await send({"type": "websocket.close", "code": code, "reason": reason})
-            return
-        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        client = scope.get("client")
+        client, extensions = scope.get("client"), scope.get("extensions") or {}
         connection = Connection(
             self._engine,
             self._audiences,
             receive,
             send,
             address=client[0] if client else "",
-            write_now=(scope.get("extensions") or {}).get(WRITE_NOW),
+            write_now=extensions.get(WRITE_NOW),
         )
         connection.init_timeout_s = self._init_timeout_s
         self._connections.add(connection)
         self._quiet.clear()
+        go_on = extensions.get(GO_ON)
+        if go_on is None:
+            await self._see_off(connection)
+        else:
+            connection.receive, connection.send = go_on(functools.partial(self._see_off, connection))
+            # Nobody looks at them any more, and they may be many.
+            scope["headers"] = []
+
+    async def _is_let_in(self, scope: Scope, send: Send) -> bool:
+        """Whether the client is accepted; else it was told why not."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if not self._origins.allows(headers.get("origin")):
+            await send({"type": "websocket.close", "code": CloseCode.FORBIDDEN, "reason": ""})
+            return False
+        if PROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            reason = f"Only the sub-protocol {PROTOCOL} is spoken here."
+            code = CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE
+            await send({"type": "websocket.close", "code": code, "reason": reason})
+            return False
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        return True
+
+    async def _see_off(self, connection: "Connection") -> None:
+        """The connection has ended."""
         try:
             await connection.run()
         finally:
@@ -172,50 +191,59 @@ class Connection:
         self.init_timeout_s = INIT_TIMEOUT_S
         self._engine = engine
         self._audiences = audiences
-        self._receive = receive
-        self._send = send
+        self.receive = receive
+        self.send = send
         self._address = address
         self._write_now = write_now
-        self._is_sending = False
         self._outbox = Outbox()
+        self._writer: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
         self._token: str | None = None
-        self._greeted = asyncio.Event()
-        self._acknowledged = asyncio.Event()
+        self._is_greeted = False
+        self._is_acknowledged = False
         # A stream begins, or moves to other rights, but not both at once: otherwise a change in between would be missed.
         self._rights = asyncio.Lock()
         self._validity: asyncio.Task[None] | None = None
-        self._ending: asyncio.Future[ClosedError] = asyncio.get_running_loop().create_future()
+        self._ending: ClosedError | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Returns when the client is gone, or was told why it had to go."""
-        reader = self._start(self._read(), "socket reader")
-        self._start(self._write(), "socket writer")
-        self._start(self._await_init(), "socket init")
+        self._main = asyncio.current_task()
+        self._patience = asyncio.get_running_loop().call_later(
+            self.init_timeout_s, self._end, CloseCode.INIT_TIMEOUT, "Connection initialisation timeout"
+        )
         try:
-            waited: set[asyncio.Future[Any]] = {reader, self._ending}
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            await self._supervised(self._read())
+        except asyncio.CancelledError:
+            if self._ending is None or self._main is None or self._main.uncancel():
+                raise
         finally:
+            self._patience.cancel()
+            self._main = None
             await self._stop()
-        if self._ending.done():
-            await _quietly(self._send(self._ending.result().message))
+        if self._ending is not None:
+            await _quietly(self.send(self._ending.message))
 
     def put(
         self, prefix: str, payload: str = "", *, owner: object = None, key: object = None, cursor: str | None = None
     ) -> None:
         """The message is on its way: at once when nothing waits before it, or in its turn."""
-        if self._is_written_now(prefix, payload):
+        if (
+            self._write_now is not None
+            and self._writer is None
+            and self._ending is None
+            and self._write_now(prefix + payload)
+        ):
             return
         try:
             self._outbox.put(prefix, payload, owner=owner, key=key, cursor=cursor)
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
-
-    def _is_written_now(self, prefix: str, payload: str) -> bool:
-        if self._write_now is None or self._is_sending or self._outbox or self._ending.done():
-            return False
-        return self._write_now(prefix + payload)
+        if self._writer is None and self._ending is None and self._main is not None:
+            self._writer = self._start(self._write(), "socket writer")
 
     def forget(self, operation: Operation, *, only_replaceable: bool = False) -> None:
         """That operation's messages (only those that may be replaced) no longer wait."""
@@ -226,24 +254,29 @@ class Connection:
         self.put(orjson.dumps(message).decode())
 
     def _end(self, code: CloseCode, reason: str) -> None:
-        if not self._ending.done():
-            self._ending.set_result(ClosedError(code, reason))
+        if self._ending is None:
+            self._ending = ClosedError(code, reason)
+            # Whoever reads learns of it; they are told in `_read` when it was themselves who ended it.
+            if self._main is not None and self._main is not asyncio.current_task():
+                self._main.cancel()
 
     async def _stop(self) -> None:
         for operation in list(self.operations.values()):
             operation.drop()
+        # Whatever was started in this turn of the loop begins, or it would never have been awaited.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._ending.done():
+        if self._ending is not None:
             await _quietly(self._drain())
 
     async def _drain(self) -> None:
         """What was told before the end still goes out, unless the client does not read."""
         async with asyncio.timeout(1.0):
             while (text := self._outbox.take()) is not None:
-                await self._send({"type": "websocket.send", "text": text})
+                await self.send({"type": "websocket.send", "text": text})
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(self._supervised(work), name=name)
@@ -262,24 +295,17 @@ class Connection:
         except Exception as defect:
             self._end(CloseCode.INTERNAL, mask(defect).message)
 
-    async def _await_init(self) -> None:
-        try:
-            async with asyncio.timeout(self.init_timeout_s):
-                await self._greeted.wait()
-        except TimeoutError:
-            raise ClosedError(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
-
     async def _write(self) -> None:
-        while True:
-            await self._outbox.wait()
-            self._is_sending = True
+        """What waits is sent; the next that has to wait is another writer's."""
+        try:
             while (text := self._outbox.take()) is not None:
-                await self._send({"type": "websocket.send", "text": text})
-            self._is_sending = False
+                await self.send({"type": "websocket.send", "text": text})
+        finally:
+            self._writer = None
 
     async def _read(self) -> None:
-        while True:
-            message = await self._receive()
+        while self._ending is None:
+            message = await self.receive()
             if message["type"] == "websocket.disconnect":
                 return
             self._handle(decoded(message))
@@ -303,9 +329,11 @@ class Connection:
                 raise ClosedError(CloseCode.BAD_REQUEST, f"There is no message of type {str(other)[:40]!r}.")
 
     def _init(self, payload: dict[str, Any]) -> None:
-        if self._greeted.is_set():
+        if self._is_greeted:
             raise ClosedError(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
-        self._greeted.set()
+        self._is_greeted = True
+        if self._patience is not None:
+            self._patience.cancel()
         try:
             self._token = token_of(payload)
         except EdgeError as error:
@@ -327,7 +355,7 @@ class Connection:
             self._caller = await self._engine.caller(token, address=self._address)
         except EdgeError as error:
             raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
-        self._acknowledged.set()
+        self._is_acknowledged = True
         self.tell({"type": "connection_ack"})
 
     async def _watch_rights(self, channel: str) -> None:
@@ -336,7 +364,6 @@ class Connection:
         try:
             async with bus.subscribe(channel) as messages:
                 await self._enter(self._token)
-                self._start(self._expire(), "socket expiry")
                 self._watch_validity()
                 async for message in messages:
                     await self._hear(message)
@@ -363,13 +390,6 @@ class Connection:
             and self._caller.claims.sign_in_id == sign_in_id
         )
 
-    async def _expire(self) -> None:
-        clock = self._engine.ports.clock
-        expires_at = self._caller.claims.expires_at if self._caller and self._caller.claims else None
-        if expires_at is not None:
-            await clock.sleep((expires_at - clock.now()).total_seconds())
-            raise ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
-
     def _has_expired(self) -> bool:
         expires_at = self._caller.claims.expires_at if self._caller and self._caller.claims else None
         return expires_at is not None and expires_at <= self._engine.ports.clock.now()
@@ -380,13 +400,15 @@ class Connection:
         self._validity = self._start(self._keep_rights(), "socket validity")
 
     async def _keep_rights(self) -> None:
-        """Rights begin and end by the clock, too."""
+        """Rights begin and end by the clock, too, and so does the token."""
         clock = self._engine.ports.clock
-        while self._caller is not None and self._caller.access.actor is not None:
-            now = clock.now()
-            at = await next_change_of(self._caller.access, now=now)
-            wait_s = _LONGEST_TRUST_S if at is None else min(_LONGEST_TRUST_S, (at - now).total_seconds())
-            await clock.sleep(max(0.0, wait_s))
+        while self._caller is not None and self._caller.claims is not None:
+            now, expires_at = clock.now(), self._caller.claims.expires_at
+            changes_at = await next_change_of(self._caller.access, now=now)
+            waits_s = [(at - now).total_seconds() for at in (changes_at, expires_at) if at is not None]
+            await clock.sleep(max(0.0, min(_LONGEST_TRUST_S, *waits_s)))
+            if expires_at is not None and expires_at <= clock.now():
+                raise ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
             await self._renew()
 
     async def _renew(self) -> None:
@@ -423,7 +445,7 @@ class Connection:
 
     def _subscribe(self, message: dict[str, Any]) -> None:
         identity, payload = identity_of(message), request_payload_of(message)
-        if not self._acknowledged.is_set():
+        if not self._is_acknowledged:
             raise ClosedError(CloseCode.UNAUTHORIZED, "Unauthorized")
         if identity in self.operations:
             raise ClosedError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {identity} already exists")
@@ -451,7 +473,8 @@ class Connection:
             operation.refuse(told(error))
 
     async def _follow(self, operation: Operation, ready: Ready) -> None:
-        operation.ready = ready
+        # The same text for all who follow with it.
+        operation.ready = replace(ready, request=replace(ready.request, query=ready.document.text))
         caller = await self._engine.caller(self._token, address=self._address)
         operation.leave_seat = self._audiences.seats.take(caller.key)
         operation.audience, after = await self._audiences.of(ready, caller)
