@@ -32,7 +32,7 @@ test: $(STAMP) $(MACHINE_CODE) servers  ## All tests, on SQLite with Valkey and 
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 # With the packages of tests/clients/package-lock.json, which holds no address: they come from wherever npm gets its own.
-test-clients: $(STAMP) $(MACHINE_CODE) servers node  ## The clients that people use (graphql-ws, Apollo, urql) against a running server; wants node
+test-clients: $(STAMP) $(MACHINE_CODE) servers node  ## The clients that people use (graphql-ws, Apollo, urql, graphql-sse) against a running server; wants node
 	npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -q tests/clients/following.py $(ARGS)
 
