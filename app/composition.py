@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 from app.health import health_routes
 from app.house import House
-from app.jobs import MailCounts, deliver_codes, deliver_mails, keep_house, tell_of_alerts
+from app.jobs import MailCounts, deliver_codes, deliver_mails, keep_count, keep_house, tell_of_alerts
 from app.mail_links import mail_link_routes
 from app.metrics import watch_balancer, watch_devices, watch_edge, watch_mails
 from app.press import Press
@@ -161,6 +161,7 @@ def _jobs(house: House, whole: Composition) -> None:
     counts = MailCounts()
     watch_mails(house.metrics, counts)
     room = MailRoom(Press(), house.tokens, public_url)
+    whole.services.append(("figures", lambda: keep_count(counts, house.clock)))
     whole.services.append(("news of alerts", lambda: tell_of_alerts(room, house.clock, counts)))
     whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock, counts)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))

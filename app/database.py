@@ -5,7 +5,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,3 +285,12 @@ def _telling(database: Database) -> Iterator[None]:
             f"PostgreSQL at {database.place} cannot be used ({why}). "
             "Start it, or correct LADE_DATABASE_URL, or unset it to use SQLite."
         ) from error
+
+
+def pool_figures() -> Mapping[str, int] | None:
+    """How many connections to PostgreSQL are open in this process, by whether they are at work; None with SQLite."""
+    pool: Any = getattr(get_connection(CONNECTION), "_pool", None)
+    if pool is None or not hasattr(pool, "get_idle_size"):
+        return None
+    idle = int(pool.get_idle_size())
+    return {"idle": idle, "busy": int(pool.get_size()) - idle}

@@ -12,7 +12,7 @@ from app.call_outs import SignedCallOuts
 from app.database import database_of, migrate, opened
 from app.embedded import EmbeddedValkey
 from app.mail import mailer_of
-from app.metrics import new_registry, watch_bus, watch_services
+from app.metrics import new_registry, watch_bus, watch_database, watch_services
 from app.openid import OpenIdConnect
 from app.redis_bus import RedisBus
 from app.settings import ServerRole, Settings
@@ -71,6 +71,7 @@ async def open_house(
         metrics = new_registry()
         watch_bus(metrics, bus)
         watch_services(metrics, supervisor)
+        watch_database(metrics)
         yield House(
             settings=settings,
             roles=roles,

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from domain import idempotency, outbox, session_events
+from domain import idempotency, outbox, queues, session_events
 from domain.alerting import alert_book, alert_mailing
 from domain.alerting.alert_mailing import MailRoom
 from domain.authorization import requests
@@ -24,7 +24,7 @@ from domain.roles import Severity
 MAIL_KIND = "mail"
 LOOK_FOR_MAIL_S = 2.0
 LOOK_FOR_NEWS_S = 1.0
-COUNTED_EVERY = timedelta(seconds=15)
+COUNTED_EVERY_S = 15.0
 MOST_IN_A_BATCH = 100
 """Servers close a connection after so many, or take the sender for one that sends to lists."""
 SERVER_AWAY_S = 15.0
@@ -78,6 +78,15 @@ class Forgotten:
     alert_notices: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Of one queue: how much waits, for how long the first does, and how much was given up."""
+
+    count: int = 0
+    oldest_s: float = 0.0
+    given_up: int = 0
+
+
 @dataclass
 class MailCounts:
     """What became of mails in this process."""
@@ -89,6 +98,8 @@ class MailCounts:
     queued: int = 0
     oldest_s: float = 0.0
     """How long the first of the queued mails has waited."""
+    queues: Mapping[str, Waiting] = field(default_factory=dict)
+    """What waits for somebody to do it, by queue; in the whole portal, as queued and oldest_s."""
     open_alerts: dict[Severity, int] = field(default_factory=lambda: dict.fromkeys(Severity, 0))
     """In the whole portal, as queued and oldest_s."""
 
@@ -142,22 +153,29 @@ async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock, counts
 
 async def tell_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> None:
     """Until cancelled: whoever wants to know of an alert has a mail, as soon as they want it."""
-    counted_at = None
     while True:
-        now = clock.now()
-        if counts is not None and (counted_at is None or now - counted_at >= COUNTED_EVERY):
-            counted_at = now
-            await count(counts, now=now)
         if not await tell_some_of_alerts(room, clock, counts):
             await clock.sleep(LOOK_FOR_NEWS_S)
 
 
+async def keep_count(counts: MailCounts, clock: Clock) -> None:
+    """Until cancelled: what waits and what is wrong is counted."""
+    while True:
+        await count(counts, now=clock.now())
+        await clock.sleep(COUNTED_EVERY_S)
+
+
 async def count(counts: MailCounts, *, now: datetime) -> None:
     """What waits and what is wrong is counted, as of now."""
-    queue = await outbox.waiting(MAIL_KIND)
-    counts.queued = queue.count
-    counts.oldest_s = 0.0 if queue.oldest_at is None else max(0.0, (now - queue.oldest_at).total_seconds())
+    counts.queues = {name: _waiting(queue, now) for name, queue in (await queues.look(now=now)).items()}
+    mails = counts.queues[MAIL_KIND]
+    counts.queued, counts.oldest_s = mails.count, mails.oldest_s
     counts.open_alerts = dict(await alert_book.open_counts())
+
+
+def _waiting(queue: queues.Queue, now: datetime) -> Waiting:
+    oldest_s = 0.0 if queue.oldest_at is None else max(0.0, (now - queue.oldest_at).total_seconds())
+    return Waiting(queue.waiting, oldest_s, queue.given_up)
 
 
 async def tell_some_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> bool:

@@ -1,17 +1,21 @@
 """What Prometheus may read: one registry a process, filled from counts that exist anyway."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from math import isinf
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from app.database import pool_figures
 from app.jobs import MailCounts
 from app.redis_bus import RedisBus
 from app.supervisor import ServiceState, Supervisor
 from balancing.loop import Balancer
+from devices.registry import CommandCounts
 from devices.service import DeviceService
+from domain.durations import Durations
 from gql.edge import Edge
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -42,6 +46,30 @@ class ReadAtScrape(Collector):
         return self._read()
 
 
+def _histogram(name: str, text: str, labels: Sequence[str] = ()) -> HistogramMetricFamily:
+    return HistogramMetricFamily(name, text, labels=labels)
+
+
+def _add(family: HistogramMetricFamily, labels: Sequence[str], durations: Durations) -> HistogramMetricFamily:
+    buckets = [("+Inf" if isinf(bound) else str(bound), float(count)) for bound, count in durations.up_to()]
+    family.add_metric(labels, buckets, durations.total_s)
+    return family
+
+
+def watch_database(registry: CollectorRegistry) -> None:
+    """The registry tells how many connections to PostgreSQL are open here, and how many of them are at work; nothing with SQLite."""
+
+    def read() -> Iterator[Metric]:
+        connections = pool_figures()
+        if connections is not None:
+            family = GaugeMetricFamily("lade_database_connections", "Connections to PostgreSQL.", labels=["state"])
+            for state, count in connections.items():
+                family.add_metric([state], count)
+            yield family
+
+    registry.register(ReadAtScrape(read))
+
+
 def watch_bus(registry: CollectorRegistry, bus: RedisBus) -> None:
     """The registry tells the bus' counts."""
 
@@ -58,6 +86,10 @@ def watch_bus(registry: CollectorRegistry, bus: RedisBus) -> None:
             ("gaps", "Times the listening connection was lost.", counts.gaps),
         ):
             yield CounterMetricFamily(f"lade_bus_{name}", text, value=value)
+        yield GaugeMetricFamily("lade_bus_up", "1 while the connection that listens is up.", value=bus.is_listening)
+        yield GaugeMetricFamily("lade_bus_waiting", "Messages that listeners have not taken.", value=bus.waiting_count)
+        publishing = _histogram("lade_bus_publish_seconds", "Until Redis took what was published at once.")
+        yield _add(publishing, [], counts.publications)
 
     registry.register(ReadAtScrape(read))
 
@@ -87,6 +119,16 @@ def watch_mails(registry: CollectorRegistry, counts: MailCounts) -> None:
         yield mails
         yield GaugeMetricFamily("lade_mails_queued", "Mails that wait for the server.", value=counts.queued)
         yield GaugeMetricFamily("lade_mail_oldest_seconds", "How long the first has waited.", value=counts.oldest_s)
+        waiting = GaugeMetricFamily("lade_queue_waiting", "What waits to be done.", labels=["queue"])
+        oldest = GaugeMetricFamily("lade_queue_oldest_seconds", "How long the first has waited.", labels=["queue"])
+        given_up = GaugeMetricFamily("lade_queue_given_up", "Kept because it cannot be done.", labels=["queue"])
+        for name, queue in counts.queues.items():
+            waiting.add_metric([name], queue.count)
+            oldest.add_metric([name], queue.oldest_s)
+            given_up.add_metric([name], queue.given_up)
+        yield waiting
+        yield oldest
+        yield given_up
         alerts = GaugeMetricFamily("lade_alerts_open", "Alerts that are not resolved.", labels=["severity"])
         for severity, number in counts.open_alerts.items():
             alerts.add_metric([severity.value], number)
@@ -103,6 +145,10 @@ def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
 
     def read() -> Iterator[Metric]:
         yield GaugeMetricFamily("lade_stations_connected", "Stations connected here.", value=devices.connected_count)
+        links = GaugeMetricFamily("lade_station_protocols", "The same, by what they speak.", labels=["protocol"])
+        for protocol, count in devices.connected_by_protocol.items():
+            links.add_metric([protocol], count)
+        yield links
         yield GaugeMetricFamily(
             "lade_chargers_held", "Sockets of chargers that nobody added.", value=devices.held_count
         )
@@ -115,6 +161,15 @@ def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
             ("reports_unpublished", "Reports stored whose events the bus did not take.", counts.unpublished),
         ):
             yield CounterMetricFamily(f"lade_ingest_{name}", text, value=value)
+        yield _add(_histogram("lade_ingest_batch_seconds", "Until a batch was stored."), [], counts.commits)
+        waiting = GaugeMetricFamily("lade_ingest_waiting", "What is on its way from chargers.", labels=["to"])
+        for to, count in devices.waiting.items():
+            waiting.add_metric([to], count)
+        yield waiting
+        yield CounterMetricFamily(
+            "lade_ingest_messages_lost", "Messages that people cannot read afterwards.", value=counts.messages_lost
+        )
+        yield from _commands(devices.command_counts)
         oddities = CounterMetricFamily(
             "lade_ocpp_oddities", "What was wrong with frames and upgrades.", labels=["what"]
         )
@@ -139,6 +194,17 @@ def watch_devices(registry: CollectorRegistry, devices: DeviceService) -> None:
     registry.register(ReadAtScrape(read))
 
 
+def _commands(counts: CommandCounts) -> Iterator[Metric]:
+    answers = CounterMetricFamily("lade_commands", "What chargers answered to commands.", labels=["command", "answer"])
+    for (kind, verdict), count in counts.answers.items():
+        answers.add_metric([kind, verdict.value], count)
+    yield answers
+    took = _histogram("lade_command_seconds", "Until a command was answered or given up.", ["command"])
+    for kind, durations in counts.durations.items():
+        _add(took, [kind], durations)
+    yield took
+
+
 def watch_balancer(registry: CollectorRegistry, balancer: Balancer) -> None:
     """The registry tells how many sites are balanced here, and what is amiss at them."""
 
@@ -154,6 +220,20 @@ def watch_balancer(registry: CollectorRegistry, balancer: Balancer) -> None:
             "Circuits that carry more than their fuse, whatever is decided.",
             value=figures.overloaded_circuits,
         )
+        counts = balancer.counts
+        yield _add(
+            _histogram("lade_balancer_tick_seconds", "From looking at a site until it is decided."), [], counts.ticks
+        )
+        yield CounterMetricFamily(
+            "lade_balancer_decisions", "Decisions that said something new.", value=counts.decisions
+        )
+        yield CounterMetricFamily("lade_balancer_crashes", "Tasks of sites that were begun anew.", value=counts.crashes)
+        yield CounterMetricFamily("lade_balancer_leases_lost", "Sites that were lost.", value=counts.leases_lost)
+        offers = CounterMetricFamily("lade_balancer_offers", "Offers, by what chargers answered.", labels=["answer"])
+        for verdict, count in counts.offers.items():
+            offers.add_metric([verdict.value], count)
+        yield offers
+        yield GaugeMetricFamily("lade_balancer_offers_waiting", "Offers without an answer yet.", value=balancer.sending)
 
     registry.register(ReadAtScrape(read))
 
@@ -167,5 +247,8 @@ def watch_edge(registry: CollectorRegistry, edge: Edge) -> None:
             "lade_graphql_connections", "WebSockets of people and programs.", value=counts.connections
         )
         yield GaugeMetricFamily("lade_graphql_operations", "Operations that they follow.", value=counts.operations)
+        yield GaugeMetricFamily(
+            "lade_live_groups", "What is followed, each by all who see the same.", value=edge.live_groups
+        )
 
     registry.register(ReadAtScrape(read))

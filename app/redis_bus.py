@@ -7,7 +7,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from app.event_log import BROKEN_CHANNEL, EventLog, append, break_off, taken_apart
 from app.logs import without_credentials
 from app.settings import OperatorError
+from domain.durations import Durations
 from domain.errors import UnavailableError
 from domain.events import Event, Heard, Kept, Place, channels, encode, is_kept
 
@@ -50,6 +51,8 @@ class BusCounts:
     delivered: int = 0
     dropped: int = 0
     gaps: int = 0
+    publications: Durations = field(default_factory=Durations)
+    """Until Redis took what was published at once."""
 
 
 class _Subscription:
@@ -73,6 +76,9 @@ class _Subscription:
             self._counts.dropped += 1
         self._messages.append(message)
         self._wake()
+
+    def __len__(self) -> int:
+        return len(self._messages or ())
 
     def close(self) -> None:
         self._closed = True
@@ -230,6 +236,16 @@ class RedisBus:
         """Listeners in this process, over all channels."""
         return sum(len(channel.subscriptions) for channel in self._channels.values())
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether the connection that listens is up."""
+        return self._listening is not None
+
+    @property
+    def waiting_count(self) -> int:
+        """Messages that were heard here and that their listeners have not taken yet."""
+        return sum(len(one) for channel in self._channels.values() for one in channel.subscriptions)
+
     async def check(self) -> None:
         """Redis answers and the listening connection is up; UnavailableError says what is wrong."""
         if self._listening is None:
@@ -249,7 +265,7 @@ class RedisBus:
             for channel in channels(event):
                 by_channel.setdefault(channel, []).append(message)
         count = sum(map(len, by_channel.values()))
-        failed = self.counts.failed
+        failed, began_s = self.counts.failed, asyncio.get_running_loop().time()
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 if failed > self._failed_and_told:
@@ -267,6 +283,7 @@ class RedisBus:
                 _log.error("events cannot be published", reason=type(error).__name__, detail=str(error))
             return
         self.counts.published += count
+        self.counts.publications.note(asyncio.get_running_loop().time() - began_s)
         self._failed_and_told = failed
         if not self._publishing:
             self._publishing = True

@@ -1,6 +1,7 @@
 """The balancer at work: for each site one task that holds its lease, looks, decides, stores, sends and records."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from domain.alerting import inferred_faults, site_alerts
 from domain.clock import Clock
 from domain.current import offers
 from domain.current.offers import OfferRecord
+from domain.durations import Durations
 from domain.equipment.capabilities import ChargerModels
 from domain.errors import UnavailableError
 from domain.events import (
@@ -59,6 +61,21 @@ Shown = tuple[float, str]
 Show = Callable[[UUID, float, str], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class BalancerCounts:
+    """What balancers of this process did since it began."""
+
+    ticks: Durations = field(default_factory=Durations)
+    """From looking at a site until what follows is stored and on its way."""
+    decisions: int = 0
+    """That said something new."""
+    offers: "Counter[DeviceVerdict]" = field(default_factory=Counter)
+    """Sent to chargers, by what they answered."""
+    crashes: int = 0
+    leases_lost: int = 0
+    """To another process, or because they ran out."""
+
+
 @dataclass(frozen=True, slots=True)
 class BalancerPorts:
     """What the balancer needs from outside. `show` makes an offer in force visible in a charger's live status."""
@@ -81,6 +98,12 @@ class Balancer:
         self._making_ready: asyncio.Task[None] | None = None
         self._crashes: dict[UUID, list[float]] = {}
         self._crashing: frozenset[UUID] | None = None
+        self.counts = BalancerCounts()
+
+    @property
+    def sending(self) -> int:
+        """Offers that chargers have not answered yet."""
+        return sum(site.sending for site in self._sites.values())
 
     @property
     def figures(self) -> BalancerFigures:
@@ -129,9 +152,12 @@ class Balancer:
         task = self._tasks.get(installation_id)
         if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
             _log.error("balancing of a site crashed and begins anew", installation=str(installation_id), exc_info=error)
+            self.counts.crashes += 1
             self._crashes.setdefault(installation_id, []).append(self._ports.clock.monotonic())
         if task is None or task.done():
-            site = SiteLoop(installation_id, self._ports, holder=self._holder, can_allocate=self._is_ready)
+            site = SiteLoop(
+                installation_id, self._ports, holder=self._holder, can_allocate=self._is_ready, counts=self.counts
+            )
             self._sites[installation_id] = site
             self._tasks[installation_id] = asyncio.create_task(site.run(), name=f"balancer:{installation_id}")
 
@@ -151,7 +177,9 @@ class SiteLoop:
         *,
         holder: str,
         can_allocate: Callable[[], bool] = lambda: True,
+        counts: BalancerCounts | None = None,
     ) -> None:
+        self._counts = counts or BalancerCounts()
         self._can_allocate = can_allocate
         self._installation_id = installation_id
         self._ports = ports
@@ -169,6 +197,11 @@ class SiteLoop:
         self._circuits_told: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self.health: SiteHealth | None = None
         """As of the last decision; None while this task decides nothing."""
+
+    @property
+    def sending(self) -> int:
+        """Offers that are on their way."""
+        return len(self._sending)
 
     async def run(self) -> None:
         """Until cancelled, or until the lease is lost or the site is gone."""
@@ -193,6 +226,12 @@ class SiteLoop:
 
     async def tick(self, grip: Grip, trigger: str) -> bool:
         """One look at the site and what follows from it; False when the site is gone, or another balances it by now."""
+        began_s = asyncio.get_running_loop().time()
+        is_on = await self._tick(grip, trigger)
+        self._counts.ticks.note(asyncio.get_running_loop().time() - began_s)
+        return is_on
+
+    async def _tick(self, grip: Grip, trigger: str) -> bool:
         clock = self._ports.clock
         self._grip = grip
         now, now_s = clock.now(), clock.monotonic()
@@ -265,7 +304,10 @@ class SiteLoop:
     async def _renewed(self, grip: Grip) -> Grip | None:
         """The same lease for longer; None when it was lost in between, so that this task ends and knows nothing more."""
         again = await self._lease()
-        return again if again is not None and again.fence == grip.fence else None
+        if again is not None and again.fence == grip.fence:
+            return again
+        self._counts.leases_lost += 1
+        return None
 
     def _send(self, order: Order, grip: Grip) -> None:
         task = asyncio.create_task(self._in_turn(order, grip), name=f"offer:{order.charger_id}")
@@ -289,6 +331,7 @@ class SiteLoop:
     async def _carry_out(self, order: Order, grip: Grip) -> None:
         command = replace(order.command, lease=grip.name, fence=grip.fence)
         answer = await self._ports.commands.send(order.charger_id, command, timeout_s=COMMAND_TIMEOUT_S)
+        self._counts.offers[answer.verdict] += 1
         self._controller.answered(
             order,
             is_accepted=answer.verdict is DeviceVerdict.ACCEPTED,
@@ -322,6 +365,7 @@ class SiteLoop:
         if said == self._last_recorded:
             return
         self._last_recorded = said
+        self._counts.decisions += 1
         await offers.record_decision(
             self._installation_id,
             triggered_by=trigger,

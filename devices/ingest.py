@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from tortoise.transactions import in_transaction
 from domain import sql
 from domain.charging.batch import WITH_TOKEN, Outcome, Report
 from domain.clock import Clock
+from domain.durations import Durations
 from domain.equipment import ocpp_messages
 from domain.equipment.ocpp_messages import Message
 from domain.errors import UnavailableError
@@ -61,6 +62,8 @@ class IngestCounts:
 
     reports: int = 0
     batches: int = 0
+    commits: Durations = field(default_factory=Durations)
+    """Of the batches, until they were stored."""
     refused: int = 0
     unavailable: int = 0
     unpublished: int = 0
@@ -81,6 +84,15 @@ class Ingestor:
         self._events: deque[Event] = deque(maxlen=MOST_UNPUBLISHED)
         self._told = asyncio.Event()
         self._messages: deque[Message] = deque()
+
+    @property
+    def waiting(self) -> Mapping[str, int]:
+        """What is on its way, by what it waits for."""
+        return {
+            "store": sum(len(lane.waiting) for lane in self._lanes),
+            "publish": len(self._events),
+            "message": len(self._messages),
+        }
 
     def keep(self, message: Message) -> None:
         """It is stored soon, for people to read; nothing waits for it. When too many wait, the oldest is lost."""
@@ -120,6 +132,7 @@ class Ingestor:
                 await self._commit([waiting.popleft() for _ in range(min(BATCH_LIMIT, len(waiting)))])
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        began_s = asyncio.get_running_loop().time()
         try:
             async with self._turn(batch), asyncio.timeout(BATCH_TIMEOUT_S):
                 result = await apply_batch([one.report for one in batch], now=self._clock.now())
@@ -133,6 +146,7 @@ class Ingestor:
             self._fail(batch)
             raise
         self.counts.batches += 1
+        self.counts.commits.note(asyncio.get_running_loop().time() - began_s)
         self.counts.reports += len(batch)
         for one, outcome in zip(batch, result.outcomes, strict=True):
             self.counts.refused += outcome.refusal is not None

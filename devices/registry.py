@@ -1,8 +1,9 @@
 """Who is connected here, and how a command finds the process that holds a charger's socket."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from devices.gathering import Gathering
 from devices.link import Link
 from devices.sockets import AWAY, GOING_AWAY, OVERTAKEN, TRY_AGAIN_LATER
 from domain import lifecycle, sql
+from domain.durations import Durations
 from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.lifecycle import Whereabouts
@@ -91,6 +93,19 @@ class _Reply(msgspec.Struct, frozen=True):
     detail: str | None
 
 
+@dataclass(slots=True)
+class CommandCounts:
+    """What became of commands that this process sent, by their kind, and how long the answer took."""
+
+    answers: "Counter[tuple[str, DeviceVerdict]]" = field(default_factory=Counter)
+    durations: dict[str, Durations] = field(default_factory=dict)
+
+    def note(self, kind: str, verdict: DeviceVerdict, seconds: float) -> None:
+        """One more has its answer."""
+        self.answers[kind, verdict] += 1
+        self.durations.setdefault(kind, Durations()).note(seconds)
+
+
 @dataclass
 class CommandRouter:
     """ChargerCommands for a whole house: to a link here, else over the bus to the process that has it.
@@ -103,12 +118,19 @@ class CommandRouter:
     bus: EventBus
 
     def __post_init__(self) -> None:
+        self.counts = CommandCounts()
         self._replies: dict[UUID, asyncio.Future[DeviceAnswer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._whereabouts = Gathering("where chargers are", _where, key=_itself)
 
     async def send(self, charger_id: UUID, command: DeviceCommand, *, timeout_s: float) -> DeviceAnswer:
         """The charger's answer, or why there is none; never raises for trouble on the wire, never later than `timeout_s`."""
+        began_s = asyncio.get_running_loop().time()
+        answer = await self._send(charger_id, command, timeout_s)
+        self.counts.note(type(command).__name__, answer.verdict, asyncio.get_running_loop().time() - began_s)
+        return answer
+
+    async def _send(self, charger_id: UUID, command: DeviceCommand, timeout_s: float) -> DeviceAnswer:
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._route(charger_id, command, timeout_s)

@@ -1,7 +1,7 @@
 """Everything about chargers in one process: the routes they connect to, what must keep running, and commands to them."""
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,7 @@ from devices.link import Settings, Surroundings
 from devices.liveness import CHECK_EVERY_S, Liveness
 from devices.local_lists import LocalLists
 from devices.overtaking import Overtaking
-from devices.registry import CommandRouter, Registry
+from devices.registry import CommandCounts, CommandRouter, Registry
 from devices.sockets import GOING_AWAY
 from devices.tallies import Tallies
 from devices.waiting_room import WaitingRoom
@@ -132,6 +132,21 @@ class DeviceService:
     def connected_count(self) -> int:
         """How many stations are connected to this process."""
         return len(self._registry)
+
+    @property
+    def connected_by_protocol(self) -> "Counter[str]":
+        """The same, by the version of OCPP that they speak."""
+        return Counter(link.adapter.subprotocol for link in self._registry.links())
+
+    @property
+    def command_counts(self) -> CommandCounts:
+        """What became of commands."""
+        return self._router.counts
+
+    @property
+    def waiting(self) -> Mapping[str, int]:
+        """What is on its way from chargers into the database and onto the bus."""
+        return self._ingestor.waiting
 
     @property
     def held_count(self) -> int:

@@ -113,23 +113,6 @@ async def fail(message: Claimed, *, error: str, now: datetime) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """What waits of a kind, and since when the first does."""
-
-    count: int
-    oldest_at: datetime | None
-
-
-async def waiting(kind: str) -> Queue:
-    """Messages of that kind that are neither carried out nor given up."""
-    row = await sql.row(
-        "SELECT COUNT(*) AS n, MIN(created_at) AS oldest FROM outbox WHERE kind = $1 AND done_at IS NULL AND failed_at IS NULL",
-        kind,
-    )
-    return Queue(0, None) if row is None else Queue(int(row["n"]), sql.optional_instant_of(row["oldest"]))
-
-
 async def is_waiting(message: Claimed) -> bool:
     """Whether it is still to be carried out: it was neither done nor withdrawn."""
     found = await sql.row("SELECT 1 AS found FROM outbox WHERE id = $1 AND done_at IS NULL", message.id)

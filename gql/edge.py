@@ -67,6 +67,11 @@ class Edge:
         """Streams of events end; sockets are ended by whoever serves them."""
         await self._streams.close()
 
+    @property
+    def live_groups(self) -> int:
+        """How many things are followed, each by all who see the same of it."""
+        return self.audiences.count
+
     async def is_quiet(self) -> None:
         """Returns when nobody is connected by WebSocket."""
         await self._socket.is_quiet()

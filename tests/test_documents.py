@@ -1,5 +1,6 @@
 """What the documents show is there: operations, links, settings, commands and metrics."""
 
+import json
 import re
 from pathlib import Path
 
@@ -53,6 +54,30 @@ def test_every_command_is_in_the_changelog() -> None:
     """Who updates learns of each command."""
     text = (ROOT / "CHANGELOG.md").read_text()
     assert [name for name in COMMANDS if f"`lade {name}`" not in text] == []
+
+
+def test_the_dashboard_shows_each_metric_and_no_other() -> None:
+    """docs/grafana/lade.json asks for families that app/metrics.py has, each of ours at least once, and for some of the process' own."""
+    dashboard = json.loads((ROOT / "docs" / "grafana" / "lade.json").read_text())
+    asked = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ()))
+    # A counter and a histogram have names of their own in the exposition, by their family's.
+    shown = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in re.findall(r"lade_[a-z_]+", asked)}
+    source = (ROOT / "app" / "metrics.py").read_text()
+    families = set(re.findall(r'"(lade_[a-z_]+)"', source))
+    for prefix in ("bus", "ingest"):
+        table = re.findall(r'^ {12}\("([a-z_]+)", "', source.partition(f'f"lade_{prefix}_')[0][-1200:], re.MULTILINE)
+        families |= {f"lade_{prefix}_{name}" for name in table}
+    assert shown == families
+    foreign = set(re.findall(r"(?<![a-z_])(?:process|python)_[a-z_]+", asked))
+    assert foreign == {
+        "process_resident_memory_bytes",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "python_gc_collections_total",
+    }
+    rows = [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"]
+    assert rows == ["Health", "Live", "Devices", "Balancing", "Mail", "Exports and other queues", "Database"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
 def test_every_metric_is_told() -> None:

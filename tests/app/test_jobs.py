@@ -123,6 +123,7 @@ async def test_what_waits_and_what_is_wrong_is_counted(mailer: SmtpMailer) -> No
     shown = exposition(registry).decode()
     assert 'lade_mails_total{outcome="sent"} 1.0' in shown
     assert 'lade_alerts_open{severity="ERROR"} 1.0' in shown
+    assert 'lade_queue_waiting{queue="export"} 0.0' in shown
 
 
 async def test_an_unreadable_mail_does_not_stop_the_others(mailer: SmtpMailer, inbox: Inbox) -> None:

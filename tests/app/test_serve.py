@@ -66,6 +66,10 @@ async def test_a_server_that_is_well_says_so(database_location: Database, redis_
         assert '\nlade_meters{state="lost"} 0.0\n' in figures
         assert "\nlade_ingest_reports_total 0.0\n" in figures
         assert "\nlade_graphql_connections 0.0\n" in figures
+        assert "\nlade_bus_up 1.0\n" in figures
+        assert '\nlade_balancer_tick_seconds_bucket{le="+Inf"} 0.0\n' in figures
+        is_pooled = 'lade_database_connections{state="idle"}' in figures
+        assert is_pooled is (database_location.sqlite_file is None)
 
 
 async def test_a_lost_bus_is_told_and_found_again(sqlite_template: Path, tmp_path: Path) -> None:
