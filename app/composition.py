@@ -58,7 +58,14 @@ def compose(house: House) -> Composition:
     if ServerRole.API in house.roles:
         _api(house, whole, commands, asks)
     if ServerRole.BALANCER in house.roles:
-        ports = BalancerPorts(commands=commands, bus=house.bus, clock=house.clock, show=_show(house.bus), models=models)
+        ports = BalancerPorts(
+            commands=commands,
+            bus=house.bus,
+            clock=house.clock,
+            show=_show(house.bus),
+            models=models,
+            tracing=house.tracing,
+        )
         balancer = Balancer(ports, holder=str(new_id()))
         watch_balancer(house.metrics, balancer)
         whole.services.append(("balancer", balancer.run))
@@ -77,7 +84,7 @@ def _models(house: House) -> ChargerModels:
 def _devices(house: House, whole: Composition, models: ChargerModels) -> tuple[ChargerCommands, Asks]:
     """Commands to any charger, and who asks external systems; with the role also the chargers themselves."""
     if ServerRole.DEVICES not in house.roles:
-        router = commands_only(bus=house.bus)
+        router = commands_only(bus=house.bus, tracing=house.tracing)
         whole.services.append(("charger commands", router.run))
         authorizer = Authorizer(
             AuthorizerPorts(
@@ -102,6 +109,7 @@ def _devices(house: House, whole: Composition, models: ChargerModels) -> tuple[C
         sealer=house.sealer,
         options=options,
         models=models,
+        tracing=house.tracing,
     )
     watch_devices(house.metrics, devices)
     whole.routes += devices.routes()
@@ -133,6 +141,7 @@ def _api(house: House, whole: Composition, commands: ChargerCommands, asks: Asks
             public_url=settings.public_url,
             secret_key=settings.secret_key,
             is_creation_open=settings.is_creation_open,
+            tracing=house.tracing,
         )
     )
     watch_edge(house.metrics, edge)
@@ -163,7 +172,7 @@ def _jobs(house: House, whole: Composition) -> None:
     room = MailRoom(Press(), house.tokens, public_url)
     whole.services.append(("figures", lambda: keep_count(counts, house.clock)))
     whole.services.append(("news of alerts", lambda: tell_of_alerts(room, house.clock, counts)))
-    whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock, counts)))
+    whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock, counts, house.tracing)))
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     whole.services.append(("exports", worker.run))
     links = ExportLinks(house.settings.secret_key, public_url)

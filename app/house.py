@@ -1,5 +1,6 @@
 """What one running process has at hand: its settings, its clock and its connections to the outside."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from app.openid import OpenIdConnect
 from app.redis_bus import RedisBus
 from app.settings import ServerRole, Settings
 from app.supervisor import Supervisor
+from app.telemetry import tracing_of
 from domain.clock import Clock, SystemClock
 from domain.ports import Attempts, CallOuts, Mailer, OpenIdProvider, Passwords, Sealer, Tokens
+from domain.tracing import UNTRACED, Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class House:
     attempts: Attempts
     open_id: OpenIdProvider | None
     mailer: Mailer
+    tracing: Tracing = UNTRACED
 
 
 @asynccontextmanager
@@ -72,6 +76,7 @@ async def open_house(
         watch_bus(metrics, bus)
         watch_services(metrics, supervisor)
         watch_database(metrics)
+        tracing = stack.enter_context(tracing_of(os.environ, roles=",".join(sorted(roles))))
         yield House(
             settings=settings,
             roles=roles,
@@ -86,4 +91,5 @@ async def open_house(
             attempts=AttemptLimits(bus.client, clock),
             open_id=open_id,
             mailer=mailer_of(settings, clock=clock),
+            tracing=tracing,
         )

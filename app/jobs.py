@@ -20,6 +20,7 @@ from domain.identification import card_enrollments
 from domain.identity import account_recovery, invitations
 from domain.ports import Mail, Mailer, MailServerAwayError, Tokens
 from domain.roles import Severity
+from domain.tracing import UNTRACED, Tracing
 
 MAIL_KIND = "mail"
 LOOK_FOR_MAIL_S = 2.0
@@ -104,30 +105,40 @@ class MailCounts:
     """In the whole portal, as queued and oldest_s."""
 
 
-async def deliver_mails(mailer: Mailer, clock: Clock, counts: MailCounts | None = None) -> None:
+async def deliver_mails(
+    mailer: Mailer, clock: Clock, counts: MailCounts | None = None, tracing: Tracing = UNTRACED
+) -> None:
     """Until cancelled: every mail of the outbox is handed to the SMTP server once, however long that is away."""
     while True:
         try:
-            if not await deliver_some(mailer, clock, counts):
+            if not await deliver_some(mailer, clock, counts, tracing):
                 await clock.sleep(LOOK_FOR_MAIL_S)
         except MailServerAwayError:
             await clock.sleep(SERVER_AWAY_S)
 
 
-async def deliver_some(mailer: Mailer, clock: Clock, counts: MailCounts | None = None) -> bool:
+async def deliver_some(
+    mailer: Mailer, clock: Clock, counts: MailCounts | None = None, tracing: Tracing = UNTRACED
+) -> bool:
     """Whether there was anything to deliver; what is due goes over one connection. MailServerAwayError: no other was tried.
 
     One mail is claimed at a time, so that a crash repeats one at most.
     """
-    has_any, counts = False, counts or MailCounts()
-    async with mailer.batch() as connection:
-        for _ in range(MOST_IN_A_BATCH):
-            claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
-            if not claimed:
-                break
-            has_any = True
-            await _deliver(claimed[0], connection, clock, counts)
-    return has_any
+    counts = counts or MailCounts()
+    claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
+    if not claimed:
+        return False
+    with tracing.span("mail batch") as span:
+        async with mailer.batch() as connection:
+            mails = 0
+            while claimed:
+                await _deliver(claimed[0], connection, clock, counts)
+                mails += 1
+                span.note(mails=mails)
+                if mails == MOST_IN_A_BATCH:
+                    break
+                claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
+    return True
 
 
 async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock, counts: MailCounts) -> None:

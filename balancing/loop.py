@@ -36,6 +36,7 @@ from domain.events import (
 )
 from domain.ports import ChargerCommands, DeviceVerdict, EventBus, Grip
 from domain.roles import AlertKind, OperatingMode
+from domain.tracing import UNTRACED, Tracing
 
 LEASE_S = 10.0
 """With LOOK_FOR_SITES_S and a tick: a balancer that was killed is taken over within 15 s."""
@@ -85,6 +86,7 @@ class BalancerPorts:
     clock: Clock
     show: Show
     models: ChargerModels = field(default_factory=ChargerModels.load)
+    tracing: Tracing = UNTRACED
 
 
 class Balancer:
@@ -227,7 +229,8 @@ class SiteLoop:
     async def tick(self, grip: Grip, trigger: str) -> bool:
         """One look at the site and what follows from it; False when the site is gone, or another balances it by now."""
         began_s = asyncio.get_running_loop().time()
-        is_on = await self._tick(grip, trigger)
+        with self._ports.tracing.span("balance", installation=str(self._installation_id), trigger=trigger):
+            is_on = await self._tick(grip, trigger)
         self._counts.ticks.note(asyncio.get_running_loop().time() - began_s)
         return is_on
 

@@ -19,6 +19,7 @@ from domain.errors import UnavailableError
 from domain.ids import new_id
 from domain.lifecycle import Whereabouts
 from domain.ports import DeviceAnswer, DeviceCommand, DeviceVerdict, EventBus
+from domain.tracing import UNTRACED, Tracing
 
 MOST_ROUTED = 4096
 """Commands of other processes that may wait here unread; the oldest is dropped and times out at its sender."""
@@ -116,6 +117,7 @@ class CommandRouter:
     process: str
     registry: Registry
     bus: EventBus
+    tracing: Tracing = UNTRACED
 
     def __post_init__(self) -> None:
         self.counts = CommandCounts()
@@ -126,8 +128,11 @@ class CommandRouter:
     async def send(self, charger_id: UUID, command: DeviceCommand, *, timeout_s: float) -> DeviceAnswer:
         """The charger's answer, or why there is none; never raises for trouble on the wire, never later than `timeout_s`."""
         began_s = asyncio.get_running_loop().time()
-        answer = await self._send(charger_id, command, timeout_s)
-        self.counts.note(type(command).__name__, answer.verdict, asyncio.get_running_loop().time() - began_s)
+        kind = type(command).__name__
+        with self.tracing.span("device command", command=kind, charger=str(charger_id)) as span:
+            answer = await self._send(charger_id, command, timeout_s)
+            span.note(answer=answer.verdict.value)
+        self.counts.note(kind, answer.verdict, asyncio.get_running_loop().time() - began_s)
         return answer
 
     async def _send(self, charger_id: UUID, command: DeviceCommand, timeout_s: float) -> DeviceAnswer:

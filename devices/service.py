@@ -25,6 +25,7 @@ from domain.clock import Clock
 from domain.equipment.capabilities import ChargerModels
 from domain.ids import new_id
 from domain.ports import CallOuts, ChargerCommands, EventBus, Sealer
+from domain.tracing import UNTRACED, Tracing
 
 OFFLINE_AFTER_S = 900.0
 """Fifteen minutes of silence open an alert (domain.md §7)."""
@@ -63,6 +64,7 @@ class DeviceService:
         options: DeviceOptions | None = None,
         models: ChargerModels | None = None,
         process: str | None = None,
+        tracing: Tracing = UNTRACED,
     ) -> None:
         options = options or DeviceOptions()
         self.process = process or str(new_id())
@@ -71,7 +73,7 @@ class DeviceService:
         self._registry = Registry()
         lanes = 1 if sql.is_sqlite() else LANES
         self._ingestor = Ingestor(bus=bus, clock=clock, on_away=self._registry.send_away, lanes=lanes)
-        self._router = CommandRouter(self.process, self._registry, bus)
+        self._router = CommandRouter(self.process, self._registry, bus, tracing)
         self.authorizer = Authorizer(
             AuthorizerPorts(bus=bus, clock=clock, call_outs=call_outs, sealer=sealer, commands=self._router)
         )
@@ -180,6 +182,6 @@ class DeviceService:
             await self._bus.publish(*events)
 
 
-def commands_only(*, bus: EventBus) -> CommandRouter:
+def commands_only(*, bus: EventBus, tracing: Tracing = UNTRACED) -> CommandRouter:
     """Commands for a process that takes no chargers in: its `run` must run."""
-    return CommandRouter(str(new_id()), Registry(), bus)
+    return CommandRouter(str(new_id()), Registry(), bus, tracing)

@@ -19,6 +19,7 @@ from domain.ports import (
     Sealer,
     Tokens,
 )
+from domain.tracing import UNTRACED, Tracing
 from exports.links import ExportLinks
 from gql.loaders import Batch, Loaders
 
@@ -49,6 +50,7 @@ class Ports:
     """Under which chargers' passwords are hashed."""
     is_creation_open: bool = False
     """Whether anyone may make an installation, or administrators only."""
+    tracing: Tracing = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from domain.identity.callers import Claims, access_by, claims_of
 from gql.context import Context, Ports
 from gql.errors import Code, EdgeError, body_of, edge_error, execution_errors, mask, request_errors
 from gql.limits import MAX_TOKENS, Meter, Operation, check_text, check_variables, operations_of
+from gql.tracing import Positions
 
 _DOCUMENTS: Final = 512
 """Documents that are kept ready: a program sends the same few again and again."""
@@ -35,6 +36,7 @@ _LONGEST_KEPT: Final = 16_000
 """Characters of such a document; longer ones are read anew each time, or strangers could fill our memory with them."""
 _LONGEST_S: Final = 30.0
 _MAX_ERRORS: Final = 20
+_LONGEST_NAME: Final = 60
 _RULES: Final = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 _IS_AWAITABLE: Final[Any] = optimized_is_awaitable
@@ -157,8 +159,10 @@ class Engine:
             raise RefusedError([body_of(error)]) from error
         return Context(access=caller.access, ports=self.ports, budget=budget, address=caller.address)
 
-    def executor(self, ready: Ready, context: Context) -> Executor[Any]:
-        """What executes the operation. RefusedError when its variables do not fit."""
+    def executor(self, ready: Ready, context: Context, positions: Positions | None = None) -> Executor[Any]:
+        """What executes the operation, and notes how long its fields took where that is wanted. RefusedError when its variables do not
+        fit.
+        """
         built = self._executor.build(
             self.schema,
             ready.document.node,
@@ -168,17 +172,34 @@ class Engine:
             is_awaitable=_IS_AWAITABLE,
             hide_suggestions=True,
             operation_extensions=None,
+            middleware=None if positions is None else positions.middleware,
         )
         if isinstance(built, list):
             raise RefusedError(request_errors(built))
         return built
 
-    async def run(self, ready: Ready, caller: Caller) -> bytes:
-        """The response to a query or mutation. RefusedError when it did not begin."""
+    async def run(self, ready: Ready, caller: Caller, *, traceparent: str | None = None) -> bytes:
+        """The response to a query or mutation, traced within `traceparent` where that is on. RefusedError when it did not begin."""
+        tracing = self.ports.tracing
+        if not tracing.is_on:
+            return await self._run(ready, caller, None)
+        positions, name = Positions(), ready.operation.node.name
+        with tracing.span(
+            f"graphql {ready.operation.kind.value}",
+            traceparent=traceparent,
+            operation=name.value[:_LONGEST_NAME] if name else "",
+            cost=ready.cost,
+        ) as span:
+            content = await self._run(ready, caller, positions)
+            positions.tell(span)
+            span.note(bytes=len(content))
+            return content
+
+    async def _run(self, ready: Ready, caller: Caller, positions: Positions | None) -> bytes:
         if ready.operation.kind is OperationType.SUBSCRIPTION:
             message = "Subscriptions run over WebSocket (graphql-transport-ws) or as events (`Accept: text/event-stream`), both here."
             raise RefusedError([body_of(EdgeError(message, code=Code.BAD_USER_INPUT))])
-        executor = self.executor(ready, self.context(caller, ready.cost))
+        executor = self.executor(ready, self.context(caller, ready.cost), positions)
         if ready.operation.kind is OperationType.MUTATION:
             # Whoever is gone before the answer has asked for it all the same: what is stored is also told to those whom it concerns.
             changing = asyncio.create_task(_answer(executor), name="mutation")

@@ -70,7 +70,7 @@ class HttpEndpoint:
         ready = self._engine.ready(asked)
         if request.method == "GET" and ready.operation.kind is not OperationType.QUERY:
             raise _HttpError(405, "Only queries may be sent with GET: POST this operation.", headers={"Allow": "POST"})
-        content = await self._engine.run(ready, caller)
+        content = await self._engine.run(ready, caller, traceparent=request.headers.get("traceparent"))
         return Response(content, media_type=_media_type(request), headers={"Cache-Control": "no-store"})
 
     def _wants_stream(self, request: HttpRequest, asked: Request) -> bool:
