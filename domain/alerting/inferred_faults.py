@@ -4,7 +4,7 @@ of what it says once, and never that it is over.
 Machines only, as `domain.alerting.faults`, whose alerts these are.
 """
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from domain.events import Event
 from domain.roles import AlertKind, AlertState, AuthorizationDecision
 
 WITHOUT_CURRENT_FOR = timedelta(minutes=10)
+AT_ONCE = 500
+"""So many chargers are looked at in one transaction."""
 RESTARTS = 4
 RESTARTS_WITHIN = timedelta(hours=1)
 """So many starts in so long are no maintenance; after as long without one they are over."""
@@ -47,7 +49,7 @@ _IDLE = """
 SELECT t.charger_id, t.idle_since, t.measured_at FROM charger_statuses t
 WHERE t.idle_since <= $1 AND t.measured_at IS NOT NULL AND NOT EXISTS (
   SELECT 1 FROM alerts a WHERE a.charger_id = t.charger_id AND a.kind = $2 AND a.state <> $3)
-ORDER BY t.charger_id LIMIT 500
+  AND t.charger_id > $4 ORDER BY t.charger_id LIMIT $5
 """
 _FLOWING = """
 SELECT a.id, a.charger_id FROM alerts a JOIN charger_statuses t ON t.charger_id = a.charger_id
@@ -107,11 +109,11 @@ async def draw_too_much(installation_id: UUID, charger_ids: Set[UUID], *, now: d
         return [*over, *opened, *await live.write(connectors)]
 
 
-async def check(*, now: datetime) -> list[Event]:
+async def check(*, now: datetime, at_once: int = AT_ONCE) -> list[Event]:
     """Chargers that charge without a current for ten minutes, by their own readings, and those with a wrong clock have an alert; what is
     over by now is resolved, and so is all that concerns what is no longer there.
     """
-    opened = [*await _open_idle(now), *await _open_clocks(now)]
+    opened = [*await _open_idle(now, at_once), *await _open_clocks(now)]
     over: list[OpenAlert] = []
     for kind in MOMENTS:
         over += [_alert(row, kind) for row in await sql.rows(_TOLD, kind, now - MOMENTS_FOR)]
@@ -158,9 +160,20 @@ def _alert(row: sql.Row, kind: AlertKind) -> OpenAlert:
     return OpenAlert(sql.uuid_of(row["id"]), sql.uuid_of(row["charger_id"]), kind)
 
 
-async def _open_idle(now: datetime) -> list[Event]:
+async def _open_idle(now: datetime, at_once: int) -> list[Event]:
+    """All of them, however many of those before said nothing more for so long."""
+    events: list[Event] = []
+    after = UUID(int=0)
+    before = now - WITHOUT_CURRENT_FOR
+    while rows := await sql.rows(_IDLE, before, AlertKind.NO_CURRENT, AlertState.RESOLVED, after, at_once):
+        events += await _open_without_current(rows, now)
+        after = sql.uuid_of(rows[-1]["charger_id"])
+    return events
+
+
+async def _open_without_current(rows: Sequence[sql.Row], now: datetime) -> list[Event]:
     since: dict[UUID, datetime] = {}
-    for row in await sql.rows(_IDLE, now - WITHOUT_CURRENT_FOR, AlertKind.NO_CURRENT, AlertState.RESOLVED):
+    for row in rows:
         began = sql.instant_of(row["idle_since"])
         # The newest reading must say so too: of a charger that says nothing any more it is not known.
         if sql.instant_of(row["measured_at"]) - began >= WITHOUT_CURRENT_FOR:

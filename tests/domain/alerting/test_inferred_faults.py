@@ -13,7 +13,7 @@ from domain.observations import ConnectorStatus
 from domain.roles import AlertKind, AlertState, CommandAction, Severity
 from tests.domain.rig import Rig, a_rig, at, reading
 from tests.domain.test_metering import a_command
-from tests.factories import a_card, a_person, a_site
+from tests.factories import a_card, a_charger, a_person, a_site
 
 NOTHING = (0.0, 0.1, 0.0)
 
@@ -51,6 +51,20 @@ async def test_ten_minutes_without_a_current_are_an_alert_that_a_current_ends(ri
     await read(rig, 12, (6.0, 0.0, 0.0))
     assert await look(12) == []
     assert (await Alert.get()).state is AlertState.RESOLVED
+
+
+async def test_those_of_whom_nothing_is_known_hide_nobody(rig: Rig) -> None:
+    """Chargers that say nothing more, however many come first, do not keep others from being looked at."""
+    for number in range(3):
+        silent = await a_charger(rig.site, f"Silent {number}")
+        await ChargerStatus.filter(charger_id=silent).update(idle_since=at(-60), measured_at=at(-59))
+    for minute in (1, 11):
+        await read(rig, minute, NOTHING)
+    row = await ChargerStatus.get(charger_id=rig.charger_id)
+    last = await a_charger(rig.site, "Last")
+    await ChargerStatus.filter(charger_id=last).update(idle_since=row.idle_since, measured_at=row.measured_at)
+    await inferred_faults.check(now=at(11), at_once=1)
+    assert {one.charger_id for one in await Alert.all()} == {rig.charger_id, last}
 
 
 async def test_the_warning_shows_and_goes(rig: Rig) -> None:
