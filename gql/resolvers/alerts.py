@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import time
+from typing import TypedDict, Unpack
 from uuid import UUID
 
 from domain.alerting import alert_subscriptions as subscriptions
@@ -43,94 +44,53 @@ async def chargers_of(context: Context, row: AlertSubscriptionRow) -> list[Charg
     return [one for one in found if one is not None]
 
 
-def _wishes(
-    *,
-    charger_ids: list[str] | Unset | None,
-    kinds: list[AlertKind] | Unset | None,
-    minimum_severity: Severity | Unset | None,
-    delivery: AlertDelivery | Unset | None,
-    digest_hour: int | Unset | None,
-    quiet_from: time | Unset | None,
-    quiet_to: time | Unset | None,
-    sends_resolved: bool | Unset | None,
-    language: Language | Unset | None,
-) -> Wishes:
-    given = charger_ids if isinstance(charger_ids, list) else []
-    chargers = [ids.uuid_of(one, "Charger", at="chargerIds") for one in given]
+class GivenWishes(TypedDict):
+    """What people may wish, as they give it."""
+
+    charger_ids: list[str] | Unset | None
+    kinds: list[AlertKind] | Unset | None
+    minimum_severity: Severity | Unset | None
+    delivery: AlertDelivery | Unset | None
+    digest_hour: int | Unset | None
+    quiet_from: time | Unset | None
+    quiet_to: time | Unset | None
+    sends_resolved: bool | Unset | None
+    language: Language | Unset | None
+
+
+def _wishes(given: GivenWishes) -> Wishes:
+    chargers: list[UUID] | Unset = UNSET
+    if not isinstance(given["charger_ids"], Unset):
+        chargers = [ids.uuid_of(one, "Charger", at="chargerIds") for one in given["charger_ids"] or ()]
     return Wishes(
-        charger_ids=UNSET if isinstance(charger_ids, Unset) else chargers,
-        kinds=kinds,
-        minimum_severity=minimum_severity,
-        delivery=delivery,
-        digest_hour=digest_hour,
-        quiet_from=quiet_from,
-        quiet_to=quiet_to,
-        sends_resolved=sends_resolved,
-        language=language,
+        charger_ids=chargers,
+        kinds=given["kinds"],
+        minimum_severity=given["minimum_severity"],
+        delivery=given["delivery"],
+        digest_hour=given["digest_hour"],
+        quiet_from=given["quiet_from"],
+        quiet_to=given["quiet_to"],
+        sends_resolved=given["sends_resolved"],
+        language=given["language"],
     )
 
 
 async def subscribe(
-    context: Context,
-    *,
-    installation_id: str,
-    charger_ids: list[str] | Unset | None,
-    kinds: list[AlertKind] | Unset | None,
-    minimum_severity: Severity,
-    delivery: AlertDelivery,
-    digest_hour: int,
-    quiet_from: time | Unset | None,
-    quiet_to: time | Unset | None,
-    sends_resolved: bool,
-    email: str | Unset | None,
-    language: Language | Unset | None,
+    context: Context, *, installation_id: str, email: str | Unset | None, **given: Unpack[GivenWishes]
 ) -> UUID:
     """The subscription."""
     identity = ids.uuid_of(installation_id, "Installation", at="installationId")
-    wishes = _wishes(
-        charger_ids=charger_ids,
-        kinds=kinds,
-        minimum_severity=minimum_severity,
-        delivery=delivery,
-        digest_hour=digest_hour,
-        quiet_from=quiet_from,
-        quiet_to=quiet_to,
-        sends_resolved=sends_resolved,
-        language=UNSET if language is None else language,
-    )
+    if given["language"] is None:
+        given["language"] = UNSET
     return await subscriptions.subscribe(
-        context.access, identity, wishes, email=email if isinstance(email, str) else None
+        context.access, identity, _wishes(given), email=email if isinstance(email, str) else None
     )
 
 
-async def update_subscription(
-    context: Context,
-    *,
-    alert_subscription_id: str,
-    charger_ids: list[str] | Unset | None,
-    kinds: list[AlertKind] | Unset | None,
-    minimum_severity: Severity | Unset | None,
-    delivery: AlertDelivery | Unset | None,
-    digest_hour: int | Unset | None,
-    quiet_from: time | Unset | None,
-    quiet_to: time | Unset | None,
-    sends_resolved: bool | Unset | None,
-    language: Language | Unset | None,
-) -> UUID:
+async def update_subscription(context: Context, *, alert_subscription_id: str, **given: Unpack[GivenWishes]) -> UUID:
     """The subscription, changed."""
     identity = ids.uuid_of(alert_subscription_id, "AlertSubscription", at="alertSubscriptionId")
-    wishes = _wishes(
-        charger_ids=charger_ids,
-        kinds=kinds,
-        minimum_severity=minimum_severity,
-        delivery=delivery,
-        digest_hour=digest_hour,
-        quiet_from=quiet_from,
-        quiet_to=quiet_to,
-        sends_resolved=sends_resolved,
-        language=language,
-    )
-    return await subscriptions.update(context.access, identity, wishes)
+    return await subscriptions.update(context.access, identity, _wishes(given))
 
 
 async def unsubscribe(context: Context, *, id: str) -> None:

@@ -212,8 +212,11 @@ def _members(result: Any) -> set[Any]:
 
 
 def _check_parameters(resolver: Resolver, input_type: type) -> None:
-    parameters = inspect.signature(resolver).parameters
+    taken: set[str] = set()
+    for parameter in list(inspect.signature(resolver).parameters.values())[1:]:
+        is_open = parameter.kind is inspect.Parameter.VAR_KEYWORD
+        # `**given: Unpack[Some]` takes what the TypedDict has.
+        taken |= set(get_args(parameter.annotation)[0].__annotations__) if is_open else {parameter.name}
     names = {one.name for one in fields(input_type)} - {KEY}
-    taken = set(list(parameters)[1:])
     if names != taken:
         raise TypeError(f"{resolver.__qualname__} takes {sorted(taken)} but {input_type.__name__} has {sorted(names)}")
