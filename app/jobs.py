@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from domain import idempotency, outbox, queues, session_events
-from domain.alerting import alert_book, alert_mailing
+from domain.alerting import alert_book, alert_mailing, alert_planning
 from domain.alerting.alert_mailing import MailRoom
 from domain.authorization import requests
 from domain.clock import Clock
@@ -191,7 +191,7 @@ def _waiting(queue: queues.Queue, now: datetime) -> Waiting:
 
 async def tell_some_of_alerts(room: MailRoom, clock: Clock, counts: MailCounts | None = None) -> bool:
     """Whether there was anything to plan or to write."""
-    is_news = await alert_mailing.plan_some(now=clock.now())
+    is_news = await alert_planning.plan_some(now=clock.now())
     written = await alert_mailing.write_some(room, now=clock.now()) + await alert_mailing.ask_some(
         room, now=clock.now()
     )

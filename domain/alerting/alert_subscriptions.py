@@ -10,7 +10,8 @@ from tortoise.transactions import in_transaction
 
 from domain import audit, outbox, sql
 from domain.access import ALERT_HANDLERS, Access
-from domain.alerting.alert_mailing import CONFIRMATION, language_of
+from domain.alerting.alert_mailing import CONFIRMATION
+from domain.alerting.alert_planning import language_of
 from domain.checks import Problems
 from domain.errors import ErrorCode, NotAllowedError, NotFoundError, Path
 from domain.ids import new_id

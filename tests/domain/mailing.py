@@ -6,7 +6,7 @@ import msgspec
 
 from app.auth import SignedTokens
 from app.press import Press
-from domain.alerting import alert_mailing
+from domain.alerting import alert_mailing, alert_planning
 from domain.alerting.alert_mailing import MailRoom
 from domain.models import OutboxMessage
 from domain.ports import Mail
@@ -16,7 +16,7 @@ ROOM = MailRoom(Press(), SignedTokens("a secret for tests"), "https://lade.examp
 
 async def work(now: datetime) -> None:
     """Everything that is due then is planned and written."""
-    while await alert_mailing.plan_some(now=now):
+    while await alert_planning.plan_some(now=now):
         pass
     while await alert_mailing.write_some(ROOM, now=now):
         pass
