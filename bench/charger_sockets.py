@@ -2,13 +2,12 @@
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -170,23 +169,6 @@ class Load:
         self.heard.is_repeating = True
         for socket in self.sockets:
             socket.begin(time.perf_counter())
-
-    @contextlib.contextmanager
-    def awake(self) -> Iterator[None]:
-        """Inside, this process does not sleep: to wake it is work of the kernel that counts as the server's, and a slow server
-        would do it for every answer, a fast one never.
-        """
-        loop, is_awake = asyncio.get_running_loop(), True
-
-        def spin() -> None:
-            if is_awake:
-                loop.call_soon(spin)
-
-        spin()
-        try:
-            yield
-        finally:
-            is_awake = False
 
     async def rest(self) -> None:
         """Nobody sends any more, and everything that was sent is answered."""

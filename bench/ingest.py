@@ -22,7 +22,7 @@ from app.settings import LogFormat
 from bench.charger_sockets import connect, plug_in
 from bench.fleet import Login, make_fleet
 from bench.ocpp_messages import Environment, Round, bench_house, one_round, paced_round, postgresql
-from bench.processes import server, take_cores
+from bench.processes import awake, server, take_cores
 from bench.report import Options, Report, median, options
 from devices.ingest import BATCH_LIMIT
 from domain import sql
@@ -110,7 +110,7 @@ async def measured_rounds(
         await plug_in(load)
         await one_round(served, load, seconds=_WARM_UP_S)
         for _ in range(size.rounds):
-            with load.awake():
+            with awake():
                 found.full.append(await one_round(served, load, seconds=size.seconds))
             per_s = min(ASKED_PER_S, _PACE * found.full[-1].per_s)
             found.paced.append(await paced_round(served, load, per_s=per_s, seconds=size.seconds))

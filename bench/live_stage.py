@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from app.house import House
-from bench.processes import Moment, Served
+from bench.processes import Moment, Served, awake
 from bench.report import percentile
 from bench.site import Site
 from bench.sockets import Client, Following, connect
@@ -167,14 +167,16 @@ class Stage:
     async def paced(self, seconds: float, *, events_per_s: int) -> Outcome:
         """What becomes of the events of that many seconds, until all have arrived or `_DRAIN_S` after the last (open loop)."""
         count = round(seconds * events_per_s)
-        with _Measured(self) as measured:
+        with awake(), _Measured(self) as measured:
             await self.generator.open_loop(self.ear, count=count, events_per_s=events_per_s)
             await self.ear.has_heard(count * len(self.clients), within_s=_DRAIN_S)
         return await measured.outcome(count)
 
     async def saturated(self, seconds: float) -> Outcome:
-        """What the server delivers when there is always something to deliver."""
-        with _Measured(self) as measured:
+        """What the server delivers when there is always something to deliver, and nothing left of before."""
+        self.ear.forget()
+        await self.warm()
+        with awake(), _Measured(self) as measured:
             count = await self.generator.closed_loop(self.ear, seconds=seconds, followers=len(self.clients))
             await self.ear.has_heard(count * len(self.clients), within_s=_LONGEST_S)
         return await measured.outcome(count)

@@ -25,7 +25,7 @@ from app.settings import LogFormat, ServerRole, load_settings
 from bench.charger_sockets import Load, connect, plug_in
 from bench.fleet import Login, Meter, make_fleet
 from bench.ocpp_package import ours_us, package_us
-from bench.processes import Served, server, take_cores
+from bench.processes import Served, awake, server, take_cores
 from bench.report import Options, Report, median, options, percentile
 from domain import sql
 from domain.equipment.stations import hash_charger_key
@@ -145,7 +145,7 @@ async def against_echo(
             await one_round(served, load, seconds=_SETTLE_S)
         for _ in range(size.rounds):
             for name, (served, load) in loads.items():
-                with load.awake():
+                with awake():
                     rounds[name].append(await one_round(served, load, seconds=size.seconds))
     return rounds
 

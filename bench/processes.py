@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -76,6 +76,24 @@ def take_cores() -> int | None:
         return None
     os.sched_setaffinity(0, {cores[-1]})
     return cores[0]
+
+
+@contextmanager
+def awake() -> Iterator[None]:
+    """Inside, this process does not sleep: to wake it is work of the kernel that counts as the server's, and a slow server would do it for
+    every message, a fast one never.
+    """
+    loop, is_awake = asyncio.get_running_loop(), True
+
+    def spin() -> None:
+        if is_awake:
+            loop.call_soon(spin)
+
+    spin()
+    try:
+        yield
+    finally:
+        is_awake = False
 
 
 @asynccontextmanager
