@@ -65,6 +65,7 @@ QUIRKS: dict[str, tuple[str, Callable[[str], float | bool], str]] = {
         _yes,
         "yes: asked for single variables of smart charging it knows none",
     ),
+    "no-current": ("lets_no_current", _yes, "yes: it says that a car charges and lets no current flow"),
     "refuses-profiles": ("refuses_profiles", _yes, "yes: every charging profile is rejected"),
 }
 """What firmware does wrong, by the name at the command line: the field of Quirks, how it is read, what it means."""

@@ -406,7 +406,7 @@ class Connection:
             now, expires_at = clock.now(), self._caller.claims.expires_at
             changes_at = await next_change_of(self._caller.access, now=now)
             waits_s = [(at - now).total_seconds() for at in (changes_at, expires_at) if at is not None]
-            await clock.sleep(max(0.0, min(_LONGEST_TRUST_S, *waits_s)))
+            await clock.sleep(max(0.0, min([_LONGEST_TRUST_S, *waits_s])))
             if expires_at is not None and expires_at <= clock.now():
                 raise ClosedError(CloseCode.FORBIDDEN, "The access token has expired. Connect again with a new one.")
             await self._renew()

@@ -34,7 +34,7 @@ async def test_all_chargers_of_a_station_come_and_go_with_it(rig: Rig) -> None:
         rig.charger_id,
         second,
     }
-    assert InstallationChanged(rig.site.id) in gone
+    assert InstallationChanged(rig.site.id, chargers_stay=True) in gone
 
 
 async def test_the_end_of_an_older_connection_changes_nothing(rig: Rig) -> None:

@@ -220,7 +220,7 @@ async def test_a_limit_is_set_and_cleared() -> None:
     assert limited["installation"]["availableCurrentExpiresAt"] == "2026-03-01T12:01:00Z"
     cleared = await api.mutate(viewer, "clearAvailableCurrent", {"installationId": site}, selection)
     assert cleared["installation"] == {"availableCurrentA": {"l2": 63.0}, "availableCurrentExpiresAt": None}
-    assert api.bus.published == [InstallationChanged(installation_id=town.site.id)] * 2
+    assert api.bus.published == [InstallationChanged(installation_id=town.site.id, chargers_stay=True)] * 2
 
 
 async def test_a_schedule_is_set_and_read() -> None:

@@ -107,7 +107,7 @@ async def test_a_schedule_is_set_by_those_who_run_the_site(person: str) -> None:
         assert ((await Installation.get(id=town.site.id)).current_schedule, bus.published) == (None, [])
         return
     await set_current_schedule(viewer, town.site.id, [NIGHTS, MORNINGS], bus=bus)
-    assert bus.published == [InstallationChanged(installation_id=town.site.id)]
+    assert bus.published == [InstallationChanged(installation_id=town.site.id, chargers_stay=True)]
     night, noon = datetime(2026, 3, 1, 23, 0, tzinfo=UTC), datetime(2026, 3, 1, 11, 0, tzinfo=UTC)
     for at, limit, available in ((night, PhaseAmps.even(60.0), PhaseAmps.even(60.0)), (noon, None, BREAKER)):
         assert await balanced(town, at) == (limit, True)
