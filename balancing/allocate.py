@@ -18,7 +18,7 @@ from balancing.phases import SLACK, round_down
 
 if TYPE_CHECKING:
     from balancing.problem import Compiled
-    from balancing.search import Solution
+    from balancing.solution import Solution
 
 DEFAULT = 1_000_000
 """Effort in search steps (balancing/search.py); sites without a choice of phase or a shortage use almost none."""

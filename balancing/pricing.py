@@ -30,6 +30,15 @@ FIRST_STEP: Final = 1.5
 PATIENCE: Final = 4
 """Rounds without a lower bound after which the steps are halved."""
 
+LOWER: Final = 0.999
+"""What a bound has to be of the lowest before, at most, to count as a lower one."""
+
+LEAST_GAP: Final = 0.01
+"""Cars: a step is as long as if the bound were at least so far from what is served."""
+
+DEARER: Final = 1e9
+"""More than any car's gain: whoever is served in any case is placed before all others."""
+
 LEAST_SCALE: Final = 6.0
 """Ampere: rows with less are told apart no further."""
 
@@ -71,7 +80,7 @@ def price(p: Problem, room: Room, before: Ints, members: Ints) -> bool:
         if room.left[0] <= 0:
             break
         total = _choose(p, room, m)
-        idle = 0 if total < 0.999 * bound else idle + 1
+        idle = 0 if total < LOWER * bound else idle + 1
         bound = min(bound, total)
         if turn % PLACED_EVERY == PLACED_EVERY - 1:
             room.left[0] -= m.entries // LOOKS
@@ -83,7 +92,7 @@ def price(p: Problem, room: Room, before: Ints, members: Ints) -> bool:
             _clear(p, room, m.cars)
         served = len(members) - waits
         may_be_more = bool(waits > 0 and bound + SLACK >= served + 1 + unit * np.sum(smallest[: served + 1]))
-        if waits == 0 or not _reprice(room, m, step * max(bound - served - unit * credit, 0.01)):
+        if waits == 0 or not _reprice(room, m, step * max(bound - served - unit * credit, LEAST_GAP)):
             break
         if idle == PATIENCE:
             step, idle = step / 2, 0
@@ -167,7 +176,7 @@ def _choose(p: Problem, room: Room, m: Market) -> float:
                 m.load[p.row[entry]] += p.lowest[taken] * p.along[entry]
         if at < m.kept:
             # They are placed first, the dearest before the others.
-            m.gain[at] = 1e9 + least
+            m.gain[at] = DEARER + least
     return total
 
 
