@@ -15,7 +15,7 @@ import structlog
 
 from domain.access import Access, access_of
 from domain.clock import Clock
-from domain.errors import DomainError, NotFoundError, invalid
+from domain.errors import DomainError, NotFoundError, UnavailableError, invalid
 from domain.filters import Condition
 from domain.identity.people import people_by_ids
 from domain.pages import PageRequest
@@ -114,7 +114,8 @@ class ExportWorker:
         except (DomainError, FolderError) as error:
             # The person's rights or the question no longer hold, or there is no room: they are told.
             _log.warning("an export failed", export_id=str(job.id), error=error.message)
-            await fail(job, error.message, now=self._clock.now(), bus=self._bus)
+            is_final = isinstance(error, DomainError) and not isinstance(error, UnavailableError)
+            await fail(job, error.message, is_final=is_final, now=self._clock.now(), bus=self._bus)
         except (WriterGoneError, asyncio.CancelledError):
             # Another worker need not wait for the lease to run out.
             await release(job)

@@ -12,7 +12,7 @@ from domain import sql
 from domain.events import ExportChanged
 from domain.ports import EventBus
 from domain.reporting.exports import KEPT_FOR, ExportSource, source_from
-from domain.roles import ExportFormat, ExportState, ReportKind
+from domain.roles import DeliveryState, ExportFormat, ExportState, ReportKind
 
 LEASE = timedelta(seconds=60)
 """A worker says more often than this that it is alive; after it, another takes the file up."""
@@ -97,9 +97,16 @@ async def complete(
     await bus.publish(ExportChanged(export_id=job.id, state=ExportState.READY, progress=1.0))
 
 
-async def fail(job: ExportJob, error: str, *, now: datetime, bus: EventBus) -> None:
-    """The file is not made; `error` tells the person why. Nothing changes when it is no longer this worker's."""
-    if await sql.execute(_FAIL, job.id, job.until, now, error[:500]):
+async def fail(job: ExportJob, error: str, *, is_final: bool, now: datetime, bus: EventBus) -> None:
+    """The file is not made; `error` tells the person why. Nothing changes when it is no longer this worker's.
+
+    `is_final`: no attempt would end otherwise, so that a mail which it was made for is not sent, for the same reason.
+    """
+    async with in_transaction():
+        is_mine = await sql.execute(_FAIL, job.id, job.until, now, error[:500])
+        if is_mine and is_final:
+            await sql.execute(_FAIL_DELIVERY, job.id, now, error[:500])
+    if is_mine:
         await bus.publish(ExportChanged(export_id=job.id, state=ExportState.FAILED, progress=0.0))
 
 
@@ -149,6 +156,10 @@ WHERE {_MINE}
 """  # noqa: S608
 _FAIL = f"""
 UPDATE exports SET state = '{ExportState.FAILED}', finished_at = $3, error = $4, claimed_until = NULL WHERE {_MINE}
+"""  # noqa: S608
+_FAIL_DELIVERY = f"""
+UPDATE report_deliveries SET state = '{DeliveryState.FAILED}', at = $2, error = $3
+WHERE id = (SELECT delivery_id FROM exports WHERE id = $1) AND state = '{DeliveryState.WAITING}'
 """  # noqa: S608
 _RELEASE = f"UPDATE exports SET state = '{ExportState.QUEUED}', claimed_until = NULL WHERE {_MINE}"  # noqa: S608
 _GIVE_UP = f"""

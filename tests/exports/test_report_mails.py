@@ -34,7 +34,7 @@ from domain.reporting.report_schedules import (
     schedules_by_ids,
     schedules_of,
 )
-from domain.roles import DeliveryState, ExportFormat, UsageDimension
+from domain.roles import DeliveryState, ExportFormat, ReportKind, UsageDimension
 from exports import report_mails
 from exports.endpoints import export_routes
 from exports.links import ExportLinks
@@ -359,6 +359,21 @@ async def test_a_file_that_could_not_be_made_is_made_later(portal: Portal, post:
         await portal.rest()
     assert len(post.received) == 1
     assert await states() == [(MANAGER, DeliveryState.SENT, None)]
+
+
+async def test_a_file_that_can_never_be_made_is_given_up_at_once(portal: Portal) -> None:
+    """A month of more lines than a PDF has room for: the owner sees it on the first, and nothing is made again."""
+    for day in (3, 4, 5):
+        await march(portal.town, "USER of charger", 1_500, day)
+    await portal.schedule(format=ExportFormat.PDF, kind=ReportKind.SESSIONS)
+    portal.worker.most_printed = 2
+    await portal.go_to(DUE)
+    reason = "A PDF has at most 2 lines: ask for a shorter period, or for XLSX."
+    assert await states() == [(MANAGER, DeliveryState.FAILED, reason)]
+    portal.wait(7_200)
+    await portal.rest()
+    assert await Export.all().count() == 1
+    assert await OutboxMessage.filter(kind="report", done_at=None, failed_at=None).count() == 0
 
 
 async def test_two_portals_send_it_once(portal: Portal, post: Post) -> None:
