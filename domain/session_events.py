@@ -79,9 +79,17 @@ async def record(events: Iterable[Event], *, now: datetime) -> int:
 
 
 _PENDING = "delivered_at IS NULL AND failed_at IS NULL"
+# A charge's events follow one another, and those of a correction follow those of what it replaces.
+_BEFORE = "SELECT p.id FROM charge_sessions p WHERE p.replaced_by_id"
+_AND_CORRECTIONS = """IN (
+  WITH RECURSIVE later(id) AS (
+    SELECT c.id FROM charge_sessions c WHERE c.id = $1
+    UNION ALL SELECT c.replaced_by_id FROM charge_sessions c JOIN later ON c.id = later.id WHERE c.replaced_by_id IS NOT NULL)
+  SELECT id FROM later)"""
 _INSERT = f"""
 INSERT INTO session_events (event_id, installation_id, session_id, kind, payload, created_at, due_at, attempts, failed_at, error)
-VALUES ($1, $2, $3, $4, $5, $6, COALESCE((SELECT MAX(due_at) FROM session_events WHERE session_id = $3 AND {_PENDING}), $6), 0, $7, $8)
+VALUES ($1, $2, $3, $4, $5, $6, COALESCE((SELECT MAX(due_at) FROM session_events
+  WHERE (session_id = $3 OR session_id IN ({_BEFORE} = $3)) AND {_PENDING}), $6), 0, $7, $8)
 """  # noqa: S608  parts of ours
 
 
@@ -188,6 +196,8 @@ async def claim(places: Collection[UUID], *, now: datetime, for_s: float, limit:
             AND (e.claimed_until IS NULL OR e.claimed_until <= $2)
             AND NOT EXISTS (SELECT 1 FROM session_events o WHERE o.session_id = e.session_id AND o.id < e.id
               AND o.delivered_at IS NULL AND o.failed_at IS NULL)
+            AND (e.kind <> '{SessionEventKind.REPLACED}' OR NOT EXISTS (SELECT 1 FROM session_events o
+              WHERE o.session_id IN ({_BEFORE} = e.session_id) AND o.delivered_at IS NULL AND o.failed_at IS NULL))
           ORDER BY e.due_at, e.id LIMIT {int(limit)} {lock})
         RETURNING id, event_id, installation_id, session_id, payload, attempts, claimed_until,
           COALESCE(replayed_at, created_at) AS since
@@ -240,7 +250,7 @@ async def _put_off(session_id: UUID, due_at: datetime, *, attempts: int = 0) -> 
     """What waits of the session waits until then, and counts as tried so often at least."""
     await sql.execute(
         "UPDATE session_events SET due_at = $2, attempts = CASE WHEN attempts < $3 THEN $3 ELSE attempts END"  # noqa: S608
-        f" WHERE session_id = $1 AND {_PENDING}",
+        f" WHERE session_id {_AND_CORRECTIONS} AND {_PENDING}",
         session_id,
         due_at,
         attempts,
@@ -309,7 +319,7 @@ async def give_up_all(installation_id: UUID, *, error: str, now: datetime, aged:
 
 async def _next_is_due(event: Due, now: datetime) -> None:
     await sql.execute(
-        f"UPDATE session_events SET due_at = $2 WHERE session_id = $1 AND due_at > $2 AND {_PENDING}",  # noqa: S608  parts of ours
+        f"UPDATE session_events SET due_at = $2 WHERE session_id {_AND_CORRECTIONS} AND due_at > $2 AND {_PENDING}",  # noqa: S608  parts of ours
         event.session_id,
         now,
     )

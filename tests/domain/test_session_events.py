@@ -190,6 +190,24 @@ async def test_a_charge_whose_event_waits_holds_up_no_other() -> None:
     assert again.event_id == first[0].event_id
 
 
+async def test_a_correction_never_overtakes_what_it_replaces() -> None:
+    """Else the end that comes after it would be counted beside it."""
+    rig = await a_told_rig()
+    await _charge(rig, minutes=2)
+    (begun,) = await session_events.claim([rig.site.id], now=at(3), for_s=60, limit=10)
+    await session_events.delivered(begun, now=at(3))
+    (ended,) = await session_events.claim([rig.site.id], now=at(3), for_s=60, limit=10)
+    await session_events.retry(ended, error="away", now=at(3))
+    for minute in (0.5, 1.5):
+        await rig.meter("1", reading(1000 + round(1000 * minute), at(minute)), received=at(3.01))
+    heard = []
+    for minute in (3.05, 4, 4, 4, 4):
+        for event in await session_events.claim([rig.site.id], now=at(minute), for_s=60, limit=10):
+            await session_events.delivered(event, now=at(minute))
+            heard.append((json.loads(event.payload)["type"], minute))
+    assert heard == [("session.ended", 4), ("session.replaced", 4), ("session.replaced", 4)]
+
+
 async def test_a_worker_that_dies_gives_its_events_back() -> None:
     """When its claim is over; until then no other has them."""
     rig = await a_told_rig()
