@@ -222,7 +222,10 @@ class RedisBus:
         for channel in self._channels.values():
             for subscription in channel.subscriptions:
                 subscription.close()
+        # Of one that does not come to say so, another notices that it is gone.
         with contextlib.suppress(UnavailableError):
+            if self.counts.failed > self._failed_and_told:
+                await self._log.break_off()
             await self._log.leave()
         await self._redis.aclose()
 
@@ -276,6 +279,10 @@ class RedisBus:
                     else:
                         pipeline.publish(channel, _BETWEEN.join(messages))
                 await pipeline.execute()
+        except asyncio.CancelledError:
+            # Nobody knows whether it arrived.
+            self.counts.failed += count
+            raise
         except _AWAY as error:
             self.counts.failed += count
             if self._publishing:

@@ -151,3 +151,31 @@ async def test_an_epoch_ends_with_a_failed_publication_and_with_another_redis(tm
             async with RedisBus(url):
                 assert (await bus.read(CHANNEL)).place.epoch not in {begin.epoch, second.epoch, third.epoch}
         await bus.__aexit__(None, None, None)
+
+
+async def _given_up(bus: RedisBus, admin: Redis) -> None:
+    """A publication is cancelled before Redis answers."""
+    await admin.client_pause(60_000, all=False)
+    publishing = asyncio.create_task(bus.publish(CHANGED))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    publishing.cancel()
+    await asyncio.wait([publishing])
+    assert publishing.cancelled()
+    await admin.client_unpause()
+
+
+async def test_a_publication_that_is_given_up_may_be_lost(bus: RedisBus, admin: Redis) -> None:
+    """Places of before lead nowhere from the next publication on."""
+    begin = (await bus.read(CHANNEL)).place
+    await _given_up(bus, admin)
+    await bus.publish(_session("STARTED"))
+    assert (await bus.read(CHANNEL, begin)).messages is None
+
+
+async def test_one_that_ends_with_something_untold_says_so(bus: RedisBus, redis_url: str, admin: Redis) -> None:
+    """A process whose last publication failed breaks off as it leaves."""
+    begin = (await bus.read(CHANNEL)).place
+    async with RedisBus(redis_url) as other:
+        await _given_up(other, admin)
+    assert (await bus.read(CHANNEL, begin)).messages is None
