@@ -53,7 +53,8 @@ class Edge:
 
     def _stream(self, request: Request, token: str | None, address: str) -> Response:
         def connect(receive: Receive, send: Send) -> Connection:
-            return Connection(self.engine, self.audiences, receive, send, address=address)
+            # How large it may be was decided when it came by HTTP.
+            return Connection(self.engine, self.audiences, receive, send, address=address, most_characters=None)
 
         return self._streams.stream(connect, request, token)
 

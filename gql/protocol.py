@@ -48,13 +48,13 @@ class ClosedError(Exception):
         return {"type": "websocket.close", "code": int(self.code), "reason": reason}
 
 
-def decoded(message: Message) -> dict[str, Any]:
-    """The JSON object in a frame. ClosedError when there is none."""
+def decoded(message: Message, most: int | None = MAX_BODY_BYTES) -> dict[str, Any]:
+    """The JSON object in a frame of at most so many characters (None: of any length). ClosedError when there is none."""
     text = message.get("text")
     if text is None:
         raise ClosedError(CloseCode.BAD_REQUEST, "Messages are JSON in text frames.")
-    if len(text) > MAX_BODY_BYTES:
-        raise ClosedError(CloseCode.TOO_BIG, f"A message has at most {MAX_BODY_BYTES // 1024} KiB.")
+    if most is not None and len(text) > most:
+        raise ClosedError(CloseCode.TOO_BIG, f"A message has at most {most // 1024} KiB.")
     try:
         decoded = orjson.loads(text)
     except orjson.JSONDecodeError as error:

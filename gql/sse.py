@@ -88,7 +88,11 @@ class EventStream(Response):
 
         async def tell(message: Message) -> None:
             if message["type"] == "websocket.send":
-                await _write(send, self._events(message["text"]))
+                text = self._events(message["text"])
+                await _write(send, text)
+                # Not before it is written: whoever does not hear that it is complete asks for it again.
+                if text.endswith(_COMPLETE):
+                    self._over.set()
 
         self._streams.add(self)
         alive = asyncio.create_task(_stay_alive(send), name="event stream")
@@ -127,10 +131,8 @@ class EventStream(Response):
                 self._greeted.set()
                 return _ALIVE
             case "error":
-                self._over.set()
                 return f"event: next\ndata: {_text({'errors': message['payload']})}\n\n{_COMPLETE}"
             case "complete":
-                self._over.set()
                 return _COMPLETE
         return ""
 

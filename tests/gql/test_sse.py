@@ -16,6 +16,7 @@ from domain.models import Command, Permission
 from domain.roles import CommandAction, CommandState
 from gql.edge import PATH
 from gql.ids import global_id
+from gql.limits import MAX_BODY_BYTES
 from tests.factories import NOW, Town
 from tests.gql.world import PATIENCE_S, World, installation, status
 
@@ -30,6 +31,10 @@ class Stream:
 
     def __init__(self, world: World, method: str, request: dict[str, Any], headers: dict[str, str]) -> None:
         self.status = 0
+        self.is_reading = asyncio.Event()
+        self.is_reading.set()
+        self.pauses = False
+        """Whether the client reads on only a while after each result."""
         self.headers: dict[str, str] = {}
         self._events: list[str] = []
         self._chunks: asyncio.Queue[str | None] = asyncio.Queue()
@@ -59,7 +64,11 @@ class Stream:
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
         else:
+            await self.is_reading.wait()
             self._chunks.put_nowait(message["body"].decode())
+            if b"event: next" in message["body"] and self.pauses:
+                self.is_reading.clear()
+                asyncio.get_running_loop().call_later(0.1, self.is_reading.set)
 
     async def text(self) -> str:
         """All of it."""
@@ -234,3 +243,22 @@ async def test_it_ends_with_the_rights_of_its_reader(world: World, bus: RedisBus
         await world.edge.close()
         assert await one.hear() is None
     assert (world.edge.audiences.count, world.edge.counts.connections) == (0, 0)
+
+
+async def test_one_who_reads_slowly_has_the_end_too(world: World, town: Town) -> None:
+    """What was answered is told to its `complete`: a client that misses that would send the operation again."""
+    async with _streaming(world, WHO, await world.token(town.people["SERVICE"])) as stream:
+        stream.pauses = True
+        told = await stream.text()
+        assert told.removeprefix(":\n\n") == (
+            'event: next\ndata: {"data":{"viewer":{"user":{"name":"SERVICE"}}}}\n\nevent: complete\ndata:\n\n'
+        )
+
+
+async def test_an_import_is_answered_as_events_too(world: World, town: Town) -> None:
+    """What is not too large for JSON is not too large for events."""
+    token = await world.token(town.people["SERVICE"])
+    async with _streaming(world, WHO, token, text="x" * MAX_BODY_BYTES) as stream:
+        heard = await stream.hear()
+        assert heard == ("next", {"data": {"viewer": {"user": {"name": "SERVICE"}}}})
+        assert await stream.hear() == ("complete", None)
