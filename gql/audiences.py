@@ -330,12 +330,13 @@ class Audiences:
                 executor,
                 log=self._engine.ports.log,
                 heartbeat_s=self._heartbeat_s,
-                when_empty=lambda: self._forget(key),
+                when_empty=lambda: self._forget(key, known),
             )
         return known, after
 
-    def _forget(self, key: object) -> None:
-        self._audiences.pop(key, None)
+    def _forget(self, key: object, audience: Audience | None) -> None:
+        if self._audiences.get(key) is audience:
+            self._audiences.pop(key, None)
 
 
 async def _source(executor: Executor[Any], ready: Ready) -> tuple[Source, str | None]:
@@ -367,8 +368,15 @@ def _cursor_variable(ready: Ready) -> str | None:
 
 
 def _key(ready: Ready, source: Source) -> object:
+    """Equal for those who hear the same. The channel tells where a charger stands, which may have moved since others came."""
     theirs = _cursor_variable(ready)
     variables = {name: value for name, value in ready.request.variables.items() if name != theirs}
     shared = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
     visibility = source.visibility(ready.operation.field_paths)
-    return (ready.document.text, ready.operation.node.name and ready.operation.node.name.value, shared, visibility)
+    return (
+        ready.document.text,
+        ready.operation.node.name and ready.operation.node.name.value,
+        shared,
+        source.channel,
+        visibility,
+    )

@@ -72,7 +72,7 @@ class SessionSource:
         self._clock = clock
         self._target = target
         self._going_on: dict[UUID, SessionRow] = {}
-        self.cursors = Cursors(secret, ("sessionChanged", target, self.visibility(frozenset())))
+        self.cursors = Cursors(secret, ("sessionChanged", channel, target, self.visibility(frozenset())))
 
     def visibility(self, field_paths: frozenset[str]) -> object:
         """Who sees all sessions of an installation sees the same as others who do; everybody else only what they themselves do."""

@@ -7,7 +7,7 @@ import pytest
 
 from app.redis_bus import RedisBus
 from domain.events import PermissionChanged, SessionChanged
-from domain.models import ChargeSession, Permission
+from domain.models import Charger, ChargerStatus, ChargeSession, Permission
 from domain.roles import Role, SessionState
 from gql.ids import global_id
 from tests.factories import NOW, Town, a_grant, a_person, a_session
@@ -139,3 +139,20 @@ async def test_a_target_without_a_choice_is_refused(world: World, town: Town) ->
     async with world.signed_in(await world.token(town.people["SERVICE"])) as client:
         client.subscribe(FOLLOW, target={"own": False})
         assert (await client.hear())["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_charger_that_moved_is_followed_where_it_is(world: World, bus: RedisBus, town: Town) -> None:
+    """Also by those who ask in the same words as others did before it moved."""
+    person = await a_person("Installer")
+    for place in (town.site, town.other_site):
+        await a_grant(Role.OWNER, place, user_id=person)
+    target = {"chargerId": global_id("Charger", town.charger_id)}
+    async with world.signed_in(await world.token(person)) as before, world.signed_in(await world.token(person)) as now:
+        await _following(before, **target)
+        await Charger.filter(id=town.charger_id).update(installation_id=town.other_site.id)
+        await ChargerStatus.filter(charger_id=town.charger_id).update(installation_id=town.other_site.id)
+        await _following(now, **target)
+        started = await a_session(town.other_site, town.charger_id, user_id=person, state=SessionState.ACTIVE)
+        await bus.publish(SessionChanged(town.other_site.id, town.charger_id, started, person, "STARTED"))
+        event = await _event(now)
+        assert (event["kind"], event["sessionId"]) == ("STARTED", global_id("ChargeSession", started))
