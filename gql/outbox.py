@@ -37,12 +37,12 @@ class Outbox:
         place = (owner, self._count if key is None else key, key is not None)
         known = self._waiting.get(place)
         if known is not None:
-            self._characters -= len(known[1])
+            self._characters -= len(known[0]) + len(known[1])
             self.replaced += 1
             if cursor is not None and known[2] is not None:
                 payload, cursor = payload.replace(cursor, known[2]), known[2]
         self._waiting[place] = (prefix, payload, cursor)
-        self._characters += len(payload)
+        self._characters += len(prefix) + len(payload)
         if len(self._waiting) > MAX_WAITING or self._characters > MAX_CHARACTERS:
             raise OverflowedError
 
@@ -50,12 +50,13 @@ class Outbox:
         """Messages of that owner (only those that have a key) no longer wait."""
         theirs = [place for place in self._waiting if place[0] is owner and (place[2] or not only_replaceable)]
         for place in theirs:
-            self._characters -= len(self._waiting.pop(place)[1])
+            prefix, payload, _ = self._waiting.pop(place)
+            self._characters -= len(prefix) + len(payload)
 
     def take(self) -> str | None:
         """The next message, or None."""
         if not self._waiting:
             return None
         _, (prefix, payload, _) = self._waiting.popitem(last=False)
-        self._characters -= len(payload)
+        self._characters -= len(prefix) + len(payload)
         return prefix + payload

@@ -12,16 +12,18 @@ from typing import Any, Final
 
 import msgspec
 import orjson
+import structlog
 from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
-from domain import events
+from domain import events, sql
 from domain.errors import DomainError, NotFoundError, UnavailableError
 from domain.membership.access_times import next_change_of
 from gql.audiences import Audience, Audiences
 from gql.engine import Caller, Engine, Ready, RefusedError, told
 from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask
 from gql.http import request_of
+from gql.limits import MAX_BODY_BYTES
 from gql.origins import Origins
 from gql.outbox import Outbox, OverflowedError
 from gql.protocol import (
@@ -43,6 +45,8 @@ INIT_TIMEOUT_S: Final = 10.0
 MAX_OPERATIONS: Final = 50
 _LONGEST_TRUST_S: Final = 60.0
 """Rights are read again after this time at the latest: the bus may have been away when they changed."""
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class SocketEndpoint:
 class Operation:
     """One operation of a client, followed until it ends."""
 
-    __slots__ = ("_connection", "_prefix", "audience", "identity", "leave_seat", "ready", "task")
+    __slots__ = ("_connection", "_prefix", "audience", "identity", "is_over", "leave_seat", "ready", "task")
 
     def __init__(self, connection: "Connection", identity: str) -> None:
         self._connection = connection
@@ -139,9 +143,13 @@ class Operation:
         self.ready: Ready | None = None
         self.task: asyncio.Task[None] | None = None
         self.leave_seat: Callable[[], None] | None = None
+        self.is_over = False
+        """Whether its client hears no more of it; its id may be another's by now."""
 
     def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
-        """The payload is on its way; see Follower."""
+        """The payload is on its way, unless it is over; see Follower."""
+        if self.is_over:
+            return
         self._connection.put(self._prefix, payload, owner=self, key=key, cursor=cursor)
 
     def forget(self) -> None:
@@ -150,7 +158,7 @@ class Operation:
 
     def end(self, errors: Sequence[dict[str, Any]] = ()) -> None:
         """The client hears what went wrong, if anything, and that nothing more comes."""
-        if self._connection.operations.get(self.identity) is not self:
+        if self.is_over:
             return
         if errors:
             self.offer(None, orjson.dumps({"data": None, "errors": list(errors)}).decode() + "}")
@@ -159,13 +167,16 @@ class Operation:
 
     def refuse(self, errors: Sequence[dict[str, Any]]) -> None:
         """The client hears why the operation did not begin."""
-        if self._connection.operations.get(self.identity) is self:
+        if not self.is_over:
             self._connection.tell({"id": self.identity, "type": "error", "payload": list(errors)})
             self.drop()
 
     def drop(self) -> None:
         """The operation is no more; its id is free."""
-        self._connection.operations.pop(self.identity, None)
+        if self.is_over:
+            return
+        self.is_over = True
+        del self._connection.operations[self.identity]
         if self.audience is not None:
             self.audience.leave(self)
             self.audience = None
@@ -186,6 +197,7 @@ class Connection:
         *,
         address: str,
         write_now: Callable[[str], bool] | None = None,
+        most_characters: int | None = MAX_BODY_BYTES,
     ) -> None:
         self.operations: dict[str, Operation] = {}
         self.init_timeout_s = INIT_TIMEOUT_S
@@ -195,6 +207,7 @@ class Connection:
         self.send = send
         self._address = address
         self._write_now = write_now
+        self._most_characters = most_characters
         self._outbox = Outbox()
         self._writer: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
@@ -289,7 +302,10 @@ class Connection:
             await work
         except ClosedError as closed:
             self._end(closed.code, closed.reason)
-        except OSError:
+        except sql.DATABASE_AWAY as away:
+            # An INTERNAL would be final: clients (graphql-ws) do not come back after it.
+            if not isinstance(away, OSError):
+                _log.warning("a connection is ended because the database is away", reason=type(away).__name__)
             self._end(CloseCode.TRY_AGAIN_LATER, "")
         # A defect in one connection ends that connection only; `mask` logs it.
         except Exception as defect:
@@ -308,7 +324,7 @@ class Connection:
             message = await self.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self._handle(decoded(message))
+            self._handle(decoded(message, self._most_characters))
 
     def _handle(self, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -428,16 +444,24 @@ class Connection:
     async def _move(self, operation: Operation, old: Audience, ready: Ready, caller: Caller) -> None:
         try:
             new, _ = await self._audiences.of(ready, caller, cost=0)
-            if new is old:
-                return
-            await old.tell(operation, old.source.leaving(new.source))
-            old.leave(operation)
-            operation.audience = new
-            await new.join(operation, is_move=True)
+            if new is not old:
+                await self._change(operation, old, new)
         except (NotFoundError, AccessEndedError):
             operation.end([body_of(AccessEndedError())])
         except (RefusedError, EdgeError, DomainError) as error:
             operation.end(told(error))
+
+    async def _change(self, operation: Operation, old: Audience, new: Audience) -> None:
+        try:
+            await old.tell(operation, old.source.leaving(new.source))
+            if not operation.is_over:
+                old.leave(operation)
+                operation.audience = new
+                await new.join(operation, is_move=True)
+        finally:
+            # It may have ended meanwhile, and then nobody else would take it out of an audience that it does not have.
+            if operation.audience is not new:
+                new.leave(operation)
 
     def _end_all(self, error: EdgeError) -> None:
         for operation in list(self.operations.values()):

@@ -1,19 +1,24 @@
 """Charger statuses as streams: one execution for all who see the same, never an older status, never more than is theirs."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from app.database import Database
 from app.redis_bus import RedisBus
-from domain.events import CommandChanged, InstallationChanged, PermissionChanged, Place, SignInEnded
+from domain.events import CommandChanged, Heard, InstallationChanged, Kept, PermissionChanged, Place, SignInEnded
 from domain.ids import new_id
 from domain.models import Charger, ChargerStatus, Command, Permission, SignIn
+from domain.ports import EventLog
 from domain.roles import CommandAction, CommandState, Role
 from gql.cursors import Cursors
 from gql.ids import global_id
 from tests.factories import NOW, Site, Town, a_grant, a_person
-from tests.gql.world import SECRET, Socket, World, charger, installation, status
+from tests.gql.world import PATIENCE_S, SECRET, Socket, World, charger, installation, status
 
 FOLLOW = """
 subscription Live($target: ID!) {
@@ -268,6 +273,55 @@ async def test_who_may_see_less_hears_what_is_gone_and_sees_the_rest_with_other_
         await bus.publish(status(town.site.id, town.neighbour_id, 9), status(town.site.id, town.charger_id, 3, **FULL))
         changed = await _event(client)
         assert (changed["chargerId"], changed["charger"]["status"]["powerKw"]) == (charger(town.charger_id), None)
+
+
+class HeldLog:
+    """An EventLog that lets nobody follow while it is held."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.asked, self.is_free = asyncio.Event(), asyncio.Event()
+        self.is_free.set()
+
+    @asynccontextmanager
+    async def follow(self, channel: str, *, limit: int = 1024) -> AsyncIterator[AsyncIterator[Heard]]:
+        self.asked.set()
+        await self.is_free.wait()
+        async with self._log.follow(channel, limit=limit) as heard:
+            yield heard
+
+    async def read(self, channel: str, after: Place | None = None) -> Kept:
+        return await self._log.read(channel, after)
+
+
+@pytest.mark.parametrize("goes", ["completes", "hangs up"])
+async def test_who_goes_while_their_rights_change_leaves_nothing_behind(
+    database: Database, bus: RedisBus, town: Town, goes: str
+) -> None:
+    """What they move to is told to nobody: no audience stays, and the same id hears only of what it is asked anew."""
+    del database
+    log = HeldLog(bus)
+    world, person = World(bus, log=log), town.people["OWNER of installation"]
+    await a_grant(Role.USER, town.site, user_id=person, charger_id=town.charger_id)
+    async with world.signed_in(await world.token(person)) as client:
+        await _following(client, town.site)
+        await Permission.filter(user_id=person, role=Role.OWNER).update(revoked_at=NOW)
+        log.asked.clear()
+        log.is_free.clear()
+        await bus.publish(PermissionChanged(user_id=person, installation_id=town.site.id))
+        async with asyncio.timeout(PATIENCE_S):
+            await log.asked.wait()
+        assert (await _event(client))["kind"] == "REMOVED"
+        if goes == "hangs up":
+            await client.hang_up()
+        else:
+            client.tell({"id": "1", "type": "complete"})
+            client.tell({"type": "ping"})
+            assert await client.hear() == {"type": "pong"}
+            log.is_free.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while world.edge.audiences.count:  # noqa: ASYNC110  audiences end without telling anybody
+                await asyncio.sleep(0)
 
 
 async def test_a_grant_ends_by_the_clock_too(world: World, bus: RedisBus, town: Town) -> None:

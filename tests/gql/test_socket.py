@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from asyncpg import ConnectionDoesNotExistError
 
+from app.auth import SignedTokens
 from app.redis_bus import RedisBus
+from domain.events import PermissionChanged
 from domain.ids import new_id
-from gql.outbox import MAX_WAITING
+from domain.ports import AccessClaims
+from gql.outbox import MAX_CHARACTERS, MAX_WAITING
 from gql.socket import MAX_OPERATIONS
 from tests.factories import Town
-from tests.gql.world import PATIENCE_S, PUBLIC_URL, World, installation, status
+from tests.gql.world import PATIENCE_S, PUBLIC_URL, SECRET, World, installation, status
 
 WHO = "{ viewer { user { name } } }"
 FOLLOW = """subscription Live($target: ID!) { chargerStatus(target: { installationId: $target }) { kind } }"""
@@ -186,6 +190,16 @@ async def test_one_who_never_reads_is_bounded_and_sent_away(world: World) -> Non
         assert client.closed == (1013, "This client reads too slowly: follow less, or read faster.")
 
 
+async def test_what_one_sends_back_counts_against_their_room(world: World) -> None:
+    """Large pings of one who does not read: 1013 long before there are many."""
+    async with world.signed_in(None) as client:
+        client.is_reading.clear()
+        for _ in range(MAX_CHARACTERS // 200_000 + 2):
+            client.tell({"type": "ping", "payload": {"text": "x" * 200_000}})
+        client.is_reading_in(0.2)
+        assert await client.close_code() == 1013
+
+
 @pytest.mark.usefixtures("database")
 async def test_one_person_follows_so_much_at_once(bus: RedisBus, town: Town) -> None:
     """On however many connections; one that is refused says why, and what is completed makes room."""
@@ -253,6 +267,29 @@ async def test_the_connection_ends_with_its_token(world: World, town: Town) -> N
         assert await client.close_code() == 4403
     assert world.edge.audiences.count == 0
     assert world.edge.counts.connections == 0
+
+
+class AwayTokens(SignedTokens):
+    """Tokens that cannot be looked up while the database is away."""
+
+    error: Exception | None = None
+
+    def verify(self, token: str, *, now: datetime) -> AccessClaims:
+        if self.error is not None:
+            raise self.error
+        return super().verify(token, now=now)
+
+
+async def test_a_database_that_is_away_ends_no_connection_for_good(world: World, bus: RedisBus, town: Town) -> None:
+    """1013, with which clients come back; 4500 would be final for them."""
+    person, tokens = town.people["SERVICE"], AwayTokens(SECRET)
+    away = World(bus, tokens=tokens)
+    async with away.signed_in(await world.token(person)) as client, away.socket() as other:
+        tokens.error = ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        await bus.publish(PermissionChanged(user_id=person, installation_id=town.site.id))
+        assert await client.close_code() == 1013
+        other.tell({"type": "connection_init", "payload": {"token": await world.token(person)}})
+        assert await other.close_code() == 1013
 
 
 async def test_too_many_operations_on_one_connection_are_refused(world: World, town: Town) -> None:
