@@ -166,6 +166,7 @@ class Batch:
     _adopting: set[UUID] = field(default_factory=set)
     _ended_as: dict[UUID, tuple[Any, ...] | None] = field(default_factory=dict)
     """What was told of sessions that had ended before; None of others."""
+    _ends_arrived: dict[UUID, datetime] = field(default_factory=dict)
     _lowest_later: dict[tuple[UUID, datetime], int | None] = field(default_factory=dict)
     _new_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
     _linked_attempts: dict[UUID, AttemptRecord] = field(default_factory=dict)
@@ -233,6 +234,19 @@ class Batch:
         """Whether the charger's clock was put back: a register that is higher than one that seems to be much younger."""
         lowest = self._lowest_later.get((session.id, at))
         return register_wh is not None and lowest is not None and lowest < register_wh
+
+    def keep_ends(self, found: dict[UUID, datetime]) -> None:
+        """(Session that has ended) → when its end arrived."""
+        self._ends_arrived = found
+
+    def end_arrived_at(self, session: SessionRecord) -> datetime | None:
+        """When its end arrived: a correction was registered later. None while it goes on."""
+        return None if session.is_open else self._ends_arrived.get(session.id, session.registered_at)
+
+    def end_arrives(self, session: SessionRecord) -> None:
+        """The end of the session is here now."""
+        session.registered_at = self.now
+        self._ends_arrived.pop(session.id, None)
 
     def adopt(self, session: SessionRecord) -> None:
         """Readings of its time at its charger that belong to no session are its own."""
@@ -504,15 +518,15 @@ async def _load_sessions(batch: Batch, reports: Sequence[Report], station_ids: S
 
 
 async def _load_later_readings(batch: Batch, reports: Sequence[Report]) -> None:
-    """What is known of open sessions that are told something old: it came out of order, or a clock was put back."""
+    """What is known of sessions that are told something old: it came out of order, or late, or a clock was put back."""
     told = [
         (one, one.observation, session)
         for one in reports
         if isinstance(one.observation, Metered)
         if (session := batch.by_key(one.station_id, "transaction_id", one.observation.transaction_id)) is not None
-        if session.is_open
     ]
-    doubtful = {session.id for one, said, session in told if _is_old(one, said, session)}
+    batch.keep_ends(await corrections.ends_arrived({session.id for _, _, session in told if not session.is_open}))
+    doubtful = {session.id for one, said, session in told if session.is_open and _is_old(one, said, session)}
     asked = [
         (session, _moment(one, said, sample.at or said.charger_time).at)
         for one, said, session in told

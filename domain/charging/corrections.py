@@ -3,7 +3,8 @@
 A charge is announced when somebody was told of its end, or a locked report counts it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -37,6 +38,28 @@ async def announced(session_ids: Sequence[UUID]) -> set[UUID]:
     arguments: list[object] = []
     wanted = sql.any_of("s.id", padded(session_ids), arguments)
     return {sql.uuid_of(row["id"]) for row in await sql.rows(_ANNOUNCED.format(wanted=wanted), *arguments)}
+
+
+async def ends_arrived(session_ids: Set[UUID]) -> dict[UUID, datetime]:
+    """Ended charge → when its end arrived, of whichever charge it is the last correction: the real end, where there was one."""
+    if not session_ids:
+        return {}
+    arguments: list[object] = []
+    wanted = sql.any_of("s.id", padded(sorted(session_ids)), arguments)
+    return {
+        sql.uuid_of(row["id"]): sql.instant_of(row["at"])
+        for row in await sql.rows(_ENDS_ARRIVED.format(wanted=wanted), *arguments)
+    }
+
+
+_ENDS_ARRIVED = f"""
+WITH RECURSIVE earlier(id, before_id, flags, registered_at) AS (
+  SELECT s.id, s.id, s.flags, s.registered_at FROM charge_sessions s WHERE {{wanted}} AND s.registered_at IS NOT NULL
+  UNION ALL SELECT e.id, o.id, o.flags, o.registered_at
+  FROM charge_sessions o JOIN earlier e ON o.replaced_by_id = e.before_id)
+SELECT id, COALESCE(MIN(CASE WHEN (flags & {int(SessionFlag.END_INFERRED)}) = 0 THEN registered_at END), MIN(registered_at)) AS at
+FROM earlier GROUP BY id
+"""  # noqa: S608  enums' values
 
 
 async def with_other_parts(parts: Mapping[UUID, Sequence[Part]]) -> set[UUID]:

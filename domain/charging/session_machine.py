@@ -334,12 +334,12 @@ def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
     elif session.inferred_end_due_at is not None and session.is_open:
         session.inferred_end_due_at = None  # It speaks again, so it is not over.
         batch.touch(session)
-    if session is not None:
+    if session is not None and _is_listened_to(batch, session):
         _reconsider(batch, report, session)
     _take_samples(batch, report, connector, session, observation.samples)
     if session is not None and session.is_open and observation.is_own_id and not observation.samples:
         _speaks(batch, report, session, observation)
-    if session is not None and not session.is_open and _is_late_enough(batch, session):
+    if session is not None and not session.is_open and _is_listened_to(batch, session):
         batch.finalise(session)
     if session is not None and session.is_open and not observation.is_marked_offline:
         batch.tell(session, "UPDATED")
@@ -355,8 +355,10 @@ def _speaks(batch: Batch, report: Report, session: SessionRecord, observation: M
     batch.touch(session)
 
 
-def _is_late_enough(batch: Batch, session: SessionRecord) -> bool:
-    return session.registered_at is not None and batch.now - session.registered_at <= LATE_SAMPLES_FOR
+def _is_listened_to(batch: Batch, session: SessionRecord) -> bool:
+    """Whether readings still change the session: until a day after its end arrived, whatever was corrected meanwhile."""
+    end_arrived_at = batch.end_arrived_at(session)
+    return end_arrived_at is None or batch.now - end_arrived_at <= LATE_SAMPLES_FOR
 
 
 def _session_at(batch: Batch, report: Report, connector: Connector, observation: Metered) -> SessionRecord | None:
@@ -391,8 +393,9 @@ def _take_samples(
                 currents=_lines(connector, sample),
             )
         )
-        if session is not None:
+        if session is not None and _is_listened_to(batch, session):
             _count(batch, connector, session, sample, moment)
+        if session is not None:
             _sign(batch, session, sample, moment, observation.received_at)
         if not moment.is_offline:
             _show(connector, session, sample, moment, observation.received_at)
@@ -510,7 +513,7 @@ async def ended(batch: Batch, report: Report, observation: SessionEnded) -> Outc
     session.stop_key = None if observation.is_own_id else key
     _finish(session, observation, moment)
     batch.credentials.ends(session.id_token or "", session.id)
-    session.registered_at = batch.now
+    batch.end_arrives(session)
     batch.keep(session)
     batch.finalise(session)
     if found is not None:

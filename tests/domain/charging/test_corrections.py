@@ -6,7 +6,7 @@ from datetime import date, datetime
 import pytest
 
 from domain.metering import settle
-from domain.models import ChargeSession, EnergyInterval, ExternalAuthentication, SessionEvent
+from domain.models import ChargeSession, EnergyInterval, ExternalAuthentication, Sample, SessionEvent
 from domain.reporting.reports import LockWish, lock_report
 from domain.roles import ExternalMode, ReportBasis, Role, SessionFlag, SessionState, UsageDimension
 from domain.views.report_views import contents_by_report_ids
@@ -73,6 +73,18 @@ async def test_a_reading_that_comes_late_corrects_when_the_energy_was_taken() ->
         (new.id, 290),
         (new.id, 10),
     ]
+
+
+async def test_readings_correct_until_a_day_after_the_end_arrived() -> None:
+    """Corrections in between make it no longer, and what comes afterwards changes nothing, be it that it came late."""
+    rig = await _told()
+    await rig.start(at(0), meter=0)
+    await rig.stop("1", at(30), meter=None)
+    for minute, hour in ((10, 20), (20, 25), (25, 44)):
+        await rig.meter("1", reading(0, at(5)), reading(10 * minute, at(minute)), received=at(60 * hour))
+        _, new = await _both()
+        assert (new.energy_wh, new.registered_at) == (100, at(60 * 20))
+    assert await Sample.filter(session_id=new.id).count() == 4
 
 
 async def test_a_session_of_a_locked_report_is_corrected_in_the_next() -> None:
