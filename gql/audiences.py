@@ -12,7 +12,7 @@ from graphql import Executor, FieldNode, GraphQLObjectType, GraphQLResolveInfo, 
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
 
-from domain import events
+from domain import events, sql
 from domain.errors import DomainError, UnavailableError
 from domain.events import Event, Heard, Place
 from domain.ports import EventLog
@@ -42,6 +42,10 @@ class Follower(Protocol):
 
     def end(self, errors: Sequence[dict[str, Any]] = ()) -> None:
         """Nothing more will come."""
+        ...
+
+    def break_off(self) -> None:
+        """Nothing more will come for now: the client is to come back."""
         ...
 
 
@@ -268,8 +272,10 @@ class Audience:
         context: Context = executor.context_value
         context.loaders = Loaders(context.access, live.known)
         self.executions += 1
-        text = encoded(await execute(executor)).decode() + "}"
-        if live.same_as is not None:
+        result = await execute(executor)
+        text = encoded(result).decode() + "}"
+        # What went wrong may go well for the next.
+        if live.same_as is not None and not result.errors:
             self._written[live.same_as[0]] = (live.same_as[1], text, live.cursor)
         return text, live.cursor
 
@@ -280,8 +286,13 @@ class Audience:
             # Nobody may be waiting any more; then it is no news.
             self._opened.exception()
         self._when_empty()
-        bodies = told(error) if self._followers else []
-        for follower in list(self._followers):
+        followers = list(self._followers)
+        if isinstance(error, sql.DATABASE_AWAY):
+            for follower in followers:
+                follower.break_off()
+            return
+        bodies = told(error) if followers else []
+        for follower in followers:
             follower.end(bodies)
 
 

@@ -43,6 +43,7 @@ GO_ON: Final = "lade.go_on"
 """Extension of an ASGI scope: takes what the connection goes on with once the application has returned, which then costs no memory."""
 INIT_TIMEOUT_S: Final = 10.0
 MAX_OPERATIONS: Final = 50
+_AWAY: Final = "Something that is needed is away. Connect again in a moment."
 _LONGEST_TRUST_S: Final = 60.0
 """Rights are read again after this time at the latest: the bus may have been away when they changed."""
 
@@ -165,6 +166,10 @@ class Operation:
         self._connection.tell({"id": self.identity, "type": "complete"})
         self.drop()
 
+    def break_off(self) -> None:
+        """The connection ends so that its client comes back: an error of the operation's own would be final for it."""
+        self._connection.give_up()
+
     def refuse(self, errors: Sequence[dict[str, Any]]) -> None:
         """The client hears why the operation did not begin."""
         if not self.is_over:
@@ -266,6 +271,10 @@ class Connection:
         """A message of the protocol is on its way."""
         self.put(orjson.dumps(message).decode())
 
+    def give_up(self) -> None:
+        """The client is to come back in a while."""
+        self._end(CloseCode.TRY_AGAIN_LATER, _AWAY)
+
     def _end(self, code: CloseCode, reason: str) -> None:
         if self._ending is None:
             self._ending = ClosedError(code, reason)
@@ -306,7 +315,7 @@ class Connection:
             # An INTERNAL would be final: clients (graphql-ws) do not come back after it.
             if not isinstance(away, OSError):
                 _log.warning("a connection is ended because the database is away", reason=type(away).__name__)
-            self._end(CloseCode.TRY_AGAIN_LATER, "")
+            self.give_up()
         # A defect in one connection ends that connection only; `mask` logs it.
         except Exception as defect:
             self._end(CloseCode.INTERNAL, mask(defect).message)
@@ -484,17 +493,25 @@ class Connection:
         try:
             ready = self._engine.ready(request_of(payload))
             if ready.operation.kind is OperationType.SUBSCRIPTION:
-                async with self._rights:
-                    await self._follow(operation, ready)
+                await self._begin_to_follow(operation, ready)
             else:
                 body = await self._engine.run(ready, await self._engine.caller(self._token, address=self._address))
                 operation.offer(None, body.decode() + "}")
                 operation.end()
         except (RefusedError, EdgeError, DomainError) as error:
             operation.refuse(told(error))
+        except ClosedError:
+            raise
         # One operation's defect must not end the others of this connection; `told` masks and logs it.
         except Exception as error:
             operation.refuse(told(error))
+
+    async def _begin_to_follow(self, operation: Operation, ready: Ready) -> None:
+        try:
+            async with self._rights:
+                await self._follow(operation, ready)
+        except sql.DATABASE_AWAY as away:
+            raise ClosedError(CloseCode.TRY_AGAIN_LATER, _AWAY) from away
 
     async def _follow(self, operation: Operation, ready: Ready) -> None:
         # The same text for all who follow with it.

@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asyncpg import ConnectionDoesNotExistError
 
 from app.database import Database
 from app.redis_bus import RedisBus
+from domain import sql
 from domain.events import CommandChanged, Heard, InstallationChanged, Kept, PermissionChanged, Place, SignInEnded
 from domain.ids import new_id
 from domain.models import Charger, ChargerStatus, Command, Permission, SignIn
@@ -276,7 +278,9 @@ async def test_who_may_see_less_hears_what_is_gone_and_sees_the_rest_with_other_
 
 
 class HeldLog:
-    """An EventLog that lets nobody follow while it is held."""
+    """An EventLog that lets nobody follow while it is held, or (`error`) cannot be read."""
+
+    error: Exception | None = None
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -291,6 +295,8 @@ class HeldLog:
             yield heard
 
     async def read(self, channel: str, after: Place | None = None) -> Kept:
+        if self.error is not None:
+            raise self.error
         return await self._log.read(channel, after)
 
 
@@ -322,6 +328,42 @@ async def test_who_goes_while_their_rights_change_leaves_nothing_behind(
         async with asyncio.timeout(PATIENCE_S):
             while world.edge.audiences.count:  # noqa: ASYNC110  audiences end without telling anybody
                 await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+async def test_streams_that_miss_the_database_are_to_come_back(
+    database: Database, bus: RedisBus, town: Town, follows: bool
+) -> None:
+    """1013 for the connection: an error and `complete` would be the end of them for their clients. The next try goes well."""
+    del database
+    log = HeldLog(bus)
+    world = World(bus, log=log, heartbeat_s=0.05)
+    token = await world.token(town.people["SERVICE"])
+    away = ConnectionDoesNotExistError("connection was closed in the middle of operation")
+    async with world.signed_in(token) as client:
+        if follows:
+            await _following(client, town.site)
+        log.error = away
+        if not follows:
+            client.subscribe(FOLLOW, target=installation(town.site.id))
+        assert await client.close_code() == 1013
+        assert all(one["type"] == "next" for one in client.heard_before_close)
+    log.error = None
+    async with world.signed_in(token) as client:
+        await _following(client, town.site)
+
+
+async def test_what_went_wrong_is_tried_again_for_the_next(world: World, bus: RedisBus, town: Town) -> None:
+    """An event is written out once for all who see it, but not where a part of it could not be read."""
+    query = "subscription ($t: ID!) { chargerStatus(target: { chargerId: $t }) { kind charger { meterKey { publicKey } } } }"
+    async with world.signed_in(await world.token(town.people["SERVICE"])) as client:
+        await sql.execute("ALTER TABLE meter_keys RENAME TO meter_keys_away")
+        client.subscribe(query, t=charger(town.charger_id))
+        first = [await client.hear() for _ in range(2)]
+        await sql.execute("ALTER TABLE meter_keys_away RENAME TO meter_keys")
+        client.subscribe(query, id="2", t=charger(town.charger_id))
+        second = [await client.hear() for _ in range(2)]
+    assert ["errors" in one["payload"] for one in (*first, *second)] == [True, False, False, False]
 
 
 async def test_a_grant_ends_by_the_clock_too(world: World, bus: RedisBus, town: Town) -> None:
