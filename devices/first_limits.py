@@ -1,6 +1,7 @@
 """What a car that is about to begin waits for: that its charger has a limit which holds without us, or has said that it takes none."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
 from devices.signal import Signal
@@ -67,6 +68,8 @@ class FirstLimits:
             self._released.set()
 
     async def released(self) -> None:
-        """No answer waits any more."""
+        """No answer waits any more of those that waited; others may have come, which belong to later charges."""
         if self._held:
-            await self._released.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s):
+                    await self._released.wait()

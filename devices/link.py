@@ -584,14 +584,21 @@ class Link:
         except UnencodableError as error:
             return DeviceAnswer(DeviceVerdict.ERROR, str(error))
         asked_s = asyncio.get_running_loop().time()
-        if isinstance(command, StartCharging):
-            await self._limited()
-        if isinstance(command, OfferCurrent) and command.transaction_id is not None:
-            # A charger knows the id of its transaction by our answer to its start only (OCPP 1.6 §4.8).
-            await self.limits.released()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._in_its_turn(command)
+        except TimeoutError:
+            return DeviceAnswer(DeviceVerdict.TIMEOUT, f"no answer within {timeout_s:g} s")
         left_s = max(0.0, timeout_s - (asyncio.get_running_loop().time() - asked_s))
         is_limit = isinstance(command, OfferCurrent)
         return await self.calls.make(outgoing, timeout_s=left_s, is_limit=is_limit)
+
+    async def _in_its_turn(self, command: DeviceCommand) -> None:
+        """A car may begin, or a charger knows its transaction: by our answer to its start only (OCPP 1.6 §4.8)."""
+        if isinstance(command, StartCharging):
+            await self._limited()
+        if isinstance(command, OfferCurrent) and command.transaction_id is not None:
+            await self.limits.released()
 
     async def call(self, outgoing: Outgoing, *, timeout_s: float) -> DeviceAnswer:
         """As `command`. A call whose asker has given up before it went out is not sent; one that went out is sent once."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.redis_bus import RedisBus
-from devices.first_limits import MOST_HELD
+from devices.first_limits import MOST_HELD, FirstLimits
 from devices.service import DeviceOptions
 from domain.clock import SystemClock
 from domain.ports import DeviceVerdict, OfferCurrent, OfferStep, StartCharging
@@ -114,3 +114,22 @@ async def test_a_charger_that_says_nothing_to_its_limit_is_not_waited_for_withou
         cards = [raw.begin(*asked("ocpp1.6")) for _ in range(MOST_HELD + 1)]
         assert {verdict(await one) for one in cards} == {"Accepted"}
         assert server.service.counts["no word on the first limit"] == MOST_HELD + 1
+
+
+async def test_the_offer_of_a_charge_that_goes_on_waits_for_no_later_ones() -> None:
+    """However many cars come to the other connectors meanwhile: what limits this one goes out when patience has run out."""
+    limits = FirstLimits([1, 2], patience_s=0.01)
+    limits.hold()
+    async with asyncio.timeout(LIMIT_S):
+        await limits.released()
+    assert limits.held_count == 1
+
+
+async def test_a_command_that_waits_for_a_limit_is_answered_in_its_own_time(bus: RedisBus, charger: Registered) -> None:
+    """A remote start has its answer when its asker's time is over, and goes out no more."""
+    async with a_server(bus, options=PATIENT) as server, a_raw_charger(server, charger) as raw:
+        await raw.call("Heartbeat", {})
+        (link,) = server.service._registry.links()
+        answer = await link.command(StartCharging(CARD), evse=1, timeout_s=0.05)
+        assert (answer.verdict, answer.detail) == (DeviceVerdict.TIMEOUT, "no answer within 0.05 s")
+        assert raw.calls.empty()
