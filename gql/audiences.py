@@ -288,6 +288,7 @@ class Audience:
         self._when_empty()
         followers = list(self._followers)
         if isinstance(error, sql.DATABASE_AWAY):
+            _log.warning("streams are broken off: the database is away", reason=type(error).__name__)
             for follower in followers:
                 follower.break_off()
             return

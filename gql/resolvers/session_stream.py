@@ -177,7 +177,9 @@ class SessionSource:
 
     def _event(self, kind: str, row: SessionRow, cursor: str, *, is_resync: bool = False) -> Live:
         event = SessionEventRow(kind, cursor, is_resync, row.id, row)
-        return self._live(event, key=row.id if kind == "UPDATED" else None)
+        # One that came after the end must not stand where one before it waits.
+        may_be_replaced = kind == "UPDATED" and row.state is SessionState.ACTIVE
+        return self._live(event, key=row.id if may_be_replaced else None)
 
     def _removed(self, session_id: UUID) -> Live:
         return self._live(SessionEventRow("REMOVED", self.cursors.here, False, session_id))

@@ -1,5 +1,6 @@
 """Charge sessions as streams: nothing is skipped that counts, and nobody hears of another's charge."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from domain.models import Charger, ChargerStatus, ChargeSession, Permission
 from domain.roles import Role, SessionState
 from gql.ids import global_id
 from tests.factories import NOW, Town, a_grant, a_person, a_session
-from tests.gql.world import Socket, World
+from tests.gql.world import PATIENCE_S, Socket, World
 
 FOLLOW = """
 subscription Follow($target: SessionTarget!) {
@@ -156,3 +157,32 @@ async def test_a_charger_that_moved_is_followed_where_it_is(world: World, bus: R
         await bus.publish(SessionChanged(town.other_site.id, town.charger_id, started, person, "STARTED"))
         event = await _event(now)
         assert (event["kind"], event["sessionId"]) == ("STARTED", global_id("ChargeSession", started))
+
+
+async def test_a_slow_reader_hears_the_newest_last(bus: RedisBus, town: Town) -> None:
+    """What is said of a charge after its end does not take the place of what was said before it."""
+    world, driver = World(bus, writes_now=False), town.people["USER of charger"]
+    session_id = await _charging(town, driver)
+    async with world.signed_in(await world.token(town.people["OWNER of installation"])) as client:
+        await _following(client, installationId=_site(town))
+        client.is_reading.clear()
+        changes = [("UPDATED", 8_000), ("UPDATED", 8_500), ("ENDED", 9_000), ("UPDATED", 10_000)]
+        for number, (change, energy_wh) in enumerate(changes, start=world.edge.audiences.executions + 1):
+            state = SessionState.ACTIVE if energy_wh < 9_000 else SessionState.ENDED
+            ended = {} if state is SessionState.ACTIVE else {"ended_at": NOW, "registered_at": NOW}
+            await ChargeSession.filter(id=session_id).update(energy_wh=energy_wh, state=state, **ended)
+            await _told(bus, town, session_id, driver, change)
+            async with asyncio.timeout(PATIENCE_S):
+                while world.edge.audiences.executions < number:  # noqa: ASYNC110  audiences tell nobody but their followers
+                    await asyncio.sleep(0)
+        # The last is written out, too.
+        for _ in range(20):
+            await ChargeSession.all().count()
+        client.is_reading.set()
+        told = [await _event(client) for _ in range(4)]
+    assert [(one["kind"], one["session"]["energyKwh"]) for one in told] == [
+        ("UPDATED", "8.000"),
+        ("UPDATED", "8.500"),
+        ("ENDED", "9.000"),
+        ("UPDATED", "10.000"),
+    ]
