@@ -48,11 +48,14 @@ def new_draft(folder: Path, export_id: UUID) -> Path:
 
 
 def make_room(draft: Path) -> None:
-    """The draft's folder is there, and no other of the same file. FolderError when it cannot be made."""
+    """The draft's folder is there, and no older one of the same file. FolderError when it cannot be made.
+
+    A newer one belongs to who took the file up since: ids rise in the order of their making.
+    """
     with folder_trouble():
         draft.mkdir(mode=0o700, parents=True)
     for other in draft.parent.glob(f"{draft.name.partition('.')[0]}.*{_SUFFIX}"):
-        if other != draft:
+        if other.name < draft.name:
             remove(other)
 
 

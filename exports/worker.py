@@ -34,7 +34,7 @@ from domain.reporting.export_jobs import (
     report_progress,
 )
 from domain.reporting.report_documents import part_of
-from domain.roles import ExportFormat, ReportBasis, ReportKind, UsageDimension
+from domain.roles import ExportFormat, ReportBasis, ReportKind, SessionState, UsageDimension
 from domain.sessions import sessions_page
 from domain.summaries import Bill, bills, counted_sessions, usage_summary
 from domain.usage.costs import sum_of
@@ -260,7 +260,7 @@ class ExportWorker:
     async def _history(self, file: "_File", access: Access, where: Condition, made_by: str) -> _Made:
         at = self._clock.now()
         heading = tables.history_heading(About(made_by, file.words), at)
-        count = await file.sessions(heading, _history_batches(access, where), None)
+        count = await file.sessions(heading, _history_batches(access, where, is_printed=file.is_printed), None)
         await file.finish()
         return _Made(f"charge-sessions-{at:%Y-%m-%d}.{file.job.format.lower()}", count)
 
@@ -309,20 +309,21 @@ class _File:
         batches: AsyncIterator[Sequence[CountedSession]],
         summary: UsageSummary | None,
     ) -> int:
-        """How many sessions were written, with their total below."""
+        """How many sessions were written, with their total below, in which those that are VOID do not count."""
         number = await self._worker.write(begin_sheet, self._path, tables.session_sheet(heading))
         expected = max(1, summary.total.session_count) if summary is not None else 10 * BATCH
-        count = energy_wh = 0
+        count = void = energy_wh = 0
         batch = await _following(batches)
         while batch:
             rows = [tables.session_row(one, _zone(one, summary)) for one in batch]
             count += len(batch)
             self._check_length(count)
+            void += sum(one.session.state is SessionState.VOID for one in batch)
             energy_wh += sum(one.energy_wh for one in batch)
             # The next ones are read while these are written.
             _, batch = await together(self._rows(number, rows), _following(batches))
             await self._progress(0.1 + 0.85 * count / expected)
-        await self._rows(number, [tables.session_totals(count, energy_wh, self.words)], is_bold=True)
+        await self._rows(number, [tables.session_totals(count - void, energy_wh, self.words)], is_bold=True)
         return count
 
     async def cost_lines(
@@ -344,9 +345,14 @@ class _File:
         await self._rows(number, cost_tables.line_totals(costs, self.words), is_bold=True)
         return count
 
+    @property
+    def is_printed(self) -> bool:
+        """Whether it is for paper."""
+        return self.job.format is ExportFormat.PDF
+
     def _check_length(self, rows: int) -> None:
         """Returns for what can be printed; the writing process would have all of it in memory."""
-        if self.job.format is ExportFormat.PDF and rows > self._worker.most_printed:
+        if self.is_printed and rows > self._worker.most_printed:
             most = self._worker.most_printed
             raise invalid("format", f"A PDF has at most {most:,} lines: ask for a shorter period, or for XLSX.")
 
@@ -416,12 +422,16 @@ def _by_hour(question: UsageQuestion) -> UsageQuestion:
     return msgspec.structs.replace(question, group_by=(UsageDimension.HOUR,), include_idle=False)
 
 
-async def _history_batches(access: Access, where: Condition) -> AsyncIterator[list[CountedSession]]:
+async def _history_batches(
+    access: Access, where: Condition, *, is_printed: bool
+) -> AsyncIterator[list[CountedSession]]:
+    """What exists for this person, but on paper, where flags have no column, without what a correction has replaced."""
     after: str | None = None
     while True:
         page = await sessions_page(access, PageRequest(first=BATCH, after=after), where=where)
-        if page.rows:
-            yield [CountedSession(one, one.energy_wh or 0, one.started_at) for one in page.rows]
+        rows = [one for one in page.rows if not (is_printed and one.state is SessionState.VOID)]
+        if rows:
+            yield [CountedSession(one, one.energy_wh or 0, one.started_at) for one in rows]
         if not page.has_next:
             return
         after = page.cursors[-1]

@@ -50,6 +50,7 @@ from domain.roles import (
     ReportBasis,
     ReportKind,
     SessionFlag,
+    SessionState,
     UsageDimension,
 )
 from domain.sessions import sessions_page
@@ -199,6 +200,22 @@ async def test_history_is_exported_as_far_as_it_may_be_seen(town: Town, office: 
     energy = Term("energyWh", Comparison.AT_LEAST, 1_003)
     some = await office.make(town, ExportSource(sessions=energy), "USER of charger", kind=ReportKind.SESSIONS)
     assert some.row_count == 1
+
+
+async def test_what_a_correction_replaced_is_marked_in_a_file_and_not_on_paper(town: Town, office: Office) -> None:
+    """It counts in neither: a driver's file says VOID beside it, and paper, which has no flags, leaves it out."""
+    await _sessions(town)
+    await ChargeSession.filter(energy_wh=1_001 + 1).update(
+        state=SessionState.VOID, flags=int(SessionFlag.VOID), energy_wh=None
+    )
+    source = ExportSource(sessions=ANYTHING)
+    table = await office.make(town, source, "USER of charger", kind=ReportKind.SESSIONS)
+    rows = [one for one in load_workbook(office.path(table))["Sessions"].iter_rows(values_only=True) if one[0]]
+    assert table.row_count == 2
+    assert [one[11] for one in rows[-3:-1]].count("VOID") == 1
+    assert (rows[-1][0], rows[-1][7]) == ("Total of 1 sessions", 1.003)
+    paper = await office.make(town, source, "USER of charger", kind=ReportKind.SESSIONS, format=ExportFormat.PDF)
+    assert paper.row_count == 1
 
 
 async def test_ones_own_period_needs_no_right(town: Town, office: Office) -> None:
@@ -354,6 +371,15 @@ async def test_who_lost_a_file_writes_nothing_of_it(town: Town, tmp_path: Path, 
         assert [path.read_bytes() for path in slow.folder.iterdir()] == made
     finally:
         standing.close()
+
+
+def test_who_lost_a_file_before_its_draft_was_there_leaves_the_newer_one_alone(tmp_path: Path) -> None:
+    """And who took it up removes what was left by the one before."""
+    export_id = new_id()
+    left, lost, taken = (new_draft(tmp_path, export_id) for _ in range(3))
+    for draft in (left, taken, lost):
+        make_room(draft)
+    assert set(tmp_path.iterdir()) == {taken, lost}
 
 
 async def test_a_cancelled_file_is_not_made_to_its_end(town: Town, office: Office) -> None:
