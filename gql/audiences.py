@@ -76,14 +76,14 @@ class Audience:
         self._lock = asyncio.Lock()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._joining = 0
-        self._has_failed = False
+        self._failure: Exception | None = None
         self._catching: asyncio.Task[None] | None = None
         self._task = asyncio.create_task(self._run(), name="audience")
 
     async def join(self, follower: Follower, *, after: str | None = None, is_move: bool = False) -> None:
         """The follower has the present state, or what it missed since the cursor `after`, and hears of every change after it.
 
-        Raises what kept the source from opening.
+        Raises what kept the source from opening, or has ended it since.
         """
         self._joining += 1
         try:
@@ -91,9 +91,11 @@ class Audience:
             if after is not None and self._may_be_behind(after):
                 await self._caught_up()
             async with self._lock:
+                if self._failure is not None:
+                    raise self._failure
                 for live in await self._first(after, is_move=is_move):
                     follower.offer(live.key, *await self._written_out(live))
-                if self._task.done() or self._has_failed or self.source.is_over:
+                if self._is_over:
                     follower.end()
                 else:
                     self._followers[follower] = None
@@ -111,6 +113,10 @@ class Audience:
         async with self._lock:
             for live in lives:
                 follower.offer(live.key, *await self._written_out(live))
+
+    @property
+    def _is_over(self) -> bool:
+        return self._task.done() or self._failure is not None or self.source.is_over
 
     def _may_be_behind(self, after: str) -> bool:
         """Whether one with that cursor may have heard elsewhere what is still on its way to us: they must not be told older things."""
@@ -280,7 +286,7 @@ class Audience:
         return text, live.cursor
 
     def _fail(self, error: Exception) -> None:
-        self._has_failed = True
+        self._failure = error
         if not self._opened.done():
             self._opened.set_exception(error)
             # Nobody may be waiting any more; then it is no news.

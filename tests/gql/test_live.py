@@ -353,6 +353,21 @@ async def test_streams_that_miss_the_database_are_to_come_back(
         await _following(client, town.site)
 
 
+async def test_who_joins_while_it_fails_is_told_why(database: Database, bus: RedisBus, town: Town) -> None:
+    """Nobody is shown what may be old, and that it is complete."""
+    del database
+    log = HeldLog(bus)
+    world = World(bus, log=log)
+    token = await world.token(town.people["SERVICE"])
+    async with world.signed_in(token) as client, world.signed_in(token) as late:
+        client.subscribe(COME_BACK, target=installation(town.site.id))
+        await _until_ready(client)
+        log.error = ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        late.subscribe(COME_BACK, target=installation(town.site.id), after="of another time")
+        assert await late.close_code() == await client.close_code() == 1013
+        assert late.heard_before_close == []
+
+
 async def test_what_went_wrong_is_tried_again_for_the_next(world: World, bus: RedisBus, town: Town) -> None:
     """An event is written out once for all who see it, but not where a part of it could not be read."""
     query = "subscription ($t: ID!) { chargerStatus(target: { chargerId: $t }) { kind charger { meterKey { publicKey } } } }"
