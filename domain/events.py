@@ -55,6 +55,8 @@ class SessionChanged(msgspec.Struct, frozen=True, tag=True):
     session_id: UUID
     user_id: UUID | None
     change: str
+    replaces_id: UUID | None = None
+    """The session that a REPLACED one corrects."""
 
 
 class CommandChanged(msgspec.Struct, frozen=True, tag=True):

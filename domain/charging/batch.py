@@ -287,7 +287,7 @@ class Batch:
         station.given_ids += 1
         return str(station.last_transaction_id)
 
-    def tell(self, session: SessionRecord, change: str) -> None:
+    def tell(self, session: SessionRecord, change: str, *, replaces_id: UUID | None = None) -> None:
         """The session's change is published after the commit."""
         self.events.append(
             SessionChanged(
@@ -296,6 +296,7 @@ class Batch:
                 session_id=session.id,
                 user_id=session.user_id,
                 change=change,
+                replaces_id=replaces_id,
             )
         )
 
@@ -374,7 +375,7 @@ class Batch:
             self.events = [
                 one for one in self.events if not (isinstance(one, SessionChanged) and one.session_id == old_id)
             ]
-            self.tell(new, SessionEventKind.REPLACED)
+            self.tell(new, SessionEventKind.REPLACED, replaces_id=old_id)
         return replaced
 
     async def _adopt(self) -> None:

@@ -52,9 +52,9 @@ class Target:
     is_own: bool = False
 
     def takes(self, event: SessionChanged) -> bool:
-        """Whether the event is about one of them."""
+        """Whether the event is about one of them, or the first correction of the one."""
         if self.session_id is not None:
-            return event.session_id == self.session_id
+            return self.session_id in (event.session_id, event.replaces_id)
         if self.charger_id is not None:
             return event.charger_id == self.charger_id
         return self.installation_id is None or event.installation_id == self.installation_id
@@ -72,6 +72,7 @@ class SessionSource:
         self._clock = clock
         self._target = target
         self._going_on: dict[UUID, SessionRow] = {}
+        self._corrections: set[UUID] = set()
         self.cursors = Cursors(secret, ("sessionChanged", channel, target, self.visibility(frozenset())))
 
     def visibility(self, field_paths: frozenset[str]) -> object:
@@ -103,7 +104,7 @@ class SessionSource:
 
     async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
         """Each session that was another, as it is now, and each end and correction; then READY. None when one of theirs is no more."""
-        facts = [one for one in missed if isinstance(one, SessionChanged) and self._target.takes(one)]
+        facts = [one for one in missed if isinstance(one, SessionChanged) and self._takes(one)]
         found = list(dict.fromkeys(one.session_id for one in facts))
         rows = await sessions_by_ids(self._now(), found) if found else {}
         if any(one.session_id not in rows and self._was_theirs(one) for one in facts):
@@ -116,6 +117,15 @@ class SessionSource:
                 told.setdefault((row.id, "" if kind in _NEWEST_IS_ENOUGH else kind), self._event(kind, row, cursor))
         return [*told.values(), self._live(SessionEventRow("READY", self.cursors.here))]
 
+    def _takes(self, event: SessionChanged) -> bool:
+        """Whether it is about a session of the target; who follows one follows what corrects it, too."""
+        is_further = not self._corrections.isdisjoint((event.session_id, event.replaces_id))
+        if not (self._target.takes(event) or is_further):
+            return False
+        if self._target.session_id is not None and event.replaces_id is not None:
+            self._corrections.add(event.session_id)
+        return True
+
     def _was_theirs(self, fact: SessionChanged) -> bool:
         return self.access.sees_session(
             installation_id=fact.installation_id,
@@ -126,7 +136,7 @@ class SessionSource:
 
     async def take(self, event: Event) -> Sequence[Live]:
         """A change of one of the sessions, if it is theirs to see."""
-        if not isinstance(event, SessionChanged) or not self._target.takes(event):
+        if not isinstance(event, SessionChanged) or not self._takes(event):
             return ()
         row = (await sessions_by_ids(self._now(), [event.session_id])).get(event.session_id)
         if row is None:

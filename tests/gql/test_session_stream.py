@@ -92,6 +92,22 @@ async def test_a_driver_hears_of_their_own_charges_only(world: World, bus: Redis
         assert (await _event(client))["sessionId"] == global_id("ChargeSession", mine)
 
 
+async def test_who_follows_one_session_hears_of_its_corrections(world: World, bus: RedisBus, town: Town) -> None:
+    """Of each, though it is another session by its id, and of no other one's."""
+    driver = town.people["USER of charger"]
+    followed, first, second, others = [await a_session(town.site, town.charger_id, user_id=driver) for _ in range(4)]
+    corrections = [(others, second), (first, followed), (second, first)]
+    async with world.signed_in(await world.token(driver)) as client:
+        await _following(client, sessionId=global_id("ChargeSession", followed))
+        for new, old in corrections:
+            told = SessionChanged(town.site.id, town.charger_id, new, driver, "REPLACED", replaces_id=old)
+            await bus.publish(told)
+        heard = [await _event(client) for _ in range(2)]
+    assert [(one["kind"], one["sessionId"]) for one in heard] == [
+        ("REPLACED", global_id("ChargeSession", one)) for one in (first, second)
+    ]
+
+
 @pytest.mark.parametrize("name", ["stranger", "SERVICE"])
 async def test_a_hidden_session_is_not_found(world: World, town: Town, name: str) -> None:
     """Whoever may not see it is told what is told of one that never was."""

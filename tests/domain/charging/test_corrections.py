@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 import pytest
 
+from domain.events import SessionChanged
 from domain.metering import settle
 from domain.models import ChargeSession, EnergyInterval, ExternalAuthentication, Sample, SessionEvent
 from domain.reporting.reports import LockWish, lock_report
@@ -48,6 +49,8 @@ async def test_an_announced_session_is_never_edited_a_correction_replaces_it() -
     assert old.flag_set == SessionFlag.END_INFERRED | SessionFlag.VOID
     assert (new.state, new.flag_set, new.energy_wh, new.ended_at) == (SessionState.ENDED, SessionFlag(0), 180, at(15))
     assert (old.registered_at, new.registered_at, new.transaction_id) == (inferred.registered_at, at(50), "1")
+    replaced = [one for one in rig.events if isinstance(one, SessionChanged) and one.change == "REPLACED"]
+    assert [(one.session_id, one.replaces_id) for one in replaced] == [(new.id, old.id)]
     parts = await EnergyInterval.all().order_by("start_at")
     assert ({part.session_id for part in parts}, sum(part.energy_wh for part in parts)) == ({new.id}, 180)
     told = [json.loads(one.payload) for one in await SessionEvent.all().order_by("id")]
