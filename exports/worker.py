@@ -46,7 +46,7 @@ from exports.endpoints import MEDIA_TYPES, file_of
 from exports.folder import DRAFT, FolderError, folder_trouble, make_room, new_draft, remove, sweep
 from exports.tables import About, Cell, Sheet
 from exports.words import english, words_of
-from exports.writing import WriterGoneError, WritingProcess, add_rows, begin_file, begin_sheet, finish_file
+from exports.writing import WritingProcess, add_rows, begin_file, begin_sheet, finish_file
 
 POLL_S = 1.0
 EXPIRE_EVERY_S = 60.0
@@ -116,8 +116,9 @@ class ExportWorker:
             _log.warning("an export failed", export_id=str(job.id), error=error.message)
             is_final = isinstance(error, DomainError) and not isinstance(error, UnavailableError)
             await fail(job, error.message, is_final=is_final, now=self._clock.now(), bus=self._bus)
-        except (WriterGoneError, asyncio.CancelledError):
-            # Another worker need not wait for the lease to run out.
+        except asyncio.CancelledError:
+            # Another worker need not wait for the lease to run out. Where the writing process has ended, it waits:
+            # that may be the file's doing, and until then the others have their turns.
             await release(job)
             raise
         finally:
