@@ -26,16 +26,16 @@ from tests.factories import Town
 
 OSLO = ZoneInfo("Europe/Oslo")
 EDGES = (
+    datetime(2024, 10, 27, 1, tzinfo=UTC),
+    datetime(2024, 12, 31, 23, tzinfo=UTC),
     datetime(2025, 3, 30, 1, tzinfo=UTC),
     datetime(2025, 3, 31, 22, tzinfo=UTC),
-    datetime(2025, 10, 26, 1, tzinfo=UTC),
-    datetime(2025, 10, 31, 23, tzinfo=UTC),
 )
-"""Spring forward, a month's end, fall back, a month's end."""
+"""Fall back, a year's end in the middle of the next one's first week, spring forward, a month's end."""
 FIRST, CUTS, LAST = (
-    date(2025, 3, 1),
-    (date(2025, 3, 30), date(2025, 4, 1), date(2025, 10, 26), date(2025, 11, 1)),
-    date(2025, 12, 1),
+    date(2024, 10, 1),
+    (date(2024, 10, 27), date(2025, 1, 1), date(2025, 3, 30), date(2025, 4, 1)),
+    date(2025, 5, 1),
 )
 TIMES = (UsageDimension.HOUR, UsageDimension.DAY, UsageDimension.WEEK, UsageDimension.MONTH)
 GROUPINGS = [
