@@ -28,18 +28,24 @@ class RecordingBus:
         return 0
 
     def subscribe(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        return _silence()
+        return _silence(_nothing())
 
     def follow(self, channel: str, *, limit: int = 1024) -> AbstractAsyncContextManager[AsyncIterator[Heard]]:
-        return _silence()
+        return _silence(_waiting())
 
     async def read(self, channel: str, after: Place | None = None) -> Kept:
         return Kept(Place("00000001", 0), None)
 
 
 @asynccontextmanager
-async def _silence() -> AsyncIterator[AsyncIterator[Any]]:
-    yield _nothing()
+async def _silence(messages: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    yield messages
+
+
+async def _waiting() -> AsyncIterator[Any]:
+    """Nothing is published while anybody listens; a bus that ends tells its followers so."""
+    await asyncio.Event().wait()
+    yield
 
 
 async def _nothing() -> AsyncIterator[Any]:

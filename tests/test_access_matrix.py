@@ -257,7 +257,7 @@ def _content(folder: Path) -> list[tuple[str, list[Any]]]:
 # ── subscriptions
 
 
-@dataclass
+@dataclass(eq=False)
 class _Listener:
     """A follower that keeps what it is told."""
 
