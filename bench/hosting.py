@@ -18,7 +18,7 @@ from app.asgi import create_app
 from app.composition import compose
 from app.house import House, open_house
 from app.logs import configure_logs
-from app.serve import http_config, listen
+from app.serve import http_config, keep_program, listen
 from app.settings import LogFormat, ServerRole, load_settings
 from bench import ocpp_servers, orjson_endpoint, plain_subscriptions
 
@@ -105,6 +105,7 @@ async def _host(name: str) -> None:
         listening = listen("127.0.0.1", 0)
         serving = uvicorn.Server(http_config(create_app([*hosted.routes, _told(hosted.executions)])))
         task = asyncio.create_task(serving.serve(sockets=[listening]), name="http")
+        keep_program()  # as `lade serve` does, for the peers, too
         print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         serving.should_exit = serving.force_exit = True
