@@ -104,6 +104,7 @@ async def test_a_years_workbook_of_a_garage_has_the_sums_of_its_file(garage: Gar
             for name in ("Summary", "Sessions")
         },
     }
+    by_openpyxl.close()
     assert row.row_count == len(expected)
     for sheets in tables.values():
         *groups, last = sheets["Summary"][-len(expected) - 1 :]

@@ -152,6 +152,7 @@ async def check_workbook(workbook: Path, database: Path) -> None:
     rows = CalamineWorkbook.from_path(workbook).get_sheet_by_name("Summary").to_python()
     last = next(row for row in reversed(rows) if row[0] == "Total")
     assert (last[1], Decimal(str(last[2]))) == (total.session_count, kwh(total.energy_wh))
-    cells = openpyxl.load_workbook(workbook, read_only=True)["Summary"].iter_rows(values_only=True)
-    same = next(row for row in reversed(list(cells)) if row[0] == "Total")
+    with contextlib.closing(openpyxl.load_workbook(workbook, read_only=True)) as book:
+        cells = list(book["Summary"].iter_rows(values_only=True))
+    same = next(row for row in reversed(cells) if row[0] == "Total")
     assert (same[1], Decimal(str(same[2]))) == (total.session_count, kwh(total.energy_wh))
