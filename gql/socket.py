@@ -385,17 +385,20 @@ class Connection:
 
     async def _watch_rights(self, channel: str) -> None:
         """From before the rights are read until the end, so that no change of them is missed."""
-        bus = self._engine.ports.bus
         try:
-            async with bus.subscribe(channel) as messages:
+            async with self._engine.ports.log.follow(channel) as everything:
                 await self._enter(self._token)
                 self._watch_validity()
-                async for message in messages:
-                    await self._hear(message)
+                async for heard in everything:
+                    await self._hear(heard.message)
         except UnavailableError as error:
             raise ClosedError(CloseCode.TRY_AGAIN_LATER, error.message) from error
 
-    async def _hear(self, message: bytes) -> None:
+    async def _hear(self, message: bytes | None) -> None:
+        if message is None:
+            # What was missed may have taken rights away.
+            await self._look_at_rights()
+            return
         try:
             event = events.decode(message)
         except msgspec.DecodeError:
@@ -405,8 +408,11 @@ class Connection:
                 self._end_all(AccessEndedError())
                 raise ClosedError(CloseCode.FORBIDDEN, "This sign-in has ended. Sign in again.")
             case events.PermissionChanged() | events.ProgramChanged():
-                await self._renew()
-                self._watch_validity()
+                await self._look_at_rights()
+
+    async def _look_at_rights(self) -> None:
+        await self._renew()
+        self._watch_validity()
 
     def _claims_of(self, sign_in_id: object) -> bool:
         return (

@@ -9,7 +9,7 @@ import pytest
 
 from app.database import Database
 from app.redis_bus import RedisBus
-from domain.models import ChargerStatus
+from domain.models import ChargerStatus, Permission
 from tests.factories import a_town
 from tests.gql.world import PATIENCE_S, Socket, World, installation, status
 from tests.servers import free_port, redis_server, valkey_program
@@ -60,6 +60,26 @@ async def test_redis_goes_away_and_comes_back(database: Database, tmp_path: Path
             while (heard := await client.hear())["id"] != "2":
                 pass
             assert heard["payload"]["data"]["chargerStatus"]["isResync"] is True
+            await stack.aclose()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_rights_that_end_while_redis_is_away_end_when_it_is_back(database: Database, tmp_path: Path) -> None:
+    """Nobody could be told of it, and the next look by the clock is a minute away."""
+    del database
+    port, town = free_port(), await a_town()
+    async with AsyncExitStack() as stack:
+        with redis_server(tmp_path, program=valkey_program(), port=port) as url:
+            world = World(await stack.enter_async_context(RedisBus(url)))
+            client = await stack.enter_async_context(world.signed_in(await world.token(town.people["SERVICE"])))
+            client.subscribe(FOLLOW, t=installation(town.site.id))
+            await _told(client, 3)
+        await Permission.filter(user_id=town.people["SERVICE"]).delete()
+        with redis_server(tmp_path, program=valkey_program(), port=port):
+            async with asyncio.timeout(PATIENCE_S):
+                while (heard := await client.hear())["type"] == "next" and "errors" not in heard["payload"]:
+                    pass
+            assert "ACCESS_ENDED" in str(heard)
             await stack.aclose()
 
 
