@@ -1,39 +1,23 @@
-"""Files from asking to fetching."""
+"""Who may have which file, and what is in it."""
 
-import asyncio
 import csv
-import errno
-import os
-import resource
-import select
-import signal
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import ParamSpec, TypeVar
 from uuid import UUID
 
-import httpx
 import pytest
 from openpyxl import load_workbook
 from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
-from starlette.applications import Starlette
 
-from domain.errors import NotFoundError, RateLimitedError, ValidationError
-from domain.events import ExportChanged
+from domain.errors import NotFoundError, ValidationError
 from domain.filters import ANYTHING, Comparison, Every, Not, Some, Term
 from domain.ids import new_id
 from domain.models import ChargeSession, Export, Permission
 from domain.pages import PageRequest
 from domain.pricing.money import MICRO
 from domain.pricing.parts import TariffPart
-from domain.reporting.export_jobs import LEASE, LostJobError, complete, next_job, report_progress
 from domain.reporting.exports import (
-    ExportRow,
     ExportSource,
     cancel_export,
     create_export,
@@ -57,94 +41,15 @@ from domain.sessions import sessions_page
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
 from domain.views.report_views import locked_reports_by_ids
-from exports.endpoints import export_routes, file_of
-from exports.folder import FolderError, folder_trouble, make_room, new_draft
-from exports.links import ExportLinks
-from exports.worker import ExportWorker
-from exports.writing import WriterGoneError, WritingProcess, finish_file
 from tests import factories
+from tests.exports.office import Office, some_sessions, usage
 from tests.factories import NOW, Town
-from tests.fakes import HandClock, RecordingBus
-
-P = ParamSpec("P")
-T = TypeVar("T")
-LINKS = ExportLinks("s" * 32, "http://lade.example")
-
-
-class Office:
-    """A worker with its folder, clock and bus."""
-
-    def __init__(self, folder: Path, writing: WritingProcess) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.bus = RecordingBus()
-        self.clock = HandClock(NOW)
-        self.writing = writing
-        self.worker = ExportWorker(folder=folder, writing=writing, bus=self.bus, clock=self.clock)
-
-    async def make(
-        self, town: Town, source: ExportSource, person: str = "OWNER of installation", **further: object
-    ) -> ExportRow:
-        access = await town.access(person)
-        export_id = await create_export(access, source, bus=self.bus, **further)  # type: ignore[arg-type]  # by name
-        assert await self.worker.make_next()
-        return (await exports_by_ids(access, [export_id]))[export_id]
-
-    def path(self, export: ExportRow) -> Path:
-        return file_of(self.folder, export.id, export.format)
-
-    async def fetch(self, url: str) -> httpx.Response:
-        application = Starlette(routes=[*export_routes(LINKS, folder=self.folder, clock=self.clock)])
-        transport = httpx.ASGITransport(app=application)
-        async with httpx.AsyncClient(transport=transport) as client:
-            return await client.get(url)
-
-
-@pytest.fixture(scope="module")
-def writing() -> Iterator[WritingProcess]:
-    process = WritingProcess()
-    yield process
-    process.close()
-
-
-@pytest.fixture
-async def town(database: object) -> Town:
-    return await factories.a_town()
-
-
-@pytest.fixture
-async def office(tmp_path: Path, writing: WritingProcess) -> Office:
-    return Office(tmp_path / "exports", writing)
-
-
-def _usage(town: Town, **further: object) -> ExportSource:
-    question = UsageQuestion(
-        from_date=date(2026, 2, 1),
-        to_date=date(2026, 3, 1),
-        installation_ids=(town.site.id,),
-        **further,  # type: ignore[arg-type]  # by name
-    )
-    return ExportSource(usage=question)
-
-
-async def _sessions(town: Town, count: int = 3) -> None:
-    for number in range(count):
-        start = datetime(2026, 2, 3, 9, tzinfo=UTC) + timedelta(hours=number)
-        await factories.a_session(
-            town.site,
-            town.charger_id if number % 2 else town.neighbour_id,
-            user_id=town.people["USER of charger"] if number else None,
-            user_name="=Kari" if number else None,
-            started_at=start,
-            ended_at=start + timedelta(minutes=30),
-            energy_wh=1_001 + number,
-        )
 
 
 async def test_a_workbook_has_the_rows_of_the_api_and_the_sessions_behind_them(town: Town, office: Office) -> None:
     """Every figure of the summary, to the Wh, read by two programs."""
-    await _sessions(town)
-    source = _usage(town, group_by=(UsageDimension.USER, UsageDimension.DAY))
+    await some_sessions(town)
+    source = usage(town, group_by=(UsageDimension.USER, UsageDimension.DAY))
     made = await office.make(town, source)
     assert (made.state, made.progress, made.row_count) == (ExportState.READY, 1.0, 2)
     assert made.file_name == "fjordveien-garage-2026-02-01-2026-03-01.xlsx"
@@ -165,25 +70,15 @@ async def test_a_workbook_has_the_rows_of_the_api_and_the_sessions_behind_them(t
     assert cell.data_type == "s"
 
 
-async def test_progress_is_published_and_never_falls(town: Town, office: Office) -> None:
-    """From queued to ready."""
-    await _sessions(town)
-    await office.make(town, _usage(town))
-    events = [event for event in office.bus.published if isinstance(event, ExportChanged)]
-    assert events[0].state is ExportState.QUEUED
-    assert events[-1].state is ExportState.READY
-    assert [event.progress for event in events] == sorted(event.progress for event in events)
-
-
 @pytest.mark.parametrize("basis", list(ReportBasis))
 async def test_the_sessions_add_up_to_the_summary_under_every_basis(
     town: Town, office: Office, basis: ReportBasis
 ) -> None:
     """Also where only part of a session lies in the period."""
-    await _sessions(town)
+    await some_sessions(town)
     start = datetime(2026, 1, 31, 20, tzinfo=UTC)
     await factories.a_session(town.site, town.charger_id, started_at=start, ended_at=start + timedelta(hours=7))
-    source = _usage(town, basis=basis)
+    source = usage(town, basis=basis)
     made = await office.make(town, source, kind=ReportKind.SESSIONS, format=ExportFormat.CSV)
     assert source.usage is not None
     summary = await usage_summary(await town.access("OWNER of installation"), source.usage)
@@ -194,7 +89,7 @@ async def test_the_sessions_add_up_to_the_summary_under_every_basis(
 
 async def test_history_is_exported_as_far_as_it_may_be_seen(town: Town, office: Office) -> None:
     """A driver's file has the driver's sessions; a filter narrows it."""
-    await _sessions(town)
+    await some_sessions(town)
     everything = await office.make(town, ExportSource(sessions=ANYTHING), "USER of charger", kind=ReportKind.SESSIONS)
     assert everything.row_count == 2
     energy = Term("energyWh", Comparison.AT_LEAST, 1_003)
@@ -204,7 +99,7 @@ async def test_history_is_exported_as_far_as_it_may_be_seen(town: Town, office: 
 
 async def test_what_a_correction_replaced_is_marked_in_a_file_and_not_on_paper(town: Town, office: Office) -> None:
     """It counts in neither: a driver's file says VOID beside it, and paper, which has no flags, leaves it out."""
-    await _sessions(town)
+    await some_sessions(town)
     await ChargeSession.filter(energy_wh=1_001 + 1).update(
         state=SessionState.VOID, flags=int(SessionFlag.VOID), energy_wh=None
     )
@@ -220,7 +115,7 @@ async def test_what_a_correction_replaced_is_marked_in_a_file_and_not_on_paper(t
 
 async def test_ones_own_period_needs_no_right(town: Town, office: Office) -> None:
     """Whoever charged takes their own home."""
-    await _sessions(town)
+    await some_sessions(town)
     own = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1))
     made = await office.make(town, ExportSource(usage=own), "USER of charger")
     assert (made.row_count, made.file_name) == (2, "my-charging-2026-02-01-2026-03-01.xlsx")
@@ -229,7 +124,7 @@ async def test_ones_own_period_needs_no_right(town: Town, office: Office) -> Non
 async def test_rights_are_looked_at_again_when_the_file_is_made(town: Town, office: Office) -> None:
     """A right that ended meanwhile: the file fails, and says no more than that there is nothing."""
     access = await town.access("OWNER of installation")
-    export_id = await create_export(access, _usage(town), bus=office.bus)
+    export_id = await create_export(access, usage(town), bus=office.bus)
     await Permission.filter(user_id=access.user_id).update(revoked_at=NOW - timedelta(seconds=1))
     assert await office.worker.make_next()
     row = (await exports_by_ids(access, [export_id]))[export_id]
@@ -242,7 +137,7 @@ async def test_only_owners_export_an_installation(town: Town, office: Office, pe
     """Hidden and absent look the same."""
     access = await town.access(person)
     with pytest.raises(NotFoundError) as hidden:
-        await create_export(access, _usage(town), bus=office.bus)
+        await create_export(access, usage(town), bus=office.bus)
     absent = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1), installation_ids=(new_id(),))
     with pytest.raises(NotFoundError) as none:
         await create_export(access, ExportSource(usage=absent), bus=office.bus)
@@ -253,7 +148,7 @@ async def test_only_owners_export_an_installation(town: Town, office: Office, pe
 async def test_everybody_sees_and_cancels_their_own_files_only(town: Town, office: Office) -> None:
     """Another's file looks absent."""
     owner = await town.access("OWNER of installation")
-    export_id = await create_export(owner, _usage(town), bus=office.bus)
+    export_id = await create_export(owner, usage(town), bus=office.bus)
     for person in ("ADMINISTRATOR", "SERVICE", "not signed in"):
         other = await town.access(person)
         assert await exports_by_ids(other, [export_id]) == {}
@@ -267,18 +162,6 @@ async def test_everybody_sees_and_cancels_their_own_files_only(town: Town, offic
     assert not await office.worker.make_next()
 
 
-async def test_at_most_five_files_of_a_person_are_unfinished(town: Town, office: Office) -> None:
-    """Also when they are asked for at the same time; another's do not count."""
-    owner = await town.access("OWNER of installation")
-    asked = await asyncio.gather(
-        *(create_export(owner, _usage(town), bus=office.bus) for _ in range(7)), return_exceptions=True
-    )
-    assert sum(isinstance(one, UUID) for one in asked) == 5
-    assert sum(isinstance(one, RateLimitedError) for one in asked) == 2
-    own = UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1))
-    await create_export(await town.access("SERVICE"), ExportSource(usage=own), bus=office.bus)
-
-
 async def test_what_cannot_be_made_is_refused(town: Town, office: Office) -> None:
     """Kinds and formats that there are none of yet, and wrong questions."""
     owner = await town.access("OWNER of installation")
@@ -287,217 +170,7 @@ async def test_what_cannot_be_made_is_refused(town: Town, office: Office) -> Non
     with pytest.raises(ValidationError):
         await create_export(owner, ExportSource(sessions=ANYTHING), bus=office.bus)
     with pytest.raises(ValidationError):
-        await create_export(owner, _usage(town, where=UsageFilter(min_energy_wh=-1)), bus=office.bus)
-
-
-async def test_another_worker_takes_up_what_a_dead_one_left_and_the_dead_one_can_change_nothing(
-    town: Town, office: Office
-) -> None:
-    """After the lease; a worker that was only slow finds out before it harms."""
-    owner = await town.access("OWNER of installation")
-    export_id = await create_export(owner, _usage(town), bus=office.bus)
-    first = await next_job(NOW)
-    assert first is not None
-    assert await next_job(NOW + LEASE - timedelta(seconds=1)) is None
-    later = NOW + LEASE
-    second = await next_job(later)
-    assert second is not None
-    assert second.id == first.id == export_id
-    with pytest.raises(LostJobError):
-        await report_progress(first, 0.5, now=later, bus=office.bus)
-    with pytest.raises(LostJobError):
-        await complete(
-            first,
-            file_name="x",
-            size_bytes=1,
-            row_count=1,
-            now=later,
-            bus=office.bus,
-            place=lambda: pytest.fail("placed"),
-        )
-    await report_progress(second, 0.5, now=later, bus=office.bus)
-
-
-class SlowWriting(WritingProcess):
-    """Writes as ever; before a file is finished, `meanwhile` happens."""
-
-    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        super().__init__()
-        self._meanwhile = meanwhile
-
-    async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if function is finish_file:
-            await self._meanwhile()
-        return await super().call(function, *args, **kwargs)
-
-
-async def test_a_step_that_takes_minutes_keeps_the_lease(town: Town, tmp_path: Path) -> None:
-    """Nobody else takes the file up meanwhile, although nothing of it is told."""
-    await _sessions(town)
-
-    async def minutes() -> None:
-        for _ in range(4):
-            slow.clock.advance(LEASE * 0.9)
-            async with asyncio.timeout(10):
-                while (await Export.get()).claimed_until != slow.clock.now() + LEASE:  # noqa: ASYNC110  rows tell nobody
-                    await asyncio.sleep(0)
-            assert await next_job(slow.clock.now()) is None
-
-    writing = SlowWriting(minutes)
-    slow = Office(tmp_path / "exports", writing)
-    slow.worker.renew_every_s = 0.001
-    try:
-        assert (await slow.make(town, _usage(town))).state is ExportState.READY
-    finally:
-        writing.close()
-
-
-async def test_who_lost_a_file_writes_nothing_of_it(town: Town, tmp_path: Path, writing: WritingProcess) -> None:
-    """A worker that stood still for longer than its lease finds the file made by another, and leaves it alone."""
-    await _sessions(town)
-
-    async def long() -> None:
-        slow.clock.advance(LEASE)
-        assert await other.make_next()
-        made.append(next(slow.folder.glob("*.xlsx")).read_bytes())
-
-    made: list[bytes] = []
-    standing = SlowWriting(long)
-    slow = Office(tmp_path / "exports", standing)
-    other = ExportWorker(folder=slow.folder, writing=writing, bus=slow.bus, clock=slow.clock)
-    try:
-        row = await slow.make(town, _usage(town))
-        assert (row.state, row.progress) == (ExportState.READY, 1.0)
-        assert [path.read_bytes() for path in slow.folder.iterdir()] == made
-    finally:
-        standing.close()
-
-
-def test_who_lost_a_file_before_its_draft_was_there_leaves_the_newer_one_alone(tmp_path: Path) -> None:
-    """And who took it up removes what was left by the one before."""
-    export_id = new_id()
-    left, lost, taken = (new_draft(tmp_path, export_id) for _ in range(3))
-    for draft in (left, taken, lost):
-        make_room(draft)
-    assert set(tmp_path.iterdir()) == {taken, lost}
-
-
-async def test_a_cancelled_file_is_not_made_to_its_end(town: Town, office: Office) -> None:
-    """The worker notices and leaves nothing behind."""
-    await _sessions(town)
-    owner = await town.access("OWNER of installation")
-    export_id = await create_export(owner, _usage(town), bus=office.bus)
-    job = await next_job(NOW)
-    assert job is not None
-    await cancel_export(owner, export_id, bus=office.bus)
-    with pytest.raises(LostJobError):
-        await report_progress(job, 0.5, now=NOW, bus=office.bus)
-
-
-async def test_a_signed_link_works_without_signing_in_until_its_time_is_over(town: Town, office: Office) -> None:
-    """A changed link is none of ours; after a day the file is gone."""
-    await _sessions(town)
-    made = await office.make(town, _usage(town))
-    assert made.expires_at is not None
-    url = LINKS.url(made.id, made.expires_at)
-    answer = await office.fetch(url)
-    assert answer.status_code == 200
-    assert answer.content == office.path(made).read_bytes()
-    assert answer.headers["content-disposition"].startswith('attachment; filename="fjordveien-garage-')
-    assert answer.headers["cache-control"] == "private, no-store"
-    for wrong in (
-        url[:-1] + ("0" if url[-1] != "0" else "1"),
-        url.replace("expires=1", "expires=2"),
-        url.replace(str(made.id), str(new_id())),
-        url.partition("?")[0],
-        f"{LINKS.public_url}/exports/x?expires=1&signature=y",
-        url.replace("expires=", "expires=²"),
-    ):
-        assert (await office.fetch(wrong)).status_code == 404
-    office.clock.advance(timedelta(hours=24))
-    assert (await office.fetch(url)).status_code == 410
-    owner = await factories.access(made.user_id, now=office.clock.now())
-    assert (await exports_by_ids(owner, [made.id]))[made.id].state is ExportState.EXPIRED
-    await office.worker.expire()
-    assert not office.path(made).exists()
-
-
-async def test_a_file_whose_writer_died_is_made_again_after_the_others(town: Town, office: Office) -> None:
-    """It may be what the writer died of: a new one makes first what was asked for later."""
-    await _sessions(town)
-    owner = await town.access("OWNER of installation")
-    deadly = await create_export(owner, _usage(town), bus=office.bus)
-    other = await create_export(owner, _usage(town), bus=office.bus)
-
-    async def state(export_id: UUID) -> ExportState:
-        return (await exports_by_ids(owner, [export_id]))[export_id].state
-
-    pid = await office.writing.call(os.getpid)
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(WriterGoneError):
-        await office.worker.make_next()
-    assert await office.worker.make_next()
-    assert [await state(one) for one in (deadly, other)] == [ExportState.RUNNING, ExportState.READY]
-    office.clock.advance(LEASE)
-    assert await office.worker.make_next()
-    assert await state(deadly) is ExportState.READY
-
-
-@pytest.mark.parametrize("format", [ExportFormat.XLSX, ExportFormat.CSV])
-async def test_a_file_that_finds_no_room_fails_and_leaves_nothing(
-    town: Town, tmp_path: Path, format: ExportFormat
-) -> None:
-    """Whoever asked is told why; the next file, for which there is room, is made."""
-    await _sessions(town, 400)
-    writing = WritingProcess()
-    office = Office(tmp_path / "exports", writing)
-    try:
-        await writing.call(resource.setrlimit, resource.RLIMIT_FSIZE, (10_000, 10_000))
-        made = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=format)
-        assert (made.state, made.size_bytes, made.file_name) == (ExportState.FAILED, None, None)
-        assert made.error == "The file grew larger than the server may write: ask for a shorter period, or for less."
-        assert list(office.folder.iterdir()) == []
-        again = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=format)
-        assert (again.state, again.row_count) == (ExportState.READY, 400)
-        assert list(office.folder.iterdir()) == [office.path(again)]
-    finally:
-        writing.close()
-
-
-async def test_a_folder_that_cannot_be_written_fails_the_file_and_says_so(town: Town, office: Office) -> None:
-    """The worker goes on, and makes the next once the folder is what it should be."""
-    await _sessions(town)
-    office.folder.rmdir()
-    office.folder.write_text("not a folder")
-    made = await office.make(town, _usage(town))
-    assert made.state is ExportState.FAILED
-    assert made.error is not None
-    assert made.error.startswith("The folder where files are kept cannot be written (")
-    office.folder.unlink()
-    assert (await office.make(town, _usage(town))).state is ExportState.READY
-
-
-def test_no_room_is_told_in_words() -> None:
-    """A full disk and a full quota are the same to a person."""
-    for number in (errno.ENOSPC, errno.EDQUOT):
-        with pytest.raises(FolderError, match="There is no room left on the disk"), folder_trouble():
-            raise OSError(number, "from the kernel")
-
-
-async def test_what_nobody_can_want_any_more_is_swept_away(town: Town, office: Office) -> None:
-    """Drafts of workers that died and files that nobody knows of; what is of today stays."""
-    await _sessions(town)
-    made = await office.make(town, _usage(town))
-    fresh, old = new_draft(office.folder, new_id()), new_draft(office.folder, new_id())
-    lost = office.folder / f"{new_id()}.xlsx"
-    for draft in (fresh, old):
-        make_room(draft)
-    lost.touch()
-    now = office.clock.now().timestamp()
-    for path, hours in ((office.path(made), 0), (fresh, 1), (old, 3), (lost, 27)):
-        os.utime(path, (now - 3_600 * hours, now - 3_600 * hours))
-    await office.worker.expire()
-    assert set(office.folder.iterdir()) == {office.path(made), fresh}
+        await create_export(owner, usage(town, where=UsageFilter(min_energy_wh=-1)), bus=office.bus)
 
 
 async def test_a_workbook_of_when_energy_was_taken_has_a_sheet_of_hours(town: Town, office: Office) -> None:
@@ -527,9 +200,9 @@ async def test_a_workbook_of_when_energy_was_taken_has_a_sheet_of_hours(town: To
 
 async def test_an_owner_prints_one_persons_part_and_a_person_their_own(town: Town, office: Office) -> None:
     """The figures and the sessions of that person alone; a stranger's part is not there, for an owner and for anybody else."""
-    await _sessions(town)
+    await some_sessions(town)
     kari = town.people["USER of charger"]
-    source = replace(_usage(town, group_by=(UsageDimension.USER, UsageDimension.MONTH)), person_id=kari)
+    source = replace(usage(town, group_by=(UsageDimension.USER, UsageDimension.MONTH)), person_id=kari)
     part = await office.make(town, source, format=ExportFormat.PDF, locale="nb-NO")
     assert (part.state, part.row_count) == (ExportState.READY, 1)
     text = " ".join(page.extract_text() for page in PdfReader(office.path(part)).pages)
@@ -549,7 +222,7 @@ async def test_an_owner_prints_one_persons_part_and_a_person_their_own(town: Tow
         (owner, replace(source, person_id=new_id())),
         (driver, source),
         (driver, ExportSource(usage=own, person_id=town.people["OWNER of installation"])),
-        (owner, _usage(town, where=UsageFilter(user_ids=(town.people["USER of installation"],)))),
+        (owner, usage(town, where=UsageFilter(user_ids=(town.people["USER of installation"],)))),
     ):
         wrong = replace(wrong, person_id=wrong.person_id or kari)
         with pytest.raises(NotFoundError):
@@ -561,20 +234,20 @@ async def test_an_owner_prints_one_persons_part_and_a_person_their_own(town: Tow
 
 async def test_a_report_that_nobody_would_print_is_refused_in_words(town: Town, office: Office) -> None:
     """More lines than a hundred pages have; as a workbook it can be had."""
-    await _sessions(town, 4)
+    await some_sessions(town, 4)
     office.worker.most_printed = 3
-    refused = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=ExportFormat.PDF)
+    refused = await office.make(town, usage(town), kind=ReportKind.SESSIONS, format=ExportFormat.PDF)
     assert (refused.state, refused.error) == (
         ExportState.FAILED,
         "A PDF has at most 3 lines: ask for a shorter period, or for XLSX.",
     )
-    made = await office.make(town, _usage(town), kind=ReportKind.SESSIONS, format=ExportFormat.XLSX)
+    made = await office.make(town, usage(town), kind=ReportKind.SESSIONS, format=ExportFormat.XLSX)
     assert (made.state, made.row_count) == (ExportState.READY, 4)
 
 
 async def test_everyone_exports_the_history_that_they_may_see(town: Town, office: Office) -> None:
     """Their own and what their roles show, with the names that they may see; the same sessions that the API lists for them."""
-    await _sessions(town)
+    await some_sessions(town)
     for person in factories.PEOPLE:
         made = await office.make(
             town, ExportSource(sessions=ANYTHING), person, kind=ReportKind.SESSIONS, format=ExportFormat.CSV
@@ -587,42 +260,6 @@ async def test_everyone_exports_the_history_that_they_may_see(town: Town, office
     counts = {"OWNER of installation": 3, "OWNER of charger": 1, "USER of charger": 2, "SERVICE": 0, "stranger": 0}
     for person, count in counts.items():
         assert len((await sessions_page(await town.access(person), PageRequest(first=100))).rows) == count
-
-
-PARENT = """
-import asyncio, os, sys
-from exports.writing import WritingProcess
-async def main():
-    process = WritingProcess()
-    print(await process.call(os.getpid), flush=True)
-    await asyncio.Event().wait()
-if __name__ == "__main__":
-    asyncio.run(main())
-"""
-
-
-def test_the_writing_process_ends_with_its_parent_also_when_that_is_killed(tmp_path: Path) -> None:
-    """SIGKILL leaves no process behind."""
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
-        assert parent.stdout is not None
-        worker = int(parent.stdout.readline())
-        descriptor = os.pidfd_open(worker)
-        parent.kill()
-        parent.wait()
-    assert _ends(descriptor)
-
-
-def _ends(descriptor: int) -> bool:
-    """Whether the process behind the descriptor ends within ten seconds."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    ended = bool(poll.poll(10_000))
-    os.close(descriptor)
-    return ended
 
 
 def test_filters_survive_being_stored() -> None:
@@ -659,7 +296,7 @@ async def _locked(town: Town) -> UUID:
     by = (UsageDimension.USER, UsageDimension.MONTH)
     await lock_report(owner, town.site.id, LockWish(date(2026, 1, 1), date(2026, 2, 1), group_by=by))
     await _january(town, 20, 400)
-    await _sessions(town)
+    await some_sessions(town)
     report = await lock_report(owner, town.site.id, LockWish(date(2026, 2, 1), date(2026, 3, 1), group_by=by))
     await ChargeSession.all().update(energy_wh=9_999)
     return report
@@ -737,8 +374,8 @@ async def test_one_persons_part_of_a_locked_report_has_the_locked_figures_of_tha
 
 async def test_a_norwegian_file_is_norwegian_around_its_tables_too(town: Town, office: Office) -> None:
     """Heading, totals and column headings; a file for programs keeps its words."""
-    await _sessions(town)
-    made = await office.make(town, _usage(town), locale="nb-NO")
+    await some_sessions(town)
+    made = await office.make(town, usage(town), locale="nb-NO")
     book = CalamineWorkbook.from_path(office.path(made))
     table = book.get_sheet_by_name("Summary").to_python()
     heading = {str(row[0]): str(row[1]) for row in table[:9]}
@@ -751,18 +388,18 @@ async def test_a_norwegian_file_is_norwegian_around_its_tables_too(town: Town, o
 
 async def test_what_one_person_pays_can_be_printed(town: Town, office: Office) -> None:
     """COST as PDF: their sum, and the lines that it is made of."""
-    await _sessions(town)
+    await some_sessions(town)
     tariff = await factories.a_tariff(
         town.site, TariffPart(CostUnit.KWH, 2 * MICRO), TariffPart(CostUnit.SESSION, MICRO)
     )
     await factories.a_tariff_assignment(town.site, tariff)
-    source = replace(_usage(town), person_id=town.people["USER of charger"])
+    source = replace(usage(town), person_id=town.people["USER of charger"])
     made = await office.make(town, source, kind=ReportKind.COST, format=ExportFormat.PDF, locale="nb-NO")
     assert (made.state, made.row_count) == (ExportState.READY, 4)
     text = " ".join(page.extract_text() for page in PdfReader(office.path(made)).pages)
     assert "Sum\n6,01\n0,00\n6,01\nNOK" in text
     assert "Å betale" in text
-    whole = await office.make(town, _usage(town), kind=ReportKind.COST, format=ExportFormat.PDF)
+    whole = await office.make(town, usage(town), kind=ReportKind.COST, format=ExportFormat.PDF)
     assert (whole.state, whole.row_count) == (ExportState.READY, 2)
 
 
@@ -785,14 +422,14 @@ async def _tariff(town: Town) -> None:
 async def test_a_workbook_of_costs_has_what_each_person_pays_and_every_line(town: Town, office: Office) -> None:
     """The totals are those of the API; a charge whose cost is not known says why."""
     await _tariff(town)
-    await _sessions(town)
+    await some_sessions(town)
     await ChargeSession.filter(user_id=None).update(energy_wh=None)
-    row = await office.make(town, _usage(town), kind=ReportKind.COST)
+    row = await office.make(town, usage(town), kind=ReportKind.COST)
     assert (row.error, row.file_name, row.row_count) == (None, "fjordveien-garage-2026-02-01-2026-03-01-cost.xlsx", 4)
     book = load_workbook(office.path(row))
     assert book.sheetnames == ["People", "Cost lines"]
     people = list(book["People"].iter_rows(values_only=True))[-3:]
-    source = _usage(town, group_by=(UsageDimension.USER,)).usage
+    source = usage(town, group_by=(UsageDimension.USER,)).usage
     assert source is not None
     summary = await usage_summary(await town.access("OWNER of installation"), source, with_costs=True)
     (total,) = summary.total.costs.sums
@@ -816,7 +453,7 @@ async def test_a_workbook_of_costs_has_what_each_person_pays_and_every_line(town
 async def test_costs_as_csv_are_the_lines_alone(town: Town, office: Office) -> None:
     """By the customs of the locale; a driver gets their own."""
     await _tariff(town)
-    await _sessions(town, 2)
+    await some_sessions(town, 2)
     own = ExportSource(usage=UsageQuestion(from_date=date(2026, 2, 1), to_date=date(2026, 3, 1)))
     row = await office.make(town, own, "USER of charger", kind=ReportKind.COST, format=ExportFormat.CSV, locale="nb-NO")
     text = office.path(row).read_text(encoding="utf-8-sig").splitlines()
@@ -833,11 +470,11 @@ async def test_costs_as_csv_are_the_lines_alone(town: Town, office: Office) -> N
 
 async def test_a_summary_has_the_costs_of_its_groups_where_there_is_a_tariff(town: Town, office: Office) -> None:
     """With the VAT in them, and how many are not known."""
-    await _sessions(town)
-    plain = load_workbook(office.path(await office.make(town, _usage(town))))["Summary"]
+    await some_sessions(town)
+    plain = load_workbook(office.path(await office.make(town, usage(town))))["Summary"]
     await _tariff(town)
     await ChargeSession.filter(user_id=None).update(energy_wh=None)
-    priced = load_workbook(office.path(await office.make(town, _usage(town))))["Summary"]
+    priced = load_workbook(office.path(await office.make(town, usage(town))))["Summary"]
     headings = [
         [cell.value for cell in row]
         for sheet in (plain, priced)

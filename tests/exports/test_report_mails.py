@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
@@ -52,18 +51,6 @@ MANAGER = "manager@example.com"
 DUE = datetime(2026, 4, 1, 4, tzinfo=UTC)
 """Six o'clock on the first of April, in Oslo."""
 LINKS = ExportLinks("s" * 32, "http://lade.example")
-
-
-@pytest.fixture(scope="module")
-def writing() -> Iterator[WritingProcess]:
-    process = WritingProcess()
-    yield process
-    process.close()
-
-
-@pytest.fixture
-async def town(database: object) -> Town:
-    return await factories.a_town()
 
 
 @pytest.fixture
