@@ -32,8 +32,10 @@ _log = structlog.get_logger(__name__)
 class Follower(Protocol):
     """One client's operation."""
 
-    def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
-        """The payload is on its way; one with the same key that still waits is replaced by it (no key: never). `cursor` is in it."""
+    def offer(self, key: object, payload: str, cursor: str | None = None, *, stays: bool = False) -> None:
+        """The payload is on its way; one about the same (`key`) that still waits is replaced by it unless it `stays`, as does one about
+        nothing. `cursor` is in it.
+        """
         ...
 
     def forget(self) -> None:
@@ -94,7 +96,7 @@ class Audience:
                 if self._failure is not None:
                     raise self._failure
                 for live in await self._first(after, is_move=is_move):
-                    follower.offer(live.key, *await self._written_out(live))
+                    follower.offer(live.key, *await self._written_out(live), stays=live.stays)
                 if self._is_over:
                     follower.end()
                 else:
@@ -112,7 +114,7 @@ class Audience:
         """These events, to that follower only."""
         async with self._lock:
             for live in lives:
-                follower.offer(live.key, *await self._written_out(live))
+                follower.offer(live.key, *await self._written_out(live), stays=live.stays)
 
     @property
     def _is_over(self) -> bool:
@@ -265,7 +267,7 @@ class Audience:
         for live in lives:
             text, cursor = await self._written_out(live)
             for follower in self._followers:
-                follower.offer(live.key, text, cursor)
+                follower.offer(live.key, text, cursor, stays=live.stays)
 
     async def _written_out(self, live: Live) -> tuple[str, str | None]:
         """The payload with the closing brace of its message (what follows the client's own id), and the cursor in it."""

@@ -16,10 +16,12 @@ Known = Mapping[tuple[Batch[Any], UUID], Any]
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """One event of a stream. Of those with the same `key` a slow reader gets the newest only; without a key all."""
+    """One event of a stream. Of those about the same (`key`) a slow reader gets the newest only; without a key all."""
 
     value: object
     key: object = None
+    stays: bool = False
+    """Nobody misses it, and nothing about the same that comes later is heard before it."""
     known: Known = field(default_factory=dict)
     same_as: tuple[object, object] | None = None
     """(what it shows, in which version): an event that was already written out is not executed again."""

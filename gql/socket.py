@@ -147,11 +147,11 @@ class Operation:
         self.is_over = False
         """Whether its client hears no more of it; its id may be another's by now."""
 
-    def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
+    def offer(self, key: object, payload: str, cursor: str | None = None, *, stays: bool = False) -> None:
         """The payload is on its way, unless it is over; see Follower."""
         if self.is_over:
             return
-        self._connection.put(self._prefix, payload, owner=self, key=key, cursor=cursor)
+        self._connection.put(self._prefix, payload, owner=self, key=key, cursor=cursor, stays=stays)
 
     def forget(self) -> None:
         """What may be replaced no longer waits."""
@@ -246,7 +246,14 @@ class Connection:
             await _quietly(self.send(self._ending.message))
 
     def put(
-        self, prefix: str, payload: str = "", *, owner: object = None, key: object = None, cursor: str | None = None
+        self,
+        prefix: str,
+        payload: str = "",
+        *,
+        owner: object = None,
+        key: object = None,
+        cursor: str | None = None,
+        stays: bool = False,
     ) -> None:
         """The message is on its way: at once when nothing waits before it, or in its turn."""
         if (
@@ -257,7 +264,7 @@ class Connection:
         ):
             return
         try:
-            self._outbox.put(prefix, payload, owner=owner, key=key, cursor=cursor)
+            self._outbox.put(prefix, payload, owner=owner, key=key, cursor=cursor, stays=stays)
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
         if self._writer is None and self._ending is None and self._main is not None:

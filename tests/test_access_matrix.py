@@ -263,7 +263,7 @@ class _Listener:
 
     payloads: list[dict[str, Any]] = field(default_factory=list)
 
-    def offer(self, key: object, payload: str, cursor: str | None = None) -> None:
+    def offer(self, key: object, payload: str, cursor: str | None = None, *, stays: bool = False) -> None:
         self.payloads.append(orjson.loads(payload[:-1]))
 
     def forget(self) -> None:

@@ -192,7 +192,7 @@ class StatusSource:
             (chargers_by_ids, charger_id): row,
         }
         version = (sort[1], status.version, row, self._installation)
-        return Live(event, key, known, same_as=((sort[0], charger_id), version), cursor=event.cursor)
+        return Live(event, key, known=known, same_as=((sort[0], charger_id), version), cursor=event.cursor)
 
 
 class RowSource:

@@ -187,15 +187,14 @@ class SessionSource:
 
     def _event(self, kind: str, row: SessionRow, cursor: str, *, is_resync: bool = False) -> Live:
         event = SessionEventRow(kind, cursor, is_resync, row.id, row)
-        # One that came after the end must not stand where one before it waits.
         may_be_replaced = kind == "UPDATED" and row.state is SessionState.ACTIVE
-        return self._live(event, key=row.id if may_be_replaced else None)
+        return self._live(event, key=row.id, stays=not may_be_replaced)
 
     def _removed(self, session_id: UUID) -> Live:
-        return self._live(SessionEventRow("REMOVED", self.cursors.here, False, session_id))
+        return self._live(SessionEventRow("REMOVED", self.cursors.here, False, session_id), key=session_id, stays=True)
 
-    def _live(self, event: SessionEventRow, *, key: object = None) -> Live:
-        return Live(event, key, cursor=event.cursor)
+    def _live(self, event: SessionEventRow, *, key: object = None, stays: bool = False) -> Live:
+        return Live(event, key, stays, cursor=event.cursor)
 
     def _now(self) -> Access:
         return replace(self.access, now=self._clock.now())
