@@ -26,6 +26,7 @@ from app.first_tables import make_first_tables
 from app.logs import without_credentials
 from app.settings import OperatorError, Settings
 from domain.errors import UnavailableError
+from domain.usage.interval_cuts import share
 
 CONNECTION = "default"
 SQLITE_FILE = "lade.sqlite3"
@@ -145,17 +146,20 @@ async def opened(database: Database) -> AsyncIterator[None]:
     try:
         with _telling(database):
             await get_connection(CONNECTION).execute_query("SELECT 1")
-            await _teach_letters()
+            await _teach()
         yield
     finally:
         await context.close_connections()
 
 
-async def _teach_letters() -> None:
-    """SQLite's LOWER knows all letters, not those of English only: names are found and ordered as on PostgreSQL."""
+async def _teach() -> None:
+    """SQLite's LOWER knows all letters, not those of English only: names are found and ordered as on PostgreSQL. And it can share an
+    amount in proportion (`domain.usage.interval_cuts.share`) without an end to its numbers.
+    """
     client = get_connection(CONNECTION)
     if isinstance(client, SqliteClient) and client._connection is not None:
         await client._connection.create_function("lower", 1, _lower, deterministic=True)
+        await client._connection.create_function("share", 3, share, deterministic=True)
 
 
 def _lower(value: object) -> object:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.charging.energy_intervals import INTERVAL, Part, intervals
+from domain.charging.energy_intervals import INTERVAL, Part
 from domain.pricing.calendar import Calendar
 from domain.pricing.lines import Charge, Cost, TermsOn, cost_of, needs_parts
 from domain.roles import IntervalQuality, SessionFlag, SessionState
@@ -170,7 +170,7 @@ def _charge(one: Charged, stored: Sequence[Part] | None, *, is_cut: bool) -> Cha
         return Charge(since, until, one.energy_wh, one.connected_s, whole)
     is_usable = stored and _fit(stored, since, until, energy_wh)
     # Imported history keeps no rows for what follows from the session itself: even over its time.
-    parts = stored if stored and is_usable else intervals(since, until, energy_wh, ())
+    parts = stored if stored and is_usable else whole
     idle_from = None if one.is_paused or not is_usable else _idle_from(parts)
     return Charge(since, until, one.energy_wh, one.connected_s, parts, idle_from)
 

@@ -3,7 +3,7 @@
 A local date begins at the first instant that bears it: a day may have 23 or 25 hours, and where the clock skips midnight it begins later.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,6 +17,8 @@ LONGEST_PERIOD = timedelta(days=3_660)
 _EARLIEST, _LATEST = date(1970, 1, 2), date(2200, 1, 1)
 _STEP = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
+_HOUR = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,39 @@ def _hour(local: datetime, zone: ZoneInfo) -> Bucket:
     for change in inside[1:]:
         start, end = (change.since, end) if change.since <= instant else (start, min(end, change.since))
     return Bucket(f"{started:%Y-%m-%d %H:00}", start, end)
+
+
+def edges(period: Period, dimensions: Collection[UsageDimension]) -> list[datetime]:
+    """Where stretches of these kinds cut the period, in order: the first is its start, the last its end, and between two that follow each
+    other lies time of one stretch of each kind.
+    """
+    found = {period.start_at, period.end_at}
+    for dimension in dimensions:
+        found |= _hours(period) if dimension is UsageDimension.HOUR else _first_instants(period, dimension)
+    return sorted(found)
+
+
+def _hours(period: Period) -> set[datetime]:
+    """Each full hour on the clock, and each change of the clock; ten years of them take a tenth of a second."""
+    found = set()
+    stretches = offsets(period.zone, period.start_at, period.end_at)
+    for stretch, until in zip(stretches, [*(one.since for one in stretches[1:]), period.end_at], strict=True):
+        found.add(stretch.since)
+        into = (stretch.since - _EPOCH + timedelta(seconds=stretch.seconds)) % _HOUR
+        at = stretch.since - into + _HOUR
+        while at < until:
+            found.add(at)
+            at += _HOUR
+    return found
+
+
+def _first_instants(period: Period, dimension: UsageDimension) -> set[datetime]:
+    found = set()
+    day = _dates(period.from_date, dimension)[1]
+    while day < period.to_date:
+        found.add(start_of(day, period.zone))
+        day = _dates(day, dimension)[1]
+    return found
 
 
 def buckets(period: Period, dimension: UsageDimension) -> Iterator[Bucket]:

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from domain import sql
 from domain.access import Access
-from domain.charging.energy_intervals import Part, intervals
+from domain.charging.energy_intervals import Part
 from domain.filters import ANYTHING, Columns, Comparison, Condition, Every, Expression, Term, check_size, sql_of
 from domain.pages import KeyKind, Keyset, Page, PageRequest, SortKey, empty_page, keyset, page_of
 from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, StopReason
-from domain.usage.interval_cuts import clipped
+from domain.usage.interval_cuts import clipped, evenly
 
 LONGEST_DETAILS = timedelta(days=31)
 
@@ -365,7 +365,7 @@ async def energy_details(
         return []
     if await sql.row("SELECT 1 AS found FROM energy_intervals WHERE session_id = $1 LIMIT 1", session.id):
         return []
-    return list(clipped(intervals(session.started_at, session.ended_at, session.energy_wh, ()), first, last))
+    return list(clipped(evenly(session.started_at, session.ended_at, session.energy_wh), first, last))
 
 
 _PARTS = """

@@ -18,7 +18,7 @@ from domain.pricing.lines import CostLine
 from domain.roles import ReportBasis, UsageDimension
 from domain.usage.costs import MonthlyFee, add_costs, add_fees, book_for, lines_inside, monthly_fees
 from domain.usage.coverage import coverage, empty_because
-from domain.usage.intervals import energy_in_time
+from domain.usage.interval_sums import energy_in_time
 from domain.usage.question import (
     Group,
     GroupPart,

@@ -36,7 +36,7 @@ def intervals(
     `readings` include the registers at start and stop where they are known. Without two usable ones the energy is spread evenly
     over the session's time and ESTIMATED. A part is MEASURED when both its edges carry a reading.
     """
-    edges = _edges(started_at, ended_at)
+    edges = edges_between(started_at, ended_at)
     points = _points(readings, started_at, ended_at)
     is_spread = is_estimated or len(points) < 2 or points[-1][1] <= points[0][1]
     if is_spread:
@@ -67,7 +67,8 @@ def shares_of(total: int, weights: Sequence[float]) -> list[int]:
     return given
 
 
-def _edges(started_at: datetime, ended_at: datetime) -> list[datetime]:
+def edges_between(started_at: datetime, ended_at: datetime) -> list[datetime]:
+    """Where the parts of a session begin and end, in order."""
     if ended_at <= started_at:
         return [started_at, started_at]
     step = timedelta(days=1) if ended_at - started_at > LONG_SESSION else INTERVAL

@@ -1,19 +1,19 @@
-"""How sessions become groups under the basis INTERVAL: by when their energy was taken, split exactly where a border cuts them."""
+"""What of single sessions lies inside a period under the basis INTERVAL: split exactly where a border cuts them."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from domain import sql
-from domain.charging.energy_intervals import Part, intervals
-from domain.periods import Bucket, Period, bucket_at
+from domain.charging.energy_intervals import Part
+from domain.periods import Period
 from domain.roles import IntervalQuality, SessionFlag, UsageDimension
 from domain.sessions import SessionRow
 from domain.usage.interval_cuts import clipped, energy_until
-from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageQuestion, time_dimensions
+from domain.usage.question import Snapshot, Usage, UsageQuestion
 from domain.usage.rows import NAMES, UNRELIABLE, Scope, counted, id_column
 
 _BATCH = 100
@@ -33,36 +33,6 @@ class _Touching:
     energy_wh: int
     connected_s: int
     charging_s: int
-
-
-async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) -> dict[Group, Tally]:
-    """Groups of every session that touches the period, with the energy and the time that lie inside.
-
-    A session with a wrong clock lies whole at the instant it was registered.
-    """
-    touching = await _touching(question, period, scope)
-    slices = _Slices(period, time_dimensions(question))
-    found: dict[Group, Tally] = {}
-    for first in range(0, len(touching), _BATCH):
-        await asyncio.sleep(0)
-        batch = [(session, list(slices.of(session))) for session in touching[first : first + _BATCH]]
-        cut = [session.id for session, pieces in batch if not _is_whole(session, pieces)]
-        stored = await _stored_parts(cut)
-        for session, pieces in batch:
-            # Most sessions lie within one slice: their parts add up to their energy, so nobody needs to look at them.
-            is_whole = _is_whole(session, pieces)
-            parts = [] if is_whole else _parts(session, stored.get(session.id))
-            for since, until, buckets in pieces:
-                group = tuple(
-                    GroupPart(dimension, bucket=buckets[dimension])
-                    if dimension in buckets
-                    else GroupPart(dimension, session.ids[dimension])
-                    for dimension in question.group_by
-                )
-                inside = sum(part.energy_wh for part in clipped(parts, since, until))
-                energy_wh = session.energy_wh if is_whole else inside
-                found.setdefault(group, Tally()).add(_usage(session, energy_wh, since, until), session.names)
-    return found
 
 
 LONG_S = 30 * 86_400
@@ -209,7 +179,7 @@ def _parts(session: _Touching, stored: list[Part] | None) -> list[Part]:
     if SessionFlag.CLOCK_UNRELIABLE in session.flags:
         return [Part(session.start_at, session.start_at, session.energy_wh, IntervalQuality.ESTIMATED)]
     # Imported history keeps no rows for what follows from the session itself: even over its time.
-    return stored or intervals(session.start_at, session.end_at, session.energy_wh, ())
+    return stored or [Part(session.start_at, session.end_at, session.energy_wh, IntervalQuality.ESTIMATED)]
 
 
 def _usage(session: _Touching, energy_wh: int, since: datetime, until: datetime) -> Usage:
@@ -229,36 +199,3 @@ def _usage(session: _Touching, energy_wh: int, since: datetime, until: datetime)
         first_at=session.start_at,
         last_at=session.start_at,
     )
-
-
-_Piece = tuple[datetime, datetime, dict[UsageDimension, Bucket]]
-
-
-def _is_whole(session: _Touching, pieces: Sequence[_Piece]) -> bool:
-    """Whether one slice holds all of the session."""
-    return len(pieces) == 1 and pieces[0][0] <= session.start_at and session.end_at <= pieces[0][1]
-
-
-class _Slices:
-    """Where a period's borders, and those of the stretches grouped by, cut a session."""
-
-    def __init__(self, period: Period, dimensions: tuple[UsageDimension, ...]) -> None:
-        self._period = period
-        self._dimensions = dimensions
-        self._known: dict[UsageDimension, Bucket] = {}
-
-    def of(self, session: _Touching) -> Iterator[_Piece]:
-        """(since, until, buckets) in order; together the part of the session that lies in the period."""
-        at = max(session.start_at, self._period.start_at)
-        until = min(max(session.end_at, session.start_at + timedelta.resolution), self._period.end_at)
-        while at < until:
-            buckets = {dimension: self._bucket(at, dimension) for dimension in self._dimensions}
-            border = min((until, *(bucket.end_at for bucket in buckets.values())))
-            yield at, border, buckets
-            at = border
-
-    def _bucket(self, at: datetime, dimension: UsageDimension) -> Bucket:
-        known = self._known.get(dimension)
-        if known is None or not known.start_at <= at < known.end_at:
-            known = self._known[dimension] = bucket_at(at, dimension, self._period.zone)
-        return known

@@ -103,7 +103,7 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
                 else GroupPart(dimension, sql.optional_uuid_of(row[f"id_{things.index(dimension)}"]))
                 for dimension in question.group_by
             )
-            found.setdefault(group, Tally()).add(_usage(row), _snapshots(row, things))
+            found.setdefault(group, Tally()).add(_usage(row), snapshots(row, things))
     return found
 
 
@@ -133,7 +133,8 @@ def _usage(row: sql.Record) -> Usage:
     )
 
 
-def _snapshots(row: sql.Record, things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
+def snapshots(row: sql.Record, things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
+    """The names of a row's things (`name_0`, …), as they were at `newest_at`."""
     if not things:
         return []
     at = str(row["newest_at"])

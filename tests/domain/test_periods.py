@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import ValidationError
-from domain.periods import Period, bucket_at, buckets, offsets, period_of, start_of, zone_of
+from domain.periods import Period, bucket_at, buckets, edges, offsets, period_of, start_of, zone_of
 from domain.roles import UsageDimension
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -84,6 +84,24 @@ def test_buckets_leave_no_gap_and_do_not_overlap(zone: str, day: date, dimension
     for one in found:
         assert bucket_at(one.start_at, dimension, period.zone) == one
         assert bucket_at(one.end_at - timedelta(microseconds=1), dimension, period.zone) == one
+
+
+@given(
+    zone=st.sampled_from([*ZONES, "Africa/Monrovia"]),
+    day=st.dates(date(1971, 1, 1), date(2030, 1, 1)),
+    length=st.sampled_from((1, 3, 40)),
+    dimensions=st.sets(
+        st.sampled_from([UsageDimension.HOUR, UsageDimension.DAY, UsageDimension.WEEK, UsageDimension.MONTH])
+    ),
+)
+def test_edges_are_where_one_stretch_ends_and_the_next_begins(
+    zone: str, day: date, length: int, dimensions: set[UsageDimension]
+) -> None:
+    """Those of the period, and of every bucket that begins in it; also where the clock changes by half an hour or some seconds."""
+    period = Period(day, day + timedelta(days=length), ZoneInfo(zone))
+    begun = {one.start_at for dimension in dimensions for one in buckets(period, dimension)}
+    inside = {at for at in begun if period.start_at <= at}
+    assert edges(period, dimensions) == sorted(inside | {period.start_at, period.end_at})
 
 
 @given(zone=st.sampled_from(ZONES), day=st.dates(date(2010, 1, 1), date(2030, 1, 1)))
