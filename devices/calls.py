@@ -54,6 +54,10 @@ class Line(Protocol):
         """It is stored soon what was said, for people to read."""
         ...
 
+    def went_out(self, outgoing: Outgoing) -> None:
+        """The call is on its way; an answer may come."""
+        ...
+
     async def keep_cleared(self) -> None:
         """It is stored, where it can be, that what limits the charger is what this portal sets."""
         ...
@@ -215,6 +219,7 @@ class Calls:
         self._answer_id = str(new_id())
         try:
             await self._line.send(frames.encode_call(self._answer_id, outgoing.action, outgoing.payload))
+            self._line.went_out(outgoing)
             self._line.keep(outgoing.action, msgspec.json.encode(outgoing.payload), is_from_charger=False)
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._answer

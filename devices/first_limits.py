@@ -17,13 +17,17 @@ class FirstLimits:
     """The connectors of one connection, and whether each has answered to the limit that holds without us (a TxDefaultProfile).
 
     What a charger held before this connection is not known: it may be new, or have started again and forgotten it. Any answer will do:
-    from a charger that takes no limit nothing better will come, and it counts with its maximum. `patience_s` 0: nobody is waited for.
+    from a charger that takes no limit nothing better will come, and it counts with its maximum. So does one that says nothing, from the
+    beginning of the connection on: once its silence has lasted `patience_s` since its limit went out, no further car is held up by it.
+    `patience_s` 0: nobody is waited for.
     """
 
-    __slots__ = ("_heard", "_held", "_patience_s", "_released", "_unheard")
+    __slots__ = ("_heard", "_held", "_patience_s", "_released", "_told_s", "_unheard", "_untold")
 
     def __init__(self, evses: Iterable[int], *, patience_s: float) -> None:
         self._unheard = set(evses) if patience_s > 0 else set()
+        self._untold = set(self._unheard)
+        self._told_s = 0.0
         self._patience_s = patience_s
         self._heard = Signal()
         self._released = Signal()
@@ -39,6 +43,12 @@ class FirstLimits:
         """How many wait."""
         return self._held
 
+    def told(self, evse: int) -> None:
+        """Its limit is on its way to that connector. Repetitions give the charger no further time."""
+        if evse in self._untold:
+            self._untold.discard(evse)
+            self._told_s = asyncio.get_running_loop().time()
+
     def heard(self, evse: int) -> None:
         """That connector has answered."""
         self._unheard.discard(evse)
@@ -50,11 +60,17 @@ class FirstLimits:
         if self.are_known:
             return True
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._left_s()):
                 await self._heard.wait()
         except TimeoutError:
             return False
         return True
+
+    def _left_s(self) -> float:
+        """How long who asks now waits at most. Of a connector that was told no limit yet, silence says nothing."""
+        if self._untold & self._unheard:
+            return self._patience_s
+        return self._told_s + self._patience_s - asyncio.get_running_loop().time()
 
     def hold(self) -> None:
         """One more answer to the charger waits."""

@@ -555,6 +555,11 @@ class Link:
                 return self.adapter.heartbeat(now=self._shared.clock.now())
         return self.adapter.acknowledge(received.action)
 
+    def went_out(self, outgoing: Outgoing) -> None:
+        """The call is on its way: where it brings the limit that holds without us, silence counts from now."""
+        if outgoing.is_default_of is not None:
+            self.limits.told(outgoing.is_default_of)
+
     async def keep_cleared(self) -> None:
         """It is stored, where it can be, that what limits the charger is what this portal sets."""
         with contextlib.suppress(*sql.DATABASE_AWAY, *sql.DATABASE_TROUBLE, TimeoutError):

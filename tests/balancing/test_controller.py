@@ -215,6 +215,25 @@ def test_a_charger_that_was_never_heard_holds_its_maximum() -> None:
     assert offered(bench.decide(1.0)) == {2: 6.0}
 
 
+@pytest.mark.parametrize("fallback_a", [None, 0.0])
+def test_a_charger_that_answers_to_no_limit_is_reserved_its_maximum(fallback_a: float | None) -> None:
+    """From the beginning of its connection, before, throughout and after a charge, whatever it may fall back to; others share the rest."""
+    silent = replace(charger(1), max_current_a=10.0, offline_current_a=None, fallback_a=fallback_a)
+    bench = Bench(silent, charger(2))
+    bench.accept(tuple(one for one in bench.decide(0.0).orders if one.charger_id.int == 102), 0.1)
+    bench.chargers[UUID(int=102)] = charging(charger(2), session=2, draw=0.0, at_s=0.2)
+    offers = []
+    for at_s in range(1, 4000, 15):
+        is_charging = 60 < at_s < 3000
+        bench.chargers[UUID(int=101)] = charging(silent, session=1, draw=0.0, at_s=at_s) if is_charging else silent
+        decision = bench.decide(float(at_s))
+        bench.accept(tuple(one for one in decision.orders if one.charger_id.int == 102), at_s + 0.1)
+        offers += [current for number, current in offered(decision).items() if number == 2]
+        assert bench.reserved(1, at_s + 0.2) >= 10.0
+    assert set(offers) <= {0.0, 6.0}
+    assert 6.0 in offers
+
+
 def test_a_refused_offer_is_not_repeated_at_once() -> None:
     """What a charger held before stands, and it is asked again after half a minute."""
     bench = Bench(charger(1))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -52,6 +52,15 @@ async def withheld(raw: RawCharger) -> str:
             message_id, action, _ = await raw.calls.get()
             if action == "SetChargingProfile":
                 return message_id
+
+
+async def at_once(asked: Coroutine[None, None, bool]) -> bool:
+    """The answer, which takes no turn of a clock."""
+    task = asyncio.ensure_future(asked)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert task.done()
+    return task.result()
 
 
 @pytest.mark.parametrize(
@@ -114,6 +123,52 @@ async def test_a_charger_that_says_nothing_to_its_limit_is_not_waited_for_withou
         cards = [raw.begin(*asked("ocpp1.6")) for _ in range(MOST_HELD + 1)]
         assert {verdict(await one) for one in cards} == {"Accepted"}
         assert server.service.counts["no word on the first limit"] == MOST_HELD + 1
+
+
+@pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
+async def test_a_charger_that_says_nothing_to_its_limit_holds_up_nobody_twice(
+    bus: RedisBus, charger: Registered, protocol: str
+) -> None:
+    """Once it was silent for as long as anybody waits, cards, starts and remote starts go on at once, each counted; its next connection
+    is waited for anew.
+    """
+    options = DeviceOptions(check_every_s=3600, limit_awaited_s=0.3)
+    async with a_server(bus, options=options) as server:
+        counts, send = server.service.counts, server.service.commands.send
+        for connection in (1, 2):
+            async with a_raw_charger(server, charger, subprotocols=(protocol,)) as raw:
+                del raw.answers["SetChargingProfile"]
+                raw.answers["RequestStartTransaction"] = {"status": "Accepted"}
+                limit = asyncio.create_task(send(charger.charger_id, DEFAULT, timeout_s=LIMIT_S))
+                await withheld(raw)
+                first = asyncio.get_running_loop().time()
+                assert verdict(await raw.frame(*asked(protocol))) == "Accepted"
+                waited_s = asyncio.get_running_loop().time() - first
+                (link,) = server.service._registry.links()
+                assert await at_once(link.limits.known()) is False
+                assert verdict(await raw.frame(*asked(protocol))) == "Accepted"
+                assert verdict(await raw.frame(*begun(protocol))) == "Accepted"
+                assert counts["no word on the first limit"] == 3 * connection
+                assert waited_s > 0.2
+                limit.cancel()
+
+
+async def test_silence_counts_from_when_the_limit_went_out() -> None:
+    """To each connector, and for the first time: of one that was told nothing yet it says nothing, and repetitions do not prolong it."""
+    limits, loop = FirstLimits([1, 2], patience_s=0.1), asyncio.get_running_loop()
+    limits.told(1)
+    began_s = loop.time()
+    assert await limits.known() is False
+    assert loop.time() - began_s >= 0.09
+    limits.told(2)
+    began_s = loop.time()
+    assert await limits.known() is False
+    assert loop.time() - began_s >= 0.09
+    limits.told(2)
+    assert await at_once(limits.known()) is False
+    limits.heard(1)
+    limits.heard(2)
+    assert await at_once(limits.known()) is True
 
 
 async def test_the_offer_of_a_charge_that_goes_on_waits_for_no_later_ones() -> None:
