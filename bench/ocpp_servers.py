@@ -13,7 +13,7 @@ from devices.link import Settings, Surroundings
 from devices.registry import Registry
 from devices.service import DeviceService, commands_only
 from domain.authorization.authorizer import Authorizer, AuthorizerPorts
-from domain.charging.batch import Outcome, Report
+from domain.charging.reports import Outcome, Report
 from domain.equipment.capabilities import ChargerModels
 from domain.ids import new_id
 

@@ -11,7 +11,7 @@ import structlog
 from tortoise.transactions import in_transaction
 
 from domain import sql
-from domain.charging.batch import WITH_TOKEN, Outcome, Report
+from domain.charging.reports import WITH_TOKEN, Outcome, Report
 from domain.clock import Clock
 from domain.durations import Durations
 from domain.equipment import ocpp_messages

@@ -35,7 +35,7 @@ from devices.sockets import AWAY, GOING_AWAY, INTERNAL, OVERTAKEN, POLICY, TRY_A
 from devices.tallies import Tallies
 from domain import lifecycle, sql
 from domain.authorization.authorizer import Asks
-from domain.charging.batch import Outcome, Report
+from domain.charging.reports import Outcome, Report
 from domain.charging.session_rules import Hearing, moment_of
 from domain.clock import Clock
 from domain.equipment.capabilities import DEFAULT, NOBODY_KNOWS, Capabilities, Kind

@@ -12,10 +12,21 @@ from tortoise.transactions import in_transaction
 
 from domain import sql
 from domain.alerting import faults, inferred_faults
-from domain.charging import authorizing, session_machine, session_store
-from domain.charging.batch import Batch, Outcome, Report, load, load_stations, open_commands
+from domain.charging import (
+    authorizing,
+    awaited_commands,
+    batch_reading,
+    batch_writing,
+    session_ends,
+    session_readings,
+    session_starts,
+    session_store,
+)
+from domain.charging.batch import Batch
 from domain.charging.live import Connector
+from domain.charging.reports import Outcome, Report
 from domain.charging.session_rules import END_HOLD, Moment, moment_of
+from domain.charging.sessions_at_connectors import await_ends_before
 from domain.equipment import ocpp_messages
 from domain.errors import UnavailableError
 from domain.events import Event
@@ -114,9 +125,9 @@ async def _once_more(reports: Sequence[Report], now: datetime) -> BatchResult:
 
 async def _applied(reports: Sequence[Report], now: datetime) -> BatchResult:
     async with in_transaction():
-        batch = await load(reports, now=now)
+        batch = await batch_reading.load(reports, now=now)
         outcomes = [await _outcome(batch, one) for one in reports]
-        events = await batch.write()
+        events = await batch_writing.write(batch)
         messages = [one.message for one in reports if one.message is not None]
         await ocpp_messages.insert(messages, places=batch.places())
     return BatchResult(tuple(outcomes), tuple(events))
@@ -128,13 +139,13 @@ async def _outcome(batch: Batch, report: Report) -> Outcome:
         return Outcome(refusal=STALE)
     match report.observation:
         case Metered() as metered:
-            return session_machine.metered(batch, report, metered)
+            return session_readings.metered(batch, report, metered)
         case SessionStarted() as started:
-            return await session_machine.started(batch, report, started)
+            return await session_starts.started(batch, report, started)
         case SessionClaimed() as claimed:
-            return await session_machine.claimed(batch, report, claimed)
+            return await session_starts.claimed(batch, report, claimed)
         case SessionEnded() as ended:
-            return await session_machine.ended(batch, report, ended)
+            return await session_ends.ended(batch, report, ended)
         case StatusReported() as reported:
             return await _status(batch, report, reported)
         case FaultReported() as reported_fault:
@@ -157,10 +168,10 @@ async def _booted(batch: Batch, report: Report, booted: Booted) -> Outcome:
     awaited = [one for one in batch.commands if one.charger_id in here and one.action in _RESTARTING]
     for connector in connectors:
         if booted.lost_power:
-            session_machine.await_ends_before(batch, connector, booted.received_at)
+            await_ends_before(batch, connector, booted.received_at)
     for command in awaited if booted.is_restart else ():
         if command.action is CommandAction.RESTART:
-            await batch.confirm(command)
+            await awaited_commands.confirm(batch, command)
     if booted.is_restart and not awaited and connectors:
         count = station.restart(batch.now, inferred_faults.RESTARTS_WITHIN)
         batch.events += await inferred_faults.restarted(connectors[0], count, now=batch.now)
@@ -184,9 +195,11 @@ async def _progressed(batch: Batch, report: Report, progress: FirmwareReported) 
     if command is None or progress.status == "Idle":
         return Outcome()
     if progress.status in _DONE:
-        await batch.confirm(command)
+        await awaited_commands.confirm(batch, command)
     else:
-        await batch.progress(command, progress.status, is_failed=bool(_FAILED.search(progress.status)))
+        await awaited_commands.progress(
+            batch, command, progress.status, is_failed=bool(_FAILED.search(progress.status))
+        )
     return Outcome()
 
 
@@ -281,7 +294,7 @@ def _connector_status(batch: Batch, connector: Connector, status: ConnectorStatu
     live = connector.live
     live.connector_status = status
     if status is ConnectorStatus.AVAILABLE:
-        session_machine.await_ends_before(batch, connector, moment.at)
+        await_ends_before(batch, connector, moment.at)
     if status in _WITHOUT_CURRENT and live.power_w is not None:
         live.power_w, live.currents = 0.0, None if live.currents is None else (0.0, 0.0, 0.0)
     connector.settle_mode()
@@ -293,11 +306,11 @@ async def settle(*, now: datetime) -> list[Event]:
     if not due:
         return []
     async with in_transaction():
-        batch = await load_stations(sorted(set(due.values())), now=now)
-        batch.commands = await open_commands([one.place.charger_id for one in batch.all_connectors()])
+        batch = await batch_reading.load_stations(sorted(set(due.values())), now=now)
+        batch.commands = await awaited_commands.open_commands([one.place.charger_id for one in batch.all_connectors()])
         for session_id in due:
             session = batch.sessions.get(session_id)
             if session is not None and session.is_open and session.inferred_end_due_at is not None:
-                session_machine.infer_end(batch, session)
-                await session_machine.confirm_stops(batch, session)
-        return await batch.write()
+                session_ends.infer_end(batch, session)
+                await session_ends.confirm_stops(batch, session)
+        return await batch_writing.write(batch)

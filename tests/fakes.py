@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.authorization.requests import Settled
-from domain.charging.batch import Question
+from domain.charging.reports import Question
 from domain.errors import UnavailableError
 from domain.events import Event, Heard, Kept, Place
 from domain.ports import Attempt

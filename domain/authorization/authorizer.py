@@ -14,7 +14,7 @@ from domain import events, sql
 from domain.authorization import call_outs, requests
 from domain.authorization.external_system import ExternalSystem, system_of
 from domain.authorization.requests import Denied, Settled
-from domain.charging.batch import Question
+from domain.charging.reports import Question
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import AuthorizationDecided

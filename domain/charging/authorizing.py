@@ -9,13 +9,16 @@ from tortoise.transactions import in_transaction
 from domain.authorization.attempts import AttemptRecord, RequestRecord
 from domain.authorization.credentials import credentials_for
 from domain.authorization.decision import REASON_LENGTH, SERVES_FOR, Occasion, Verdict, normalised_card_number
-from domain.charging import live
-from domain.charging.batch import Batch, Outcome, Question, Report
+from domain.charging import batch_writing, live
+from domain.charging.batch import Batch
 from domain.charging.live import Connector, Place
+from domain.charging.reports import Outcome, Question, Report
+from domain.charging.session_rules import Moment
+from domain.charging.session_store import SessionRecord
 from domain.events import Event
 from domain.ids import new_id
 from domain.observations import TokenPresented
-from domain.roles import AuthorizationDecision, ExternalMode
+from domain.roles import AuthorizationDecision, ExternalMode, StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,5 +166,22 @@ async def requested(charger_id: UUID, id_token: str, *, now: datetime) -> Reques
         verdict = batch.credentials.verdict(place, id_token, Occasion(now))
         attempt = noted(batch, place, id_token, verdict, at=now)
         question = asked(batch, place, id_token, verdict, attempt)
-        await batch.write_attempts()
+        await batch_writing.write_attempts(batch)
     return Requested(verdict.decision, verdict.reason, question, tuple(batch.events))
+
+
+def occasion(batch: Batch, moment: Moment, session: SessionRecord | None) -> Occasion:
+    """When a token is decided about: a charge that is told of afterwards, by what was right when it began."""
+    began_at = moment.at if moment.is_offline else None
+    return Occasion(batch.now, began_at=began_at, session_id=None if session is None else session.id)
+
+
+def word_for(session: SessionRecord, token: str | None, verdict: Verdict) -> AuthorizationDecision:
+    """The decision about a token of a session: what is still being asked goes on with the session that it has, and only there, until
+    it is denied.
+    """
+    if verdict.decision is not None:
+        return verdict.decision
+    is_denied = session.stop_reason is StopReason.DEAUTHORIZED
+    has_it = session.id_token == normalised_card_number(token or "") and not is_denied
+    return AuthorizationDecision.ACCEPTED if has_it else AuthorizationDecision.INVALID

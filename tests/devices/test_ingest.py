@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.database import Database
 from devices.ingest import LANES, Ingestor
-from domain.charging.batch import Report
+from domain.charging.reports import Report
 from domain.charging.session_rules import Hearing
 from domain.clock import SystemClock
 from domain.models import Charger, ChargeSession

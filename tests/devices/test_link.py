@@ -13,7 +13,7 @@ from devices.ingest import Ingestor
 from devices.link import MAILBOX, MOST_AHEAD, Link, Settings, Surroundings
 from devices.ocpp.adapter import ADAPTERS
 from devices.sockets import GOING_AWAY
-from domain.charging.batch import Outcome, Report
+from domain.charging.reports import Outcome, Report
 from domain.clock import SystemClock
 from domain.ids import new_id
 from domain.ports import DeviceVerdict, OfferCurrent, OfferStep, Trigger

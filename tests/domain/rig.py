@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import sql
-from domain.charging.batch import Outcome, Report
+from domain.charging.reports import Outcome, Report
 from domain.charging.session_rules import Hearing
 from domain.events import Event
 from domain.metering import BatchResult, apply_batch

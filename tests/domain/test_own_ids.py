@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app.database import Database
-from domain.charging.batch import Outcome
+from domain.charging.reports import Outcome
 from domain.events import SessionChanged
 from domain.ids import new_id
 from domain.models import Alert, AuthorizationAttempt, ChargeSession, Command

@@ -9,7 +9,7 @@ from bench.fuzz_frames import Found, Mouth
 from devices.ingest import Ingestor
 from devices.link import Link, Settings, Surroundings
 from devices.ocpp.adapter import ADAPTERS
-from domain.charging.batch import Outcome, Report
+from domain.charging.reports import Outcome, Report
 from domain.clock import SystemClock
 from domain.ids import new_id
 from tests.devices.ocpp.strange import Noise, call_id

@@ -12,7 +12,7 @@ from tortoise import connections
 
 from domain.authorization.authorizer import Authorizer, AuthorizerPorts
 from domain.authorization.requests import Answer, answer, denied_charges
-from domain.charging.batch import Question
+from domain.charging.reports import Question
 from domain.clock import Clock
 from domain.errors import UnavailableError
 from domain.events import AuthorizationDecided

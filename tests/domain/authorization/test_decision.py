@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.authorization.requests import Answer, answer, settle
-from domain.charging.batch import Outcome
+from domain.charging.reports import Outcome
 from domain.charging.session_rules import Hearing
 from domain.ids import new_id
 from domain.models import (
