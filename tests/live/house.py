@@ -112,8 +112,8 @@ async def running_portal(home: Path, **settings: str) -> AsyncIterator[Portal]:
     async with opened(Database(sqlite_file=home / "lade.sqlite3")):
         garage = await make_garage(secret_key=secret_key, now=SystemClock().now(), seed=1)
     portal = Portal(home, garage, settings=settings)
-    await portal.start()
     try:
+        await portal.start()
         yield portal
     finally:
         await portal.stop()
