@@ -3,9 +3,10 @@
 Currents are ampere RMS per conductor; vectors are (L1, L2, L3) of the grid, never of a charger's terminals.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 FORMAT = "ev-balance/1"
 ALLOCATION_FORMAT = "ev-balance-allocation/1"
@@ -23,7 +24,13 @@ class InstanceError(ValueError):
         self.problem = problem
 
 
-class Line(StrEnum):
+class Word(StrEnum):
+    """A word of the format, with the hash of the text that it equals."""
+
+    __hash__ = str.__hash__
+
+
+class Line(Word):
     """A conductor of the grid."""
 
     L1 = "L1"
@@ -42,7 +49,7 @@ Lines = tuple[Line, ...]
 """A set of grid lines in grid order; `ChargerInput.wiring` alone is in terminal order."""
 
 
-class Network(StrEnum):
+class Network(Word):
     """How the site is fed."""
 
     TN_3 = "TN_3"
@@ -61,14 +68,14 @@ class Network(StrEnum):
         return self in (Network.TN_1, Network.IT_1)
 
 
-class LineCurrentModel(StrEnum):
+class LineCurrentModel(Word):
     """How currents of an IT network add on a line."""
 
     ARITHMETIC = "arithmetic"
     VECTOR = "vector"
 
 
-class Switching(StrEnum):
+class Switching(Word):
     """Which lines a charger can close."""
 
     NONE = "none"
@@ -76,7 +83,7 @@ class Switching(StrEnum):
     ANY_PHASE = "any_phase"
 
 
-class ChargerState(StrEnum):
+class ChargerState(Word):
     """What the balancer owes a charger: current, nothing, or a reservation."""
 
     CHARGING = "charging"
@@ -96,7 +103,7 @@ class ChargerState(StrEnum):
         return self is not ChargerState.OFFLINE
 
 
-class Limit(StrEnum):
+class Limit(Word):
     """What keeps a set-point from being higher."""
 
     NONE = "NONE"
@@ -193,8 +200,7 @@ class Instance:
         return self.network.is_it and self.line_current_model is LineCurrentModel.VECTOR
 
 
-@dataclass(frozen=True, slots=True)
-class Setpoint:
+class Setpoint(NamedTuple):
     """What one charger may draw, and what binds it; a charger at 0 A has no lines.
 
     `limiting_circuit` and `limiting_line` are set when a circuit is what binds.
@@ -236,41 +242,55 @@ def in_grid_order(lines: Iterable[Line]) -> Lines:
     return tuple(line for line in LINES if line in present)
 
 
-def ancestors(circuits: Iterable[Circuit]) -> dict[str, tuple[str, ...]]:
+def downwards(circuits: Sequence[Circuit]) -> tuple[Circuit, ...]:
+    """The circuits from the root downwards, those at one depth by id.
+
+    Raises InstanceError unless they are one tree.
+    """
+    below: dict[str | None, list[Circuit]] = {}
+    for circuit in circuits:
+        below.setdefault(circuit.parent, []).append(circuit)
+    found: list[Circuit] = []
+    level = below.get(None, [])
+    while level:
+        found += level
+        level = sorted((child for circuit in level for child in below.get(circuit.id, ())), key=lambda one: one.id)
+        if len(found) > len(circuits):
+            break
+    reached = {circuit.id for circuit in found}
+    if not len(reached) == len(found) == len(circuits) or len(below.get(None, ())) != 1:
+        raise _no_tree(circuits, reached)
+    return tuple(found)
+
+
+def _no_tree(circuits: Sequence[Circuit], reached: Set[str]) -> InstanceError:
+    """What is wrong with circuits of which one cannot reach the others downwards, or not once."""
+    index_of: dict[str, int] = {}
+    for index, circuit in enumerate(circuits):
+        if circuit.id in index_of:
+            return InstanceError(f"circuits[{index}].id", f"{circuit.id!r} is repeated")
+        index_of[circuit.id] = index
+    roots = [circuit.id for circuit in circuits if circuit.parent is None]
+    if len(roots) > 1:
+        return InstanceError(f"circuits[{index_of[roots[1]]}].parent", f"{roots[0]!r} and {roots[1]!r} are both roots")
+    for index, circuit in enumerate(circuits):
+        if circuit.parent is not None and circuit.parent not in index_of:
+            return InstanceError(f"circuits[{index}].parent", f"no circuit {circuit.parent!r}")
+    for index, circuit in enumerate(circuits):
+        if circuit.id not in reached:
+            return InstanceError(f"circuits[{index}].parent", f"{circuit.id!r} lies on or below a cycle")
+    return InstanceError("circuits", "a site has at least one circuit")
+
+
+def ancestors(circuits: Sequence[Circuit]) -> dict[str, tuple[str, ...]]:
     """Circuit id → itself and every circuit above it, nearest first.
 
     Raises InstanceError unless the circuits are one tree.
     """
-    parents: dict[str, str | None] = {}
-    for index, circuit in enumerate(circuits):
-        if circuit.id in parents:
-            raise InstanceError(f"circuits[{index}].id", f"{circuit.id!r} is repeated")
-        parents[circuit.id] = circuit.parent
-    _check_parents(parents)
-    paths: dict[str, tuple[str, ...]] = {}
-    for index, name in enumerate(parents):
-        path: list[str] = []
-        above: str | None = name
-        while above is not None:
-            if len(path) > len(parents):
-                raise InstanceError(f"circuits[{index}].parent", f"{name!r} lies on or below a cycle")
-            path.append(above)
-            above = parents[above]
-        paths[name] = tuple(path)
-    return paths
-
-
-def _check_parents(parents: dict[str, str | None]) -> None:
-    root: str | None = None
-    for index, (name, parent) in enumerate(parents.items()):
-        if parent is None:
-            if root is not None:
-                raise InstanceError(f"circuits[{index}].parent", f"{root!r} and {name!r} are both roots")
-            root = name
-        elif parent not in parents:
-            raise InstanceError(f"circuits[{index}].parent", f"no circuit {parent!r}")
-    if not parents:
-        raise InstanceError("circuits", "a site has at least one circuit")
+    paths: dict[str | None, tuple[str, ...]] = {None: ()}
+    for circuit in downwards(circuits):
+        paths[circuit.id] = (circuit.id, *paths[circuit.parent])
+    return {circuit.id: paths[circuit.id] for circuit in circuits}
 
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
@@ -280,26 +300,28 @@ LEAST_STEP_A = 1e-3
 """No charger takes finer ones, and a current is many of them."""
 
 
-def check(instance: Instance) -> None:
-    """Nothing, or InstanceError where a relation between fields does not hold."""
-    paths = ancestors(instance.circuits)
-    if not any(circuit.parent is None for circuit in instance.circuits):
-        raise InstanceError("circuits", "no circuit is the root")
+def check(instance: Instance) -> tuple[Circuit, ...]:
+    """The circuits from the root downwards, or InstanceError where a relation between fields does not hold."""
+    circuits = downwards(instance.circuits)
+    names = {circuit.id for circuit in circuits}
+    known: set[Lines] = set()
     seen: set[str] = set()
     for index, charger in enumerate(instance.chargers):
-        where = f"chargers[{index}]"
         if charger.id in seen:
-            raise InstanceError(f"{where}.id", f"{charger.id!r} is repeated")
+            raise InstanceError(f"chargers[{index}].id", f"{charger.id!r} is repeated")
         seen.add(charger.id)
-        if charger.circuit not in paths:
-            raise InstanceError(f"{where}.circuit", f"no circuit {charger.circuit!r}")
-        problem = WIRING_RULES[instance.network](charger.wiring)
-        if problem:
-            raise InstanceError(f"{where}.wiring", problem)
+        if charger.circuit not in names:
+            raise InstanceError(f"chargers[{index}].circuit", f"no circuit {charger.circuit!r}")
+        if charger.wiring not in known:
+            problem = WIRING_RULES[instance.network](charger.wiring)
+            if problem:
+                raise InstanceError(f"chargers[{index}].wiring", problem)
+            known.add(charger.wiring)
         if not LEAST_WEIGHT <= charger.weight <= MOST_WEIGHT:
-            raise InstanceError(f"{where}.weight", f"is not from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
+            raise InstanceError(f"chargers[{index}].weight", f"is not from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
         if charger.current_step and not charger.current_step >= LEAST_STEP_A:
-            raise InstanceError(f"{where}.current_step", f"is neither 0 nor at least {LEAST_STEP_A:g}")
+            raise InstanceError(f"chargers[{index}].current_step", f"is neither 0 nor at least {LEAST_STEP_A:g}")
+    return circuits
 
 
 def _tn_3(wiring: Lines) -> str:

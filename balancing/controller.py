@@ -411,9 +411,9 @@ def _spread_out(charger: ChargerInput, factor: float) -> ChargerInput:
 def _offerable(setpoint: Setpoint, known: Known) -> Setpoint:
     """The set-point as an offer."""
     if known.position.is_turning:
-        return replace(setpoint, current=0.0, phases=())
+        return setpoint._replace(current=0.0, phases=())
     factor = known.stage.spread
-    return replace(setpoint, current=round(setpoint.current / factor, DECIMALS)) if factor > 1 else setpoint
+    return setpoint._replace(current=round(setpoint.current / factor, DECIMALS)) if factor > 1 else setpoint
 
 
 def _rooms(instance: Instance) -> tuple[CircuitRoom, ...]:

@@ -31,11 +31,12 @@ def permitted_lines(charger: ChargerInput, network: Network) -> tuple[Lines, ...
 
     An unknown car counts as three-phase. A two-phase car uses terminals 1 and 2, in IT it counts as a one-phase car.
     """
-    return _permitted_lines(charger.wiring, charger.switching, charger.vehicle.phases, network)
+    return permitted_lines_of(charger.wiring, charger.switching, charger.vehicle.phases, network)
 
 
 @lru_cache(maxsize=1024)
-def _permitted_lines(wiring: Lines, switching: Switching, phases: int | None, network: Network) -> tuple[Lines, ...]:
+def permitted_lines_of(wiring: Lines, switching: Switching, phases: int | None, network: Network) -> tuple[Lines, ...]:
+    """The same, of what it depends on."""
     found = [loaded_lines(wiring, phases, network)]
     if len(wiring) == 3:
         found.extend(_narrow_lines(wiring, switching, 2 if network.is_it else 1))

@@ -1,42 +1,46 @@
-"""An instance as arrays: one row per circuit and line that can bind, one option per car and mode.
+"""A site as a problem: one row per circuit and line that can bind, one option per car and mode.
 
-Cars and rows are in the order of their ids, so no answer depends on the order of lists.
+Cars are the chargers that want current and for which some mode fits the empty site.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from balancing.circuit import (
-    LINES,
-    ChargerInput,
-    ChargerState,
-    Instance,
-    Line,
-    Lines,
-    Network,
-    Overload,
-    Vector,
-    ancestors,
-    in_grid_order,
+from balancing.arrays import (
+    ABOVE,
+    BEFORE,
+    BEST,
+    CIRCUIT,
+    CREDIT,
+    CURRENT_BEFORE,
+    FUSE,
+    HELD,
+    IS_KNOWN,
+    MAX,
+    MAX_1P,
+    MAX_CAR,
+    MIN,
+    MODE,
+    MOST_MODES,
+    OFFLINE,
+    OTHER_LOAD,
+    PRIORITY,
+    STATE,
+    STEP,
+    TIER,
+    WANTS,
+    WEIGHT,
+    Site,
+    site_of,
 )
+from balancing.circuit import Instance, check
 from balancing.compiled import Floats, Ints, compiled, in_place
-from balancing.phases import COS_30, SIN_30, SLACK, STEP_TOLERANCE, kappa, permitted_lines
+from balancing.phases import COS_30, SIN_30, SLACK, STEP_TOLERANCE
 
 NO_ROW: Final = -1
 """In place of a row: none of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of one circuit and the managed current it can carry."""
-
-    circuit: str
-    line: Line
-    capacity: float
 
 
 class Problem(NamedTuple):
@@ -88,80 +92,24 @@ class Problem(NamedTuple):
     """Per circuit what its three lines carry together, ampere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A problem with what its numbers stand for."""
+class Stated(NamedTuple):
+    """A problem and what it leaves out. Rows of the site are 3 a circuit, a line each."""
 
     problem: Problem
-    cars: tuple[ChargerInput, ...]
-    """The chargers that want current, by id; those in `place` are cars of the problem."""
     place: Ints
-    """Per charger that wants current its car in the problem, or -1."""
+    """Per charger its car, or -1."""
     stopped_by: Ints
-    """Per charger without a car: the row of `rows` that stops its every mode, NO_ROW where no mode exists."""
-    rows: tuple[tuple[str, Line], ...]
+    """Per charger without a car the row of the site that stops its every mode, NO_ROW where no mode exists."""
     row_of: Ints
-    """Per row of the problem its place in `rows`."""
-    overloaded: tuple[Overload, ...]
+    """Per row of the problem that of the site."""
+    free: Floats
+    """Per row of the site what other load and reservations leave of the fuse, ampere; below 0 where they overload it."""
 
 
-def offline_reservation(charger: ChargerInput) -> tuple[float, Lines]:
-    """What a charger that is not controllable may draw: its fallback, else its maximum on all wired lines."""
-    if charger.fallback is not None:
-        return charger.fallback.current, charger.fallback.phases
-    return charger.max_current, charger.wiring
-
-
-def mask_of(lines: Lines) -> int:
-    """The lines as a mask: 1, 2, 4 for L1, L2, L3."""
-    return sum(1 << line.place for line in lines)
-
-
-LINES_OF: Final = tuple(in_grid_order(line for line in LINES if mask & 1 << line.place) for mask in range(8))
-"""Mask → lines."""
-
-_MASKS: Final = {lines: mask for mask, lines in enumerate(LINES_OF)}
-
-
-# Columns of the table of cars; from _MODE on the lines of up to four modes, widest first, 0 where there is none.
-_CIRCUIT, _MODE, _BEST, _MIN, _MAX, _MAX_1P, _MAX_CAR, _STEP, _WEIGHT = 0, 1, 5, 6, 7, 8, 9, 10, 11
-_CREDIT, _IS_KNOWN, _BEFORE, _CURRENT_BEFORE, _COLUMNS = range(12, 17)
-
-MOST_MODES: Final = 4
-"""All wired lines, and one line (or pair) at each of three terminals."""
-
-
-def compile_problem(instance: Instance) -> Compiled:
-    """The instance with capacities computed, modes listed and everything that cannot bind left out."""
-    paths = ancestors(instance.circuits)
-    order = sorted(paths, key=lambda name: (len(paths[name]), name))
-    number = {name: place for place, name in enumerate(order)}
-    above = np.array([number[paths[name][1]] if len(paths[name]) > 1 else -1 for name in order], dtype=np.int64)
-    capacity, overloaded = _capacities(instance, paths, number)
-    wanting = tuple(sorted((one for one in instance.chargers if one.state.wants_current), key=lambda one: one.id))
-    table = np.array([_columns(car, number, instance.network) for car in wanting], dtype=np.float64).reshape(
-        len(wanting), _COLUMNS
-    )
-    is_it = instance.network.is_it
-    count, stopped_by, lines, lowest, highest, most = _list_modes(table, above, capacity, is_it)
-    is_car = count > 0
-    row_of = np.flatnonzero(most > capacity)
-    kept = np.full(len(capacity), NO_ROW)
-    kept[row_of] = np.arange(len(row_of))
-    root = next(circuit for circuit in instance.circuits if circuit.parent is None)
-    problem = _assemble(
-        [car for car, fits in zip(wanting, is_car.tolist(), strict=True) if fits],
-        table[is_car],
-        _Modes(count[is_car], lines[is_car], lowest[is_car], highest[is_car]),
-        above,
-        kept,
-        capacity,
-        np.array(_positive(root.other_load)),
-        instance,
-    )
-    place = np.where(is_car, np.cumsum(is_car) - 1, -1)
-    rows = tuple((name, line) for name in order for line in LINES)
-    return Compiled(problem, wanting, place, stopped_by, rows, row_of, overloaded)
+def compile_problem(instance: Instance) -> Stated:
+    """The instance as a problem. Raises InstanceError."""
+    circuits = check(instance)
+    return state(site_of(instance, circuits, sorted(instance.chargers, key=lambda one: one.id)))
 
 
 _ON_NO_LINE: Final = 8
@@ -169,7 +117,7 @@ _ON_NO_LINE: Final = 8
 
 
 class _Modes(NamedTuple):
-    """Per car how many modes, and their lines, lowest and highest current, in the first places of a line each."""
+    """Per charger how many modes fit the empty site, and their lines, lowest and highest current, in the first places of a line each."""
 
     many: Ints
     lines: Ints
@@ -177,157 +125,186 @@ class _Modes(NamedTuple):
     highest: Floats
 
 
-def _assemble(
-    cars: Sequence[ChargerInput],
-    table: Floats,
-    modes: _Modes,
-    above: Ints,
-    kept: Ints,
-    capacity: Floats,
-    root_load: Floats,
-    instance: Instance,
-) -> Problem:
-    """The problem of the cars in `table`; `kept` is per row of the site its place in the problem, or NO_ROW."""
-    is_option = np.arange(MOST_MODES) < modes.many[:, None]
-    car = np.repeat(np.arange(len(cars)), modes.many)
-    lines, lowest, highest = modes.lines[is_option], modes.lowest[is_option], modes.highest[is_option]
-    kappas = np.array([kappa(one, instance.network) for one in LINES_OF])[lines]
-    share = kappas / (table[:, _BEST] * table[:, _WEIGHT])[car]
-    circuits = table[:, _CIRCUIT].astype(np.int64)
-    first_row, row, along, across = _option_rows(circuits[car], lines, above, kept, instance.uses_vectors)
-    levels = np.stack([lowest * share, highest * share], axis=1).reshape(-1)
-    is_known = table[:, _IS_KNOWN].astype(np.int64)
-    before, current_before = table[:, _BEFORE].astype(np.int64), table[:, _CURRENT_BEFORE].copy()
+@compiled
+def state(site: Site) -> Stated:
+    """The site with capacities computed, modes listed and everything that cannot bind left out."""
+    above = site.circuits[:, ABOVE].astype(np.int64)
+    free = _free(site, above)
+    capacity = np.maximum(free, 0.0)
+    modes, stopped_by, most = _list_modes(site.chargers, above, capacity, site.is_it)
+    row_of = np.flatnonzero(most > capacity)
+    kept = np.full(len(capacity), NO_ROW)
+    kept[row_of] = np.arange(len(row_of))
+    cars = np.flatnonzero(modes.many > 0)
+    place = np.full(len(site.chargers), -1)
+    place[cars] = np.arange(len(cars))
+    return Stated(_problem(site, cars, modes, above, kept, capacity), place, stopped_by, row_of, free)
+
+
+@compiled
+def _free(site: Site, above: Ints) -> Floats:
+    """Ampere per row for managed cars, below 0 where there is less than nothing."""
+    reserved = np.zeros(3 * len(above))
+    for charger in site.chargers:
+        circuit = int(charger[CIRCUIT]) if charger[STATE] == OFFLINE else -1
+        while circuit >= 0:
+            for line in range(3):
+                if int(charger[MODE]) & 1 << line:
+                    reserved[3 * circuit + line] += charger[HELD]
+            circuit = above[circuit]
+    fuse, other = site.circuits[:, FUSE : FUSE + 3], site.circuits[:, OTHER_LOAD : OTHER_LOAD + 3]
+    return (fuse - np.maximum(other, 0.0)).copy().reshape(-1) - reserved
+
+
+@compiled
+def _problem(site: Site, cars: Ints, modes: _Modes, above: Ints, kept: Ints, capacity: Floats) -> Problem:
+    """The problem of these chargers; `kept` is per row of the site its place in the problem, or NO_ROW."""
+    table = site.chargers[cars]
+    options = np.sum(modes.many)
+    first_option, car, lines = (
+        np.zeros(len(cars) + 1, np.int64),
+        np.zeros(options, np.int64),
+        np.zeros(options, np.int64),
+    )
+    lowest, highest, kappas, share = np.zeros(options), np.zeros(options), np.zeros(options), np.zeros(options)
+    option = 0
+    for one in range(len(cars)):
+        for mode in range(modes.many[cars[one]]):
+            car[option], lines[option] = one, modes.lines[cars[one], mode]
+            lowest[option], highest[option] = modes.lowest[cars[one], mode], modes.highest[cars[one], mode]
+            kappas[option] = _kappa(lines[option], site.is_it)
+            share[option] = kappas[option] / (table[one, BEST] * table[one, WEIGHT])
+            option += 1
+        first_option[one + 1] = option
+    circuits = table[:, CIRCUIT].astype(np.int64)
+    first_row, row, along, across = _option_rows(circuits[car], lines, above, kept, site.is_vector)
+    binding = capacity[kept >= 0]
+    first_loading, loading = options_of_rows(first_row, row, len(binding))
+    levels = np.zeros(2 * options)
+    levels[0::2], levels[1::2] = lowest * share, highest * share
+    was_on = table[:, CURRENT_BEFORE] > 0
+    before = table[:, BEFORE].astype(np.int64)
     return Problem(
-        first_option=np.concatenate([[0], np.cumsum(modes.many)]),
-        rank=_ranks(cars),
-        credit=table[:, _CREDIT].copy(),
-        kind=_kinds(table, _same_rows(above, kept)[circuits]),
-        is_known=is_known,
-        lines_before=np.where(current_before > 0, np.where(before > 0, before, _ON_NO_LINE), 0),
-        current_before=current_before,
-        car=car,
-        lines=lines,
-        kappa=kappas,
-        lowest=lowest,
-        highest=highest,
-        share=share,
-        first_row=first_row,
-        row=row,
-        along=along,
-        across=across,
-        first_loading=np.concatenate([[0], np.cumsum(np.bincount(row, minlength=int(kept.max()) + 1))]),
-        loading=np.repeat(np.arange(len(lines)), np.diff(first_row))[np.argsort(row, kind="stable")],
-        levels=np.argsort(levels, kind="stable"),
-        capacity=capacity[kept >= 0],
-        root_load=root_load,
-        is_vector=instance.uses_vectors,
-        judges_imbalance=not instance.uses_vectors and not instance.network.is_one_phase,
-        has_choice=bool(len(car) > len(cars)),
-        circuit=circuits,
-        above=above,
-        in_all=capacity.reshape(-1, 3).sum(axis=1),
+        first_option,
+        _ranks(table),
+        table[:, CREDIT].copy(),
+        _kinds(table, _same_rows(above, kept)[circuits]),
+        table[:, IS_KNOWN].astype(np.int64),
+        np.where(was_on, np.where(before > 0, before, _ON_NO_LINE), 0),
+        table[:, CURRENT_BEFORE].copy(),
+        car,
+        lines,
+        kappas,
+        lowest,
+        highest,
+        share,
+        first_row,
+        row,
+        along,
+        across,
+        first_loading,
+        loading,
+        np.argsort(levels, kind="mergesort"),
+        binding,
+        np.maximum(site.circuits[0, OTHER_LOAD : OTHER_LOAD + 3], 0.0),
+        site.is_vector,
+        not site.is_vector and not site.is_one_phase,
+        bool(options > len(cars)),
+        circuits,
+        above,
+        capacity[0::3] + capacity[1::3] + capacity[2::3],
     )
 
 
-def _ranks(cars: Sequence[ChargerInput]) -> Ints:
+@in_place
+def _kappa(mask: int, is_it: bool) -> float:
+    """`phases.kappa` for masks."""
+    if is_it:
+        return math.sqrt(3) if mask == 7 else 1.0
+    return float(lines_in(mask))
+
+
+@compiled
+def _ranks(table: Floats) -> Ints:
     """Per car its class by (priority, tier), 0 the first."""
-    places = [(-car.priority, -car.tier) for car in cars]
-    rank = {one: number for number, one in enumerate(sorted(set(places)))}
-    return np.array([rank[place] for place in places], dtype=np.int64)
+    order = np.argsort(-table[:, TIER], kind="mergesort")
+    order = order[np.argsort(-table[order, PRIORITY], kind="mergesort")]
+    rank = np.zeros(len(table), np.int64)
+    for place in range(1, len(order)):
+        before, car = order[place - 1], order[place]
+        is_next = table[before, PRIORITY] != table[car, PRIORITY] or table[before, TIER] != table[car, TIER]
+        rank[car] = rank[before] + is_next
+    return rank
 
 
+@compiled
 def _same_rows(above: Ints, kept: Ints) -> Ints:
     """Per circuit the first one at or above it that has rows which can bind: circuits with the same one are alike."""
     same = np.full(len(above), -1)
     for circuit in range(len(above)):
-        if max(kept[3 * circuit : 3 * circuit + 3]) >= 0:
+        if max(kept[3 * circuit], kept[3 * circuit + 1], kept[3 * circuit + 2]) >= 0:
             same[circuit] = circuit
         elif above[circuit] >= 0:
             same[circuit] = same[above[circuit]]
     return same
 
 
+@compiled
 def _kinds(table: Floats, circuits: Ints) -> Ints:
     """Per car its kind: equal options."""
-    kinds: dict[tuple[float, ...], int] = {}
-    what = np.column_stack([circuits, table[:, _CIRCUIT + 1 : _WEIGHT + 1]])
-    return np.array([kinds.setdefault(tuple(one), len(kinds)) for one in what.tolist()], dtype=np.int64)
+    kind, many = np.zeros(len(table), np.int64), 0
+    size = 1
+    while size < 2 * len(table):
+        size *= 2
+    # Equal cars meet at the same place, or at the next one that was free.
+    met = np.full(size, -1)
+    for car in range(len(table)):
+        place = _mixed(table[car], circuits[car]) & size - 1
+        while met[place] >= 0 and not _is_same_kind(table, circuits, met[place], car):
+            place = place + 1 & size - 1
+        if met[place] < 0:
+            met[place], kind[car] = car, many
+            many += 1
+        kind[car] = kind[met[place]]
+    return kind
 
 
-def _positive(load: Vector) -> Vector:
-    return (max(0.0, load[0]), max(0.0, load[1]), max(0.0, load[2]))
+@in_place
+def _mixed(car: Floats, circuit: int) -> int:
+    """A whole number from 0 that is the same for equal options, and seldom for others."""
+    mixed = circuit + 1
+    for column in range(MODE, WEIGHT + 1):
+        number = int(1e6 * car[column]) if car[column] < np.inf else 0
+        mixed = 31 * mixed + number & 0xFFFFFFFFFFF
+    return int(mixed ^ mixed >> 20)
 
 
-def _capacities(
-    instance: Instance, paths: dict[str, tuple[str, ...]], number: dict[str, int]
-) -> tuple[Floats, tuple[Overload, ...]]:
-    """Ampere per row for managed cars, and the lines that other load and reservations alone overload."""
-    reserved = np.zeros((len(number), 3))
-    offline = (charger for charger in instance.chargers if charger.state is ChargerState.OFFLINE)
-    for charger in sorted(offline, key=lambda charger: charger.id):
-        current, lines = offline_reservation(charger)
-        for name in paths[charger.circuit]:
-            for line in lines:
-                reserved[number[name], line.place] += current
-    fuse, other = np.zeros((len(number), 3)), np.zeros((len(number), 3))
-    for circuit in instance.circuits:
-        fuse[number[circuit.id]] = circuit.fuse
-        other[number[circuit.id]] = _positive(circuit.other_load)
-    free = fuse - other - reserved
-    names = sorted(number, key=number.__getitem__)
-    overloaded = tuple(
-        Overload(names[circuit], LINES[line], -float(free[circuit, line]))
-        for circuit, line in np.argwhere(free < -SLACK)
-    )
-    return np.maximum(free, 0.0).reshape(-1), overloaded
-
-
-def _columns(car: ChargerInput, number: dict[str, int], network: Network) -> tuple[float, ...]:
-    """One car's line of the table."""
-    permitted = permitted_lines(car, network)
-    modes = [_MASKS[lines] for lines in permitted if car.modes is None or lines in car.modes]
-    previous = car.previous
-    return (
-        number[car.circuit],
-        *modes,
-        *_NO_MODES[len(modes) :],
-        kappa(permitted[0], network),
-        car.min_current,
-        car.max_current,
-        math.inf if car.max_current_1p is None else car.max_current_1p,
-        math.inf if car.vehicle.max_current is None else car.vehicle.max_current,
-        car.current_step,
-        car.weight,
-        car.credit,
-        previous is not None,
-        0 if previous is None else _MASKS[previous.phases],
-        0.0 if previous is None else previous.current,
-    )
-
-
-_NO_MODES: Final = (0,) * MOST_MODES
+@in_place
+def _is_same_kind(table: Floats, circuits: Ints, one: int, other: int) -> bool:
+    for column in range(MODE, WEIGHT + 1):
+        if table[one, column] != table[other, column]:
+            return False
+    return bool(circuits[one] == circuits[other])
 
 
 @compiled
-def _list_modes(
-    table: Floats, above: Ints, capacity: Floats, is_it: bool
-) -> tuple[Ints, Ints, Ints, Floats, Floats, Floats]:
-    """Per car its modes that fit an empty site: how many, lines, lowest and highest current; what stops the others; what rows may carry.
+def _list_modes(table: Floats, above: Ints, capacity: Floats, is_it: bool) -> tuple[_Modes, Ints, Floats]:
+    """What modes each charger that wants current has; what stops those without any, and what the cars can load each row with.
 
-    A car none of whose modes fits is stopped by the tightest row of its first one, NO_ROW where no mode exists.
+    A charger none of whose modes fits is stopped by the tightest row of its first one, NO_ROW where no mode exists.
     """
-    cars = len(table)
-    count, stopped_by = np.zeros(cars, np.int64), np.full(cars, NO_ROW)
-    lines = np.zeros((cars, MOST_MODES), np.int64)
-    lowest, highest = np.zeros((cars, MOST_MODES)), np.zeros((cars, MOST_MODES))
+    many, stopped_by = np.zeros(len(table), np.int64), np.full(len(table), NO_ROW)
+    lines = np.zeros((len(table), MOST_MODES), np.int64)
+    lowest, highest = np.zeros((len(table), MOST_MODES)), np.zeros((len(table), MOST_MODES))
     most = np.zeros(len(capacity))
     reach = np.zeros(3)
-    for car in range(cars):
-        circuit = int(table[car, _CIRCUIT])
+    for car in range(len(table)):
+        if table[car, STATE] != WANTS:
+            continue
+        circuit = int(table[car, CIRCUIT])
         reach[:] = 0.0
         for mode in range(MOST_MODES):
-            mask = int(table[car, _MODE + mode])
+            mask = int(table[car, MODE + mode])
             low, high = _range_of(table[car], mask, is_it)
             if mask == 0 or low > high:
                 continue
@@ -336,8 +313,8 @@ def _list_modes(
                 if stopped_by[car] == NO_ROW:
                     stopped_by[car] = row
                 continue
-            lines[car, count[car]], lowest[car, count[car]], highest[car, count[car]] = mask, low, high
-            count[car] += 1
+            lines[car, many[car]], lowest[car, many[car]], highest[car, many[car]] = mask, low, high
+            many[car] += 1
             for line in range(3):
                 if mask & 1 << line:
                     reach[line] = max(reach[line], high)
@@ -345,19 +322,19 @@ def _list_modes(
             for line in range(3):
                 most[3 * circuit + line] += reach[line]
             circuit = above[circuit]
-    return count, stopped_by, lines, lowest, highest, most
+    return _Modes(many, lines, lowest, highest), stopped_by, most
 
 
 @compiled
 def _range_of(car: Floats, mask: int, is_it: bool) -> tuple[float, float]:
     """Lowest and highest current on these lines, in whole steps."""
-    high = min(car[_MAX], car[_MAX_CAR])
+    high = min(car[MAX], car[MAX_CAR])
     if lines_in(mask) == (2 if is_it else 1):
-        high = min(high, car[_MAX_1P])
-    step = car[_STEP]
+        high = min(high, car[MAX_1P])
+    step = car[STEP]
     if step == 0.0:
-        return car[_MIN], high
-    steps = max(1.0, np.ceil(car[_MIN] / step - STEP_TOLERANCE))
+        return car[MIN], high
+    steps = max(1.0, np.ceil(car[MIN] / step - STEP_TOLERANCE))
     return step * steps, step * np.floor(high / step + STEP_TOLERANCE)
 
 
@@ -415,3 +392,19 @@ def _option_rows(
                     at += 1
             circuit = above[circuit]
     return first_row, row, along, across
+
+
+@compiled
+def options_of_rows(first_row: Ints, row: Ints, rows: int) -> tuple[Ints, Ints]:
+    """Per row where its options begin, and the options that load it."""
+    first = np.zeros(rows + 1, np.int64)
+    for one in row:
+        first[one + 1] += 1
+    for one in range(rows):
+        first[one + 1] += first[one]
+    loading, at = np.zeros(len(row), np.int64), first[:-1].copy()
+    for option in range(len(first_row) - 1):
+        for entry in range(first_row[option], first_row[option + 1]):
+            loading[at[row[entry]]] = option
+            at[row[entry]] += 1
+    return first, loading

@@ -6,8 +6,8 @@ because a share is power; so the shares that fill this problem are an upper boun
 
 import numpy as np
 
-from balancing.compiled import Ints, compiled
-from balancing.problem import Problem, lines_in
+from balancing.compiled import compiled
+from balancing.problem import Problem, lines_in, options_of_rows
 
 
 @compiled
@@ -60,7 +60,7 @@ def relaxed(p: Problem) -> Problem:
                     at += 1
                 count[row[entry]] = 0
         first_row[option + 1] = at
-    first_loading, loading = _loading(first_row, row[:at], rows + len(p.above))
+    first_loading, loading = options_of_rows(first_row, row[:at], rows + len(p.above))
     ends = np.zeros(2 * every)
     ends[0::2], ends[1::2] = lowest * share, highest * share
     return Problem(
@@ -99,19 +99,3 @@ def relaxed(p: Problem) -> Problem:
 def open_option(p: Problem, car: int) -> int:
     """The option in the relaxed problem of a car of `p` whose lines are not decided."""
     return len(p.car) + car
-
-
-@compiled
-def _loading(first_row: Ints, row: Ints, rows: int) -> tuple[Ints, Ints]:
-    """Per row the options that load it, and where they begin."""
-    first = np.zeros(rows + 1, np.int64)
-    for one in row:
-        first[one + 1] += 1
-    for one in range(rows):
-        first[one + 1] += first[one]
-    loading, at = np.zeros(len(row), np.int64), first[:-1].copy()
-    for option in range(len(first_row) - 1):
-        for entry in range(first_row[option], first_row[option + 1]):
-            loading[at[row[entry]]] = option
-            at[row[entry]] += 1
-    return first, loading
