@@ -20,6 +20,7 @@ from domain.usage.costs import MonthlyFee, add_costs, add_fees, book_for, lines_
 from domain.usage.coverage import coverage, empty_because
 from domain.usage.interval_sums import energy_in_time
 from domain.usage.question import (
+    OF_OLD,
     Group,
     GroupPart,
     Snapshot,
@@ -288,7 +289,7 @@ def _cross(choices: Sequence[Sequence[tuple[GroupPart, str]]], tallies: dict[Gro
         group = tuple(part for part, _ in pair)
         if _overlaps(group):
             tallies.setdefault(group, Tally()).add(
-                Usage(), [(part.dimension, Snapshot("", name)) for part, name in pair if name]
+                Usage(), [(part.dimension, Snapshot(OF_OLD, name)) for part, name in pair if name]
             )
 
 

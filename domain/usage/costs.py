@@ -18,7 +18,17 @@ from domain.pricing.sums import NO_COSTS, UNKNOWN, Costs, Sum
 from domain.roles import CostUnit, ReportBasis, Role, SessionState, UsageDimension
 from domain.tariff_book import PricedSite, TariffBook, tariff_book
 from domain.usage.batches import charges_behind
-from domain.usage.question import Group, GroupPart, Snapshot, Tally, Usage, UsageFilter, UsageQuestion, time_dimensions
+from domain.usage.question import (
+    OF_OLD,
+    Group,
+    GroupPart,
+    Snapshot,
+    Tally,
+    Usage,
+    UsageFilter,
+    UsageQuestion,
+    time_dimensions,
+)
 from domain.usage.rows import NAMES, LocalTime, Scope, id_column
 
 
@@ -80,7 +90,9 @@ def add_fees(
     for fee in fees:
         ids = {UsageDimension.INSTALLATION: fee.installation_id, UsageDimension.USER: fee.user_id}
         names = {UsageDimension.INSTALLATION: fee.installation_name, UsageDimension.USER: fee.user_name}
-        known = tuple((dimension, Snapshot("", names[dimension])) for dimension in groups.things if dimension in names)
+        known = tuple(
+            (dimension, Snapshot(OF_OLD, names[dimension])) for dimension in groups.things if dimension in names
+        )
         row = _Row(None, fee.line.at, {one: ids.get(one) for one in groups.things}, known)
         groups.add(row, fee.line.at, sum_of(fee.line) if with_costs else NO_COSTS)
     groups.into(tallies)
@@ -134,7 +146,7 @@ def _row(row: sql.Record, things: Sequence[UsageDimension]) -> _Row:
         charge,
         sql.instant_of(row["counted_at"]),
         {dimension: sql.optional_uuid_of(row[f"id_{place}"]) for place, dimension in enumerate(things)},
-        tuple((dimension, Snapshot("", name)) for dimension, name in named if name),
+        tuple((dimension, Snapshot(OF_OLD, name)) for dimension, name in named if name),
     )
 
 

@@ -1,7 +1,7 @@
 """How the database sums sessions by when their energy was taken (basis INTERVAL): split exactly where a border cuts them."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,8 +12,8 @@ from domain import sql
 from domain.periods import Bucket, Period, bucket_at, edges
 from domain.roles import UsageDimension
 from domain.usage.intervals import touches
-from domain.usage.question import Group, GroupPart, Tally, Usage, UsageQuestion, time_dimensions
-from domain.usage.rows import NAMES, OFFLINE, UNRELIABLE, Scope, counted, id_column, snapshots
+from domain.usage.question import Group, Tally, UsageQuestion, time_dimensions
+from domain.usage.rows import NAMES, UNRELIABLE, Scope, counted, figures, tallied, thing_columns
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -26,50 +26,20 @@ async def energy_in_time(question: UsageQuestion, period: Period, scope: Scope) 
     """
     borders = edges(period, time_dimensions(question))
     statement, arguments = _statement(question, period, scope, borders)
-    things = [dimension for dimension in question.group_by if dimension in NAMES]
-    slices = _Slices(period.zone, time_dimensions(question), borders)
-    found: dict[Group, Tally] = {}
-    async for some in sql.in_turns(await sql.records(statement, *arguments)):
-        for row in some:
-            buckets = slices.buckets(row["slice"])
-            group = tuple(
-                GroupPart(dimension, bucket=buckets[dimension])
-                if dimension in buckets
-                else GroupPart(dimension, sql.optional_uuid_of(row[f"id_{things.index(dimension)}"]))
-                for dimension in question.group_by
-            )
-            found.setdefault(group, Tally()).add(_usage(row), snapshots(row, things))
-    return found
+    slices = _Slices(period.zone, borders)
+    return await tallied(question, await sql.records(statement, *arguments), slices.reader)
 
 
 class _Slices:
     """Which stretches of time a slice between two borders belongs to; slices count from 1."""
 
-    def __init__(self, zone: ZoneInfo, times: Sequence[UsageDimension], borders: Sequence[datetime]) -> None:
+    def __init__(self, zone: ZoneInfo, borders: Sequence[datetime]) -> None:
         self._zone = zone
-        self._times = times
         self._borders = borders
-        self._known: dict[int, dict[UsageDimension, Bucket]] = {}
 
-    def buckets(self, number: int) -> dict[UsageDimension, Bucket]:
-        known = self._known.get(number)
-        if known is None:
-            at = self._borders[number - 1]
-            known = self._known[number] = {one: bucket_at(at, one, self._zone) for one in self._times}
-        return known
-
-
-def _usage(row: sql.Record) -> Usage:
-    return Usage(
-        row["sessions"],
-        row["energy_wh"],
-        row["connected_s"],
-        row["charging_s"],
-        row["offline"],
-        row["unreliable"],
-        _EPOCH + row["first_us"] * _MICROSECOND,
-        _EPOCH + row["last_us"] * _MICROSECOND,
-    )
+    def reader(self, row: sql.Record) -> Callable[[UsageDimension], Bucket]:
+        at = self._borders[row["slice"] - 1]
+        return lambda dimension: bucket_at(at, dimension, self._zone)
 
 
 def _statement(
@@ -77,18 +47,22 @@ def _statement(
 ) -> tuple[str, list[object]]:
     arguments: list[object] = []
     things = [dimension for dimension in question.group_by if dimension in NAMES]
-    keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
-    keys += [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
+    keys = thing_columns(things, scope, arguments)
     shown = [column for place in range(len(things)) for column in (f"id_{place}", f"name_{place}")] + ["slice"]
     columns = (*shown[:-1], *_SESSION_COLUMNS)
     condition = counted(scope, question.where, arguments)
     arguments += [period.start_at, period.end_at]
     inside = touches(f"${len(arguments) - 1}", f"${len(arguments)}")
     dialect = _OnSqlite(borders, arguments) if sql.is_sqlite() else _OnPostgresql(borders, arguments)
+    summed = figures(
+        energy_wh=_ENERGY.format(even=dialect.inside("energy_wh")), connected_s=dialect.inside("connected_s"),
+        charging_s=dialect.inside("charging_s"), started_at="placed_at", newest_at="registered_at",
+    )  # fmt: skip
     statement = f"""
         WITH {dialect.slices}
         touching AS MATERIALIZED (
             SELECT {"".join(f"{column}, " for column in keys)}s.id, s.registered_at, s.flags,
+                {_placed("started_at")} AS placed_at,
                 {dialect.micros(_placed("started_at"))} AS start_us, {dialect.micros(_placed("ended_at"))} AS end_us,
                 COALESCE(s.energy_wh, 0) AS energy_wh, s.connected_s, s.charging_s
             FROM charge_sessions s WHERE {condition} AND {inside}
@@ -99,13 +73,7 @@ def _statement(
         taken AS MATERIALIZED (
             SELECT id, slice, SUM({dialect.inside("energy_wh")}) AS taken_wh FROM part_pieces GROUP BY id, slice
         )
-        SELECT {", ".join(shown)}, COUNT(*) AS sessions,
-            {dialect.whole(f"SUM({_ENERGY.format(even=dialect.inside('energy_wh'))})")} AS energy_wh,
-            {dialect.whole(f"SUM({dialect.inside('connected_s')})")} AS connected_s,
-            {dialect.whole(f"SUM({dialect.inside('charging_s')})")} AS charging_s,
-            COUNT(*) FILTER (WHERE (flags & {OFFLINE}) <> 0) AS offline,
-            COUNT(*) FILTER (WHERE (flags & {UNRELIABLE}) <> 0) AS unreliable,
-            MIN(start_us) AS first_us, MAX(start_us) AS last_us, MAX(registered_at) AS newest_at
+        SELECT {", ".join([*shown, *summed])}
         FROM (
             SELECT q.*, t.taken_wh FROM pieces q LEFT JOIN taken t ON t.id = q.id AND t.slice = q.slice
         ) AS counted
@@ -120,7 +88,7 @@ def _placed(column: str) -> str:
 
 
 _SESSION_COLUMNS: Final = (
-    "id", "registered_at", "flags", "start_us", "end_us", "energy_wh", "connected_s", "charging_s",
+    "id", "registered_at", "placed_at", "flags", "start_us", "end_us", "energy_wh", "connected_s", "charging_s",
 )  # fmt: skip
 _PART_COLUMNS: Final = ("id", "start_us", "end_us", "energy_wh")
 _IS_CUT: Final = "(since_us > start_us OR until_us < end_us)"
@@ -164,9 +132,6 @@ class _OnPostgresql:
         until = f"div(2 * {amount}::numeric * (until_us - start_us) + (end_us - start_us), 2 * (end_us - start_us))"
         since = f"div(2 * {amount}::numeric * (since_us - start_us) + (end_us - start_us), 2 * (end_us - start_us))"
         return f"CASE WHEN {_IS_CUT} THEN {until} - {since} ELSE {amount} END"
-
-    def whole(self, number: str) -> str:
-        return f"{number}::bigint"
 
 
 class _OnSqlite:
@@ -215,9 +180,6 @@ class _OnSqlite:
         whole = "end_us - start_us"
         return f"""CASE WHEN {_IS_CUT}
             THEN share({amount}, until_us - start_us, {whole}) - share({amount}, since_us - start_us, {whole}) ELSE {amount} END"""
-
-    def whole(self, number: str) -> str:
-        return number
 
 
 def _micros(instant: datetime) -> int:

@@ -13,7 +13,7 @@ from domain.periods import Period
 from domain.roles import IntervalQuality, SessionFlag, UsageDimension
 from domain.sessions import SessionRow
 from domain.usage.interval_cuts import clipped, energy_until
-from domain.usage.question import Snapshot, Usage, UsageQuestion
+from domain.usage.question import Usage, UsageQuestion
 from domain.usage.rows import NAMES, UNRELIABLE, Scope, counted, id_column
 
 _BATCH = 100
@@ -26,7 +26,6 @@ class _Touching:
 
     id: UUID
     ids: Mapping[UsageDimension, UUID | None]
-    names: tuple[tuple[UsageDimension, Snapshot], ...]
     start_at: datetime
     end_at: datetime
     flags: SessionFlag
@@ -72,7 +71,6 @@ async def energy_inside(sessions: Sequence[SessionRow], since: datetime, until: 
         touching = _Touching(
             id=session.id,
             ids={},
-            names=(),
             start_at=session.started_at if is_reliable else registered_at,
             end_at=(session.ended_at or session.started_at) if is_reliable else registered_at,
             flags=session.flag_set,
@@ -118,12 +116,11 @@ async def _touching(
     arguments: list[object] = []
     things = [dimension for dimension in question.group_by if dimension in NAMES]
     keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
-    names = [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
     condition = counted(scope, question.where, arguments)
     arguments += [period.start_at, period.end_at]
     start, end = f"${len(arguments) - 1}", f"${len(arguments)}"
     statement = f"""
-        SELECT {"".join(f"{column}, " for column in [*keys, *names])}s.id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
+        SELECT {"".join(f"{column}, " for column in keys)}s.id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh,
             s.connected_s, s.charging_s
         FROM charge_sessions s
         WHERE {condition} AND {(only or touches)(start, end)} ORDER BY s.id
@@ -140,11 +137,9 @@ def _session(row: Mapping[str, Any], things: list[UsageDimension]) -> _Touching:
     flags = SessionFlag(row["flags"])
     registered_at = sql.instant_of(row["registered_at"])
     is_reliable = SessionFlag.CLOCK_UNRELIABLE not in flags
-    named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
     return _Touching(
         id=sql.uuid_of(row["id"]),
         ids={dimension: sql.optional_uuid_of(row[f"id_{place}"]) for place, dimension in enumerate(things)},
-        names=tuple((dimension, Snapshot(registered_at.isoformat(), name)) for dimension, name in named if name),
         start_at=sql.instant_of(row["started_at"]) if is_reliable else registered_at,
         end_at=sql.instant_of(row["ended_at"]) if is_reliable else registered_at,
         flags=flags,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID, uuid5
@@ -108,18 +108,24 @@ NOTHING = Usage()
 
 def total_of(usages: Iterable[Usage]) -> Usage:
     """All of them added up."""
-    found = list(usages)
-    return Usage(
-        sum(one.session_count for one in found),
-        sum(one.energy_wh for one in found),
-        sum(one.connected_s for one in found),
-        sum(one.charging_s for one in found),
-        sum(one.offline_count for one in found),
-        sum(one.unreliable_count for one in found),
-        min((one.first_at for one in found if one.first_at is not None), default=None),
-        max((one.last_at for one in found if one.last_at is not None), default=None),
-        sum((one.costs for one in found if one.costs is not NO_COSTS), NO_COSTS),
-    )
+    sessions = energy_wh = connected_s = charging_s = offline = unreliable = 0
+    first_at = last_at = None
+    costs = NO_COSTS
+    # One walk over what may be many rows, and nothing made in it.
+    for one in usages:
+        sessions += one.session_count
+        energy_wh += one.energy_wh
+        connected_s += one.connected_s
+        charging_s += one.charging_s
+        offline += one.offline_count
+        unreliable += one.unreliable_count
+        if one.first_at is not None and (first_at is None or one.first_at < first_at):
+            first_at = one.first_at
+        if one.last_at is not None and (last_at is None or one.last_at > last_at):
+            last_at = one.last_at
+        if one.costs is not NO_COSTS:
+            costs += one.costs
+    return Usage(sessions, energy_wh, connected_s, charging_s, offline, unreliable, first_at, last_at, costs)
 
 
 @lru_cache(maxsize=16_384)
@@ -128,7 +134,7 @@ def _iso(instant: datetime) -> str:
     return instant.isoformat()
 
 
-class GroupPart(msgspec.Struct, frozen=True):
+class GroupPart(msgspec.Struct, frozen=True, cache_hash=True):
     """One dimension of a group: the id of a thing (None: not identified), or a stretch of time."""
 
     dimension: UsageDimension
@@ -147,10 +153,14 @@ Group = tuple[GroupPart, ...]
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A name, and when it was so, as text that sorts by time."""
+    """A name, and when it was so."""
 
-    at: str
+    at: datetime
     name: str
+
+
+OF_OLD = datetime.min.replace(tzinfo=UTC)
+"""When a name was so that any other is newer than."""
 
 
 class Tally(msgspec.Struct):
@@ -207,8 +217,14 @@ class UsageRow(msgspec.Struct, frozen=True):
 
 def row_of(group: Group, tally: Tally) -> UsageRow:
     """The row of a group that is added up."""
-    names = {dimension: snapshot.name for dimension, snapshot in tally.names.items()}
-    return UsageRow(group, tuple(label_of(part, names.get(part.dimension)) for part in group), tally.usage)
+    names = tally.names
+    labels = [
+        part.bucket.label
+        if part.bucket is not None
+        else label_of(part, None if (known := names.get(part.dimension)) is None else known.name)
+        for part in group
+    ]
+    return UsageRow(group, tuple(labels), tally.usage)
 
 
 def label_of(part: GroupPart, name: str | None) -> str:
@@ -234,17 +250,27 @@ class UsageOrder(StrEnum):
 SortValue = tuple[object, ...]
 
 
-def _by_label(row: UsageRow) -> list[tuple[bool, str, str]]:
-    """Dimension by dimension; time by its instants, what is not identified last."""
-    return [
-        (part.id is None and part.bucket is None, _sortable(part, label), label)
-        for part, label in zip(row.group, row.labels, strict=True)
-    ]
+class _ByLabel:
+    """Dimension by dimension; time by its instants, what is not identified last. What has the same label goes by what it is."""
+
+    def __init__(self) -> None:
+        # Of many rows by two dimensions each part is there again and again, as the same object: to make its key costs more than to find it.
+        self._known: dict[tuple[int, str], tuple[bool, str, str, int]] = {}
+
+    def __call__(self, row: UsageRow) -> list[tuple[bool, str, str, int]]:
+        known = self._known
+        key = []
+        for part, label in zip(row.group, row.labels, strict=True):
+            found = known.get((id(part), label))
+            if found is None:
+                found = known[id(part), label] = _key(part, label)
+            key.append(found)
+        return key
 
 
-def _identity(row: UsageRow) -> list[int]:
-    """What tells groups apart whose labels are the same."""
-    return [part.id.int for part in row.group if part.id is not None]
+def _key(part: GroupPart, label: str) -> tuple[bool, str, str, int]:
+    is_last = part.id is None and part.bucket is None
+    return is_last, _sortable(part, label), label, 0 if part.id is None else part.id.int
 
 
 def _sortable(part: GroupPart, label: str) -> str:
@@ -267,7 +293,8 @@ def ordered(
     rows: Iterable[UsageRow], order: UsageOrder = UsageOrder.LABEL, *, is_descending: bool = False
 ) -> list[UsageRow]:
     """The rows in that order; equal ones by label, then by what they are of."""
-    by_label = sorted(rows, key=lambda row: (_by_label(row), _identity(row)))
+    given = list(rows)
+    by_label = sorted(given, key=_ByLabel())
     if order is UsageOrder.LABEL:
         return by_label[::-1] if is_descending else by_label
     if order is UsageOrder.TIME:

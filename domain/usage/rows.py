@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from domain import sql
@@ -72,14 +73,25 @@ def id_column(dimension: UsageDimension, scope: Scope, arguments: list[object]) 
     return f"CASE WHEN {sql.any_of('s.installation_id', scope.circuits_at, arguments)} THEN {column} END"
 
 
+def thing_columns(things: Sequence[UsageDimension], scope: Scope, arguments: list[object]) -> list[str]:
+    """The columns of what is grouped by: `id_0`, `name_0`, then those of the second; appends to `arguments`."""
+    return [
+        column
+        for place, dimension in enumerate(things)
+        for column in (
+            f"{id_column(dimension, scope, arguments)} AS id_{place}",
+            f"{NAMES[dimension]} AS name_{place}",
+        )
+    ]
+
+
 async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) -> dict[Group, Tally]:
     """Groups of the sessions whose instant lies in the period, each with all of its energy."""
     instant = INSTANTS[question.basis]
     arguments: list[object] = []
     things = [dimension for dimension in question.group_by if dimension in NAMES]
-    keys = [f"{id_column(dimension, scope, arguments)} AS id_{place}" for place, dimension in enumerate(things)]
     # Few things change their names: to group by these too and take the newest afterwards costs less than to find it row by row.
-    keys += [f"{NAMES[dimension]} AS name_{place}" for place, dimension in enumerate(things)]
+    keys = thing_columns(things, scope, arguments)
     times = time_dimensions(question)
     local = LocalTime(period, times) if times else None
     if local is not None:
@@ -87,59 +99,107 @@ async def whole_sessions(question: UsageQuestion, period: Period, scope: Scope) 
     condition = counted(scope, question.where, arguments)
     arguments += [period.start_at, period.end_at]
     last = len(arguments)
+    shown = figures(
+        energy_wh="COALESCE(s.energy_wh, 0)", connected_s="s.connected_s", charging_s="s.charging_s", started_at="s.started_at",
+        newest_at=instant,
+    )  # fmt: skip
     statement = f"""
-        SELECT {", ".join([*keys, *_FIGURES])}, MAX({instant}) AS newest_at FROM charge_sessions s
+        SELECT {", ".join([*keys, *shown])} FROM charge_sessions s
         WHERE {condition} AND {instant} >= ${last - 1} AND {instant} < ${last}
         GROUP BY {", ".join(str(place) for place in range(1, len(keys) + 1))}
     """  # noqa: S608  columns of ours, and marks
+    buckets = None if local is None else local.reader
+    return await tallied(question, await sql.records(statement, *arguments), buckets)
+
+
+FIGURES = (
+    "COUNT(*) AS sessions",
+    "SUM({energy_wh}){whole} AS energy_wh",
+    "SUM({connected_s}){whole} AS connected_s",
+    "SUM({charging_s}){whole} AS charging_s",
+    f"COUNT(*) FILTER (WHERE (flags & {OFFLINE}) <> 0) AS offline",
+    f"COUNT(*) FILTER (WHERE (flags & {UNRELIABLE}) <> 0) AS unreliable",
+    "MIN({started_at}) AS first_at",
+    "MAX({started_at}) AS last_at",
+    "MAX({newest_at}) AS newest_at",
+)
+"""The last columns of a statement whose rows `tallied` reads, in the order of Usage, then when the names were so."""
+
+
+def figures(**columns: str) -> list[str]:
+    """`FIGURES` of these columns."""
+    # PostgreSQL sums a bigint to a numeric, which takes long to read.
+    return [one.format(whole="" if sql.is_sqlite() else "::bigint", **columns) for one in FIGURES]
+
+
+async def tallied(
+    question: UsageQuestion,
+    records: Sequence[sql.Record],
+    reader: Callable[[sql.Record], Callable[[UsageDimension], Bucket]] | None,
+) -> dict[Group, Tally]:
+    """Groups of rows that begin with an id and a name for each thing grouped by, go on with what `reader` reads stretches of time from,
+    and end with `FIGURES`; those that differ in names only are added up.
+    """
+    things = [dimension for dimension in question.group_by if dimension in NAMES]
+    parts = _Parts(question, things, reader)
+    first = -len(FIGURES)
     found: dict[Group, Tally] = {}
     # As the driver has them: of a year by person and day, to make them all dicts at once would hold others up.
-    async for some in sql.in_turns(await sql.records(statement, *arguments)):
+    async for some in sql.in_turns(records):
         for row in some:
-            bucket_of = None if local is None else local.reader(row)
-            group = tuple(
-                GroupPart(dimension, bucket=bucket_of(dimension))
-                if bucket_of is not None and dimension in times
-                else GroupPart(dimension, sql.optional_uuid_of(row[f"id_{things.index(dimension)}"]))
-                for dimension in question.group_by
-            )
-            found.setdefault(group, Tally()).add(_usage(row), snapshots(row, things))
+            values = tuple(row)
+            group = parts.group(row, values)
+            usage, newest_at = _usage(values[first:])
+            names = {
+                dimension: Snapshot(newest_at, name)
+                for dimension, name in zip(things, values[1::2], strict=False)
+                if name is not None
+            }
+            known = found.get(group)
+            if known is None:
+                found[group] = Tally(usage, names)
+            else:
+                known.add(usage, names.items())
     return found
 
 
-_FIGURES = (
-    "COUNT(*) AS sessions",
-    "SUM(COALESCE(s.energy_wh, 0)) AS energy_wh",
-    "SUM(s.connected_s) AS connected_s",
-    "SUM(s.charging_s) AS charging_s",
-    f"COUNT(*) FILTER (WHERE (s.flags & {OFFLINE}) <> 0) AS offline",
-    f"COUNT(*) FILTER (WHERE (s.flags & {UNRELIABLE}) <> 0) AS unreliable",
-    "MIN(s.started_at) AS first_at",
-    "MAX(s.started_at) AS last_at",
-)
+def _usage(values: tuple[Any, ...]) -> tuple[Usage, datetime]:
+    sessions, energy_wh, connected_s, charging_s, offline, unreliable, first_at, last_at, newest_at = values
+    begun = sql.instant_of(first_at), sql.instant_of(last_at)
+    return Usage(sessions, energy_wh, connected_s, charging_s, offline, unreliable, *begun), sql.instant_of(newest_at)
 
 
-def _usage(row: sql.Record) -> Usage:
-    # PostgreSQL sums a bigint to a numeric, which comes as a Decimal.
-    return Usage(
-        int(row["sessions"]),
-        int(row["energy_wh"]),
-        int(row["connected_s"]),
-        int(row["charging_s"]),
-        int(row["offline"]),
-        int(row["unreliable"]),
-        sql.instant_of(row["first_at"]),
-        sql.instant_of(row["last_at"]),
-    )
+class _Parts:
+    """What rows are grouped by: each thing and each stretch of time is made once, however many rows it is in."""
 
+    def __init__(
+        self,
+        question: UsageQuestion,
+        things: Sequence[UsageDimension],
+        reader: Callable[[sql.Record], Callable[[UsageDimension], Bucket]] | None,
+    ) -> None:
+        self._reader = reader
+        self._width = 2 * len(things)
+        # Dimension, where its id is (None: it is a stretch of time), and its parts.
+        self._plan: list[tuple[UsageDimension, int | None, dict[object, GroupPart]]] = [
+            (dimension, 2 * things.index(dimension) if dimension in things else None, {})
+            for dimension in question.group_by
+        ]
 
-def snapshots(row: sql.Record, things: list[UsageDimension]) -> list[tuple[UsageDimension, Snapshot]]:
-    """The names of a row's things (`name_0`, …), as they were at `newest_at`."""
-    if not things:
-        return []
-    at = str(row["newest_at"])
-    named = [(dimension, row[f"name_{place}"]) for place, dimension in enumerate(things)]
-    return [(dimension, Snapshot(at, name)) for dimension, name in named if name is not None]
+    def group(self, row: sql.Record, values: tuple[Any, ...]) -> Group:
+        made = []
+        for dimension, place, known in self._plan:
+            mark = values[self._width : -len(FIGURES)] if place is None else values[place]
+            part = known.get(mark)
+            if part is None:
+                part = known[mark] = self._part(dimension, row, None if place is None else mark)
+            made.append(part)
+        return tuple(made)
+
+    def _part(self, dimension: UsageDimension, row: sql.Record, mark: object) -> GroupPart:
+        if dimension in NAMES or self._reader is None:
+            return GroupPart(dimension, sql.optional_uuid_of(mark))
+        return GroupPart(dimension, bucket=self._reader(row)(dimension))
 
 
 _TO_THE_HOUR = len("2026-02-03T10")
