@@ -356,8 +356,6 @@ class Charger:
 
     def _live(self) -> None:
         """Time has passed: cars come and go, energy flows."""
-        if self._fleet.cars_await_reach and not self.station.is_within_reach_or_limited:
-            self._visits.put_off(self._fleet.step_s)
         self._visits.advance()
         self.station.advance()
 

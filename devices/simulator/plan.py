@@ -136,8 +136,8 @@ class Plan:
     chargers: tuple[ChargerPlan, ...]
     habits: Habits | None = field(default_factory=Habits)
     """None: no cars come by themselves."""
-    cars_await_reach: bool = False
-    """No car comes to a charger that was told no limit yet while it is out of reach: who installs it connects it first."""
+    begins_unlimited: bool = True
+    """Whether cars begin at a charger that is out of reach and was told no limit yet: at its own maximum, which no portal can prevent."""
     step_s: float = 0.5
     sample_every_s: int = 5
     heartbeat_every_s: int | None = None

@@ -211,17 +211,14 @@ class Station:
     def _remembers(self) -> bool:
         return self.configuration.values[AUTHORIZATION_CACHE] == "true"
 
-    @property
-    def is_within_reach_or_limited(self) -> bool:
-        """Whether the portal hears of a car that begins here, or has said before how much it may draw at most."""
-        return self.is_online or bool(self.profiles.installed)
-
     def begin_offline(self, id_tag: str) -> None:
         """As the local list says, and what is remembered; every card is trusted by a charger that never got a list."""
         until = self.local_list.get(id_tag, DENIED) if self.local_list_version else None
         if self._remembers and id_tag in self.remembered:
             until = None
-        if until is None or self.charger_time() < until:
+        if not self.fleet.begins_unlimited and not self.profiles.installed:
+            self.note(Kind.DENIED, "was told no limit yet")
+        elif until is None or self.charger_time() < until:
             self.begin(id_tag)
         else:
             self.note(Kind.DENIED, "not in the local list")

@@ -37,12 +37,6 @@ class Visits:
             self._visit = None if self._habits is None else self._habits.visit(self._random)
         self.due_s = NEVER_S if self._visit is None else self._clock.monotonic() + self._visit.after_s
 
-    def put_off(self, by_s: float) -> None:
-        """A car that would come now comes so much later."""
-        now_s = self._clock.monotonic()
-        if now_s >= self.due_s and self._station.car is None:
-            self.due_s = now_s + by_s
-
     def advance(self) -> None:
         """Whoever was to come or to leave by now has done so."""
         if self._clock.monotonic() < self.due_s:

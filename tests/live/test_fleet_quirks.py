@@ -40,7 +40,7 @@ def restless_fleet(portal: Portal) -> Fleet:
     plan = Plan(
         chargers=chargers,
         habits=None,
-        cars_await_reach=True,
+        begins_unlimited=False,
         step_s=0.1,
         sample_every_s=1,
         connect_over_s=0.5,

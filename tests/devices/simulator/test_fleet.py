@@ -71,14 +71,15 @@ async def test_a_visit_is_told_in_the_order_of_the_standard() -> None:
         sums_agree(central, fleet)
 
 
-@pytest.mark.parametrize("awaits_reach", [True, False])
-async def test_a_car_may_come_before_its_charger_was_ever_in_reach(awaits_reach: bool) -> None:
-    """Then it charges unasked, at the charger's own maximum, unless the plan has cars wait for that."""
+@pytest.mark.parametrize("begins_unlimited", [True, False])
+async def test_a_car_may_come_before_its_charger_was_ever_in_reach(begins_unlimited: bool) -> None:
+    """Then it charges unasked, at the charger's own maximum, unless the plan says that nobody is let in so."""
     async with accepting_server() as central:
-        fleet = Fleet(central.url, plan(SHORT, cars_await_reach=awaits_reach))
+        fleet = Fleet(central.url, plan(SHORT, begins_unlimited=begins_unlimited))
         async with running(fleet):
-            await central.until("StopTransaction")
-    assert ("Authorize" in [action for _, _, action, _ in central.heard]) is awaits_reach
+            await central.until("StopTransaction" if begins_unlimited else "StatusNotification")
+    assert len(fleet.ledger.sessions) == begins_unlimited
+    assert fleet.ledger.counts[Kind.DENIED] == (not begins_unlimited)
 
 
 async def test_the_ledger_agrees_with_what_many_chargers_told() -> None:
