@@ -18,6 +18,7 @@ from balancing.loop import Balancer, BalancerPorts, Show
 from devices.first_limits import PATIENCE_S
 from devices.service import DeviceOptions, DeviceService, commands_only
 from domain import lifecycle
+from domain.alerting import alert_mailing
 from domain.alerting.alert_mailing import MailRoom
 from domain.authorization.authorizer import Asks, Authorizer, AuthorizerPorts
 from domain.command_dispatch import CommandDispatcher
@@ -172,7 +173,18 @@ def _jobs(house: House, whole: Composition) -> None:
     room = MailRoom(Press(), house.tokens, public_url)
     whole.services.append(("figures", lambda: keep_count(counts, house.clock)))
     whole.services.append(("news of alerts", lambda: tell_of_alerts(room, house.clock, counts)))
-    whole.services.append(("mail", lambda: deliver_mails(house.mailer, house.clock, counts, house.tracing)))
+    whole.services.append(
+        (
+            "mail",
+            lambda: deliver_mails(
+                house.mailer,
+                house.clock,
+                counts,
+                house.tracing,
+                as_of_now=lambda mail: alert_mailing.as_of_now(mail, room, now=house.clock.now()),
+            ),
+        )
+    )
     whole.services.append(("housekeeping", lambda: keep_house(house.clock)))
     whole.services.append(("exports", worker.run))
     links = ExportLinks(house.settings.secret_key, public_url)

@@ -1,6 +1,7 @@
 """Work that waits in the database: mails to be sent, and rows whose time is over."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -32,6 +33,9 @@ SERVER_AWAY_S = 15.0
 """A server that hangs keeps each mail for long: so the others wait for it to be back, and not for each other."""
 MAIL_CLAIM_S = 600.0
 """Longer than an SMTP conversation may take, so that a slow server does not make a second worker send it again."""
+
+ENDS_WITHIN_S = 5.0
+"""A server that has all of a mail says so within moments, or is too slow to be waited for at an end."""
 
 HOUSEKEEPING_S = 3600.0
 DECISIONS_KEPT = timedelta(days=30)
@@ -105,24 +109,38 @@ class MailCounts:
     """In the whole portal, as queued and oldest_s."""
 
 
+AsOfNow = Callable[[Mail], Awaitable[Mail | None]]
+"""A mail as it may go out now, which is perhaps long after it was written; None where it may not."""
+
+
 async def deliver_mails(
-    mailer: Mailer, clock: Clock, counts: MailCounts | None = None, tracing: Tracing = UNTRACED
+    mailer: Mailer,
+    clock: Clock,
+    counts: MailCounts | None = None,
+    tracing: Tracing = UNTRACED,
+    *,
+    as_of_now: AsOfNow | None = None,
 ) -> None:
     """Until cancelled: every mail of the outbox is handed to the SMTP server once, however long that is away."""
     while True:
         try:
-            if not await deliver_some(mailer, clock, counts, tracing):
+            if not await deliver_some(mailer, clock, counts, tracing, as_of_now=as_of_now):
                 await clock.sleep(LOOK_FOR_MAIL_S)
         except MailServerAwayError:
             await clock.sleep(SERVER_AWAY_S)
 
 
 async def deliver_some(
-    mailer: Mailer, clock: Clock, counts: MailCounts | None = None, tracing: Tracing = UNTRACED
+    mailer: Mailer,
+    clock: Clock,
+    counts: MailCounts | None = None,
+    tracing: Tracing = UNTRACED,
+    *,
+    as_of_now: AsOfNow | None = None,
 ) -> bool:
     """Whether there was anything to deliver; what is due goes over one connection. MailServerAwayError: no other was tried.
 
-    One mail is claimed at a time, so that a crash repeats one at most.
+    One mail is claimed at a time, so that a crash repeats one at most. Who ends it waits for the server's word on the one that is out.
     """
     counts = counts or MailCounts()
     claimed = await outbox.claim(MAIL_KIND, now=clock.now(), for_s=MAIL_CLAIM_S, limit=1)
@@ -132,7 +150,7 @@ async def deliver_some(
         async with mailer.batch() as connection:
             mails = 0
             while claimed:
-                await _deliver(claimed[0], connection, clock, counts)
+                await _to_its_end(_deliver(claimed[0], connection, clock, counts, as_of_now))
                 mails += 1
                 span.note(mails=mails)
                 if mails == MOST_IN_A_BATCH:
@@ -141,9 +159,30 @@ async def deliver_some(
     return True
 
 
-async def _deliver(message: outbox.Claimed, mailer: Mailer, clock: Clock, counts: MailCounts) -> None:
+async def _to_its_end(delivery: Coroutine[None, None, None]) -> None:
+    """The delivery is over; one that is cancelled has some seconds for that, because the server may have taken the mail already."""
+    task = asyncio.create_task(delivery, name="mail delivery")
     try:
-        await mailer.send(_decoder.decode(message.payload))
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=ENDS_WITHIN_S)
+        task.cancel()
+        # Whatever became of it is in its row.
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+async def _deliver(
+    message: outbox.Claimed, mailer: Mailer, clock: Clock, counts: MailCounts, as_of_now: AsOfNow | None
+) -> None:
+    try:
+        mail: Mail | None = _decoder.decode(message.payload)
+        if mail is not None and as_of_now is not None:
+            mail = await as_of_now(mail)
+        if mail is None:
+            await outbox.done(message, now=clock.now())
+            return
+        await mailer.send(mail)
     except MailServerAwayError as error:
         counts.waiting += 1
         _log.warning("mail waits", message=str(message.id), attempts=message.attempts, reason=error.message)

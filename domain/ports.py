@@ -172,7 +172,8 @@ class Attachment:
 class Mail:
     """One e-mail, to one address. `message_id` is in angle brackets (RFC 5322 §3.6.4), the same at every attempt.
 
-    `html` says the same as `text`, for those who read it so; `headers` are further ones, e.g. List-Unsubscribe.
+    `html` says the same as `text`, for those who read it so; `headers` are further ones, e.g. List-Unsubscribe. `subscription_id` and
+    `notice_ids`: of whose wish and of what a mail about alerts tells, which may be over when it can go out at last.
     """
 
     to: str
@@ -182,6 +183,8 @@ class Mail:
     html: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    subscription_id: UUID | None = None
+    notice_ids: tuple[UUID, ...] = ()
 
 
 class MailServerAwayError(UnavailableError):

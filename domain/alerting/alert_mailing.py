@@ -64,13 +64,13 @@ _SUBSCRIPTION = """
 SELECT s.*, i.name AS installation_name, i.time_zone, u.name AS user_name, u.email AS user_email, u.is_active FROM alert_subscriptions s
 JOIN installations i ON i.id = s.installation_id JOIN users u ON u.id = s.user_id WHERE s.id = $1
 """
-_NOTICES = """
+_COLUMNS = """
 SELECT n.id AS notice_id, n.occasion, a.id, a.installation_id, a.charger_id, a.kind, a.severity, a.state, a.info, a.vendor_code,
   a.opened_at, a.began_at, a.resolved_at, a.folded_into_id, a.occurrences, c.name AS charger_name, k.name AS circuit_name
 FROM alert_notices n JOIN alerts a ON a.id = n.alert_id LEFT JOIN chargers c ON c.id = a.charger_id
-LEFT JOIN circuits k ON k.id = a.circuit_id
-WHERE n.subscription_id = $1 AND n.mailed_at IS NULL AND n.due_at <= $2 ORDER BY a.opened_at, n.id
+LEFT JOIN circuits k ON k.id = a.circuit_id WHERE n.subscription_id = $1
 """
+_NOTICES = f"{_COLUMNS} AND n.mailed_at IS NULL AND n.due_at <= $2 ORDER BY a.opened_at, n.id"
 
 
 async def write_some(room: MailRoom, *, now: datetime) -> int:
@@ -90,12 +90,10 @@ async def _write(subscription_id: UUID, room: MailRoom, now: datetime) -> bool:
         rows = await sql.rows(_NOTICES, subscription_id, now + GATHERED_FOR)
         if wish is None or not rows:
             return False
-        address = wish["email"] or wish["user_email"]
-        is_wanted = wish["is_active"] and address and wish["verified_at"] is not None and wish["ended_at"] is None
         access = await access_of(sql.uuid_of(wish["user_id"]), now=now)
-        told = [row for row in rows if is_wanted and _is_to_be_told(row, access)]
+        told = [row for row in rows if _is_wanted(wish) and _is_to_be_told(row, access)]
         if told:
-            mail = _mail(told, wish, address, room)
+            mail = _mail(told, wish, room)
             await outbox.put(outbox.MAIL, msgspec.json.encode(mail).decode(), now=now)
         await _mark(told, now)
         kept = {row["notice_id"] for row in told}
@@ -107,13 +105,42 @@ async def _write(subscription_id: UUID, room: MailRoom, now: datetime) -> bool:
     return bool(told)
 
 
+async def as_of_now(mail: Mail, room: MailRoom, *, now: datetime) -> Mail | None:
+    """The mail as it may go out now, perhaps long after it was written: without what its person may see no more; None where nothing is
+    left, or they want none any more.
+    """
+    if mail.subscription_id is None:
+        return mail
+    wish = await sql.row(_SUBSCRIPTION, mail.subscription_id)
+    if wish is None or not _is_wanted(wish):
+        return None
+    arguments: list[object] = [mail.subscription_id]
+    wanted = sql.any_of("n.id", list(mail.notice_ids), arguments)
+    rows = await sql.rows(f"{_COLUMNS} AND {wanted} ORDER BY a.opened_at, n.id", *arguments)
+    access = await access_of(sql.uuid_of(wish["user_id"]), now=now)
+    seen = [row for row in rows if _sees(row, access)]
+    if len(seen) == len(mail.notice_ids):
+        return mail
+    return _mail(seen, wish, room) if seen else None
+
+
+def _is_wanted(wish: sql.Row) -> bool:
+    has_address = bool(wish["email"] or wish["user_email"])
+    return bool(wish["is_active"]) and has_address and wish["verified_at"] is not None and wish["ended_at"] is None
+
+
+def _sees(row: sql.Row, access: Access) -> bool:
+    return access.sees_alert(
+        installation_id=sql.uuid_of(row["installation_id"]), charger_id=sql.optional_uuid_of(row["charger_id"])
+    )
+
+
 def _is_to_be_told(row: sql.Row, access: Access) -> bool:
     """What is hidden by now is not told, nor that something is over which came back."""
-    place, charger_id = sql.uuid_of(row["installation_id"]), sql.optional_uuid_of(row["charger_id"])
-    if not access.sees_alert(installation_id=place, charger_id=charger_id):
+    if not _sees(row, access):
         return False
     is_over = AlertState(row["state"]) is AlertState.RESOLVED
-    is_part = row["folded_into_id"] is not None and access.handles_alerts_of(place)
+    is_part = row["folded_into_id"] is not None and access.handles_alerts_of(sql.uuid_of(row["installation_id"]))
     return not is_part and (is_over or row["occasion"] != Occasion.RESOLVED)
 
 
@@ -128,7 +155,7 @@ async def _mark(rows: Sequence[sql.Row], now: datetime) -> None:
     )
 
 
-def _mail(rows: Sequence[sql.Row], wish: sql.Row, address: str, room: MailRoom) -> Mail:
+def _mail(rows: Sequence[sql.Row], wish: sql.Row, room: MailRoom) -> Mail:
     language, zone = Language(wish["language"]), ZoneInfo(wish["time_zone"])
     newest: Mapping[UUID, sql.Row] = {sql.uuid_of(row["id"]): row for row in rows}
     lines = [_line(row, language, zone) for row in newest.values()]
@@ -146,7 +173,7 @@ def _mail(rows: Sequence[sql.Row], wish: sql.Row, address: str, room: MailRoom) 
     )
     written = room.press.alerts(letter)
     return Mail(
-        to=address,
+        to=wish["email"] or wish["user_email"],
         subject=written.subject,
         text=written.text,
         html=written.html,
@@ -154,6 +181,8 @@ def _mail(rows: Sequence[sql.Row], wish: sql.Row, address: str, room: MailRoom) 
         message_id=f"<{sql.uuid_of(rows[0]['notice_id']).hex}@lade>",
         # RFC 8058: a mail program shows a button, and posts to the address without asking anybody to sign in.
         headers=(("List-Unsubscribe", f"<{url}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")),
+        subscription_id=sql.uuid_of(wish["id"]),
+        notice_ids=tuple(sql.uuid_of(row["notice_id"]) for row in rows),
     )
 
 

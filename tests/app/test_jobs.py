@@ -1,7 +1,9 @@
 """Tests of mails on their way from the outbox to a real SMTP server."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import msgspec
@@ -15,7 +17,7 @@ from app.metrics import exposition, new_registry, watch_mails
 from domain import idempotency, outbox, sql
 from domain.clock import SystemClock
 from domain.ids import new_id
-from domain.ports import Mail, MailServerAwayError
+from domain.ports import Mail, Mailer, MailServerAwayError
 from domain.roles import AlertKind, Severity
 from tests.factories import NOW, a_site, an_alert
 from tests.servers import free_port
@@ -91,6 +93,55 @@ async def test_a_refused_mail_is_kept_with_the_reason(mailer: SmtpMailer, inbox:
     assert row is not None
     assert row["failed_at"] is not None
     assert "550" in row["error"]
+    assert not await deliver_some(mailer, CLOCK)
+
+
+@dataclass
+class SlowServer:
+    """It has the mail, and takes its time to say so."""
+
+    has_it: asyncio.Event = field(default_factory=asyncio.Event)
+    says_so: asyncio.Event = field(default_factory=asyncio.Event)
+    taken: list[Mail] = field(default_factory=list)
+
+    async def send(self, mail: Mail) -> None:
+        """Returns when told."""
+        self.taken.append(mail)
+        self.has_it.set()
+        await self.says_so.wait()
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Mailer]:
+        """The same."""
+        yield self
+
+
+async def test_a_server_that_is_stopped_waits_for_the_word_on_the_mail_that_is_out() -> None:
+    """Otherwise the next one would send it again."""
+    await put_mail()
+    server = SlowServer()
+    delivering = asyncio.create_task(deliver_some(server, CLOCK))
+    await server.has_it.wait()
+    delivering.cancel()
+    await asyncio.sleep(0)
+    server.says_so.set()
+    with pytest.raises(asyncio.CancelledError):
+        await delivering
+    assert await sql.row("SELECT 1 AS n FROM outbox WHERE kind = 'mail' AND done_at IS NULL") is None
+    assert len(server.taken) == 1
+
+
+async def test_a_mail_that_may_not_go_out_any_more_does_not(mailer: SmtpMailer, inbox: Inbox) -> None:
+    """Whoever judges mails before they leave is asked each time, and what they leave of it goes out."""
+    await put_mail("lost@example.org")
+    await put_mail("ida@example.org")
+
+    async def as_of_now(mail: Mail) -> Mail | None:
+        return None if mail.to == "lost@example.org" else replace(mail, subject="Less")
+
+    assert await deliver_some(mailer, CLOCK, as_of_now=as_of_now)
+    assert [one.rcpt_tos for one in inbox.taken] == [["ida@example.org"]]
+    assert b"Subject: Less" in (inbox.taken[0].content or b"")
     assert not await deliver_some(mailer, CLOCK)
 
 

@@ -16,7 +16,7 @@ from app.jobs import deliver_some, tell_some_of_alerts
 from app.mail import SmtpMailer, smtp_server
 from domain import sql
 from domain.access import access_of
-from domain.alerting import alert_book, alert_subscriptions
+from domain.alerting import alert_book, alert_mailing, alert_subscriptions
 from domain.alerting.alert_book import Finding, Thing
 from domain.alerting.alert_letters import Times, due_at
 from domain.alerting.alert_subscriptions import Wishes
@@ -287,6 +287,39 @@ async def test_who_has_unsubscribed_or_is_gone_is_not_mailed(place: Place, chang
     await work(at(0))
     assert await written(at(1)) == []
     assert await AlertSubscription.all().count() == 1
+
+
+@pytest.mark.parametrize("change", ["ended", "inactive", "revoked"])
+async def test_a_mail_that_waited_for_its_server_tells_nothing_that_is_hidden_or_unwanted_by_now(
+    place: Place, change: str
+) -> None:
+    """It was written and could not go out; who has unsubscribed, is gone or lost the right meanwhile gets nothing."""
+    subscription = await place.wishes()
+    await place.opens(AlertKind.CABLE_FAULT, at(0))
+    (mail,) = await written(at(1))
+    assert await alert_mailing.as_of_now(mail, ROOM, now=at(2)) == mail
+    if change == "ended":
+        await alert_subscriptions.unsubscribe(await access_of(place.owner, now=at(2)), subscription)
+    elif change == "inactive":
+        await User.filter(id=place.owner).update(is_active=False)
+    else:
+        await Permission.filter(user_id=place.owner).update(revoked_at=at(2))
+    assert await alert_mailing.as_of_now(mail, ROOM, now=at(3)) is None
+
+
+async def test_a_mail_that_waited_tells_what_is_still_seen(place: Place) -> None:
+    """Who owned the place and owns one charger of it by now hears of that one only."""
+    await place.wishes()
+    for number in (0, 1):
+        await place.opens(AlertKind.CABLE_FAULT, at(0), number=number)
+    (mail,) = await written(at(1))
+    assert mail.subject == "Fjordveien garage: 2 alerts"
+    await Permission.filter(user_id=place.owner).update(revoked_at=at(2))
+    await a_grant(Role.OWNER, place.site, user_id=place.owner, charger_id=place.chargers[1])
+    left = await alert_mailing.as_of_now(mail, ROOM, now=at(3))
+    assert left is not None
+    assert left.subject == "Fjordveien garage: Space 2 has a cable fault"
+    assert "Space 1" not in left.text
 
 
 async def test_an_owner_of_a_charger_is_mailed_about_that_one(place: Place) -> None:
