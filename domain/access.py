@@ -88,6 +88,18 @@ class Access:
         """Not signed in: sees nothing."""
         return cls(actor=None, now=now)
 
+    def at(self, installation_id: UUID) -> "Access":
+        """What they may do there, and nothing of who they are or may do elsewhere: the same for all who hold the same there."""
+        if self.actor is None:
+            return self
+        held = self.installations.get(installation_id)
+        return Access(
+            actor=Actor(user_id=None, is_administrator=self.is_administrator),
+            now=self.now,
+            installations={} if held is None else {installation_id: held},
+            chargers={key: grant for key, grant in self.chargers.items() if grant.installation_id == installation_id},
+        )
+
     @property
     def is_administrator(self) -> bool:
         """Whether the account is portal-wide administrator."""
@@ -480,6 +492,13 @@ class Access:
         if not roles:
             raise NotFoundError(path=path)
         _allow(roles, allowed, path)
+
+
+def anyone_holding(right: Right, installation_id: UUID, *, now: datetime) -> Access:
+    """Nobody in particular who holds that right there. What is read so, once for many, is shown to those of whom their own `Access` says
+    that they see it.
+    """
+    return Access(actor=Actor(user_id=None), now=now, installations={installation_id: frozenset({right})})
 
 
 def _held_by(alias: str, column: str = "id") -> str:

@@ -1,18 +1,18 @@
 """Charge sessions as one person sees them: pages, single rows, and when their energy was taken."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from domain import sql
-from domain.access import Access
+from domain.access import Access, anyone_holding
 from domain.charging.energy_intervals import Part
 from domain.filters import ANYTHING, Columns, Comparison, Condition, Every, Expression, Term, check_size, sql_of
 from domain.pages import KeyKind, Keyset, Page, PageRequest, SortKey, empty_page, keyset, page_of
-from domain.roles import DateQuality, IntervalQuality, SessionFlag, SessionState, StopReason
+from domain.roles import DateQuality, IntervalQuality, Role, SessionFlag, SessionState, StopReason
 from domain.usage.interval_cuts import clipped, evenly
 
 LONGEST_DETAILS = timedelta(days=31)
@@ -125,6 +125,28 @@ async def sessions_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, 
     arguments: list[object] = []
     condition = f"{sql.any_of('s.id', list(ids), arguments)} AND {access.sessions_condition('s', arguments)}"
     return {row.id: row for row in await _read(access, condition, arguments)}
+
+
+async def whole_session(installation_id: UUID, session_id: UUID, *, now: datetime) -> SessionRow | None:
+    """The session, if it is one of that installation's, for nobody's eyes in particular. Whoever shows it asks `session_seen_by`."""
+    owner = anyone_holding(Role.OWNER, installation_id, now=now)
+    return (await sessions_by_ids(owner, [session_id])).get(session_id)
+
+
+def session_seen_by(access: Access, session: SessionRow) -> SessionRow | None:
+    """The whole session as this caller sees it; None when it does not exist for them."""
+    if not access.sees_session(
+        installation_id=session.installation_id,
+        charger_id=session.charger_id,
+        user_id=session.user_id,
+        started_at=session.started_at,
+    ):
+        return None
+    return replace(
+        session,
+        circuit_name=session.circuit_name if access.sees_circuits(session.installation_id) else None,
+        is_viewers=session.user_id is not None and session.user_id == access.user_id,
+    )
 
 
 async def active_sessions_by_charger_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, SessionRow]:

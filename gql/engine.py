@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -252,6 +252,13 @@ async def execute(executor: Executor[Any]) -> ExecutionResult:
         result = await result
     finished: ExecutionResult = result
     return finished
+
+
+def executed_now(executor: Executor[Any]) -> ExecutionResult | Awaitable[ExecutionResult]:
+    """As `execute`, where nothing has to be waited for."""
+    result: Any = executor.execute_operation(False)
+    found: ExecutionResult | Awaitable[ExecutionResult] = result
+    return found
 
 
 def encoded(result: ExecutionResult) -> bytes:

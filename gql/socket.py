@@ -19,7 +19,8 @@ from starlette.types import Receive, Scope, Send
 from domain import events, sql
 from domain.errors import DomainError, NotFoundError, UnavailableError
 from domain.membership.access_times import next_change_of
-from gql.audiences import Audience, Audiences
+from gql.audience import Audience
+from gql.audiences import Audiences
 from gql.engine import Caller, Engine, Ready, RefusedError, told
 from gql.errors import AccessEndedError, Code, EdgeError, body_of, mask
 from gql.http import request_of
@@ -467,19 +468,19 @@ class Connection:
         try:
             new, _ = await self._audiences.of(ready, caller, cost=0)
             if new is not old:
-                await self._change(operation, old, new)
+                await self._change(operation, old, new, caller)
         except (NotFoundError, AccessEndedError):
             operation.end([body_of(AccessEndedError())])
         except (RefusedError, EdgeError, DomainError) as error:
             operation.end(told(error))
 
-    async def _change(self, operation: Operation, old: Audience, new: Audience) -> None:
+    async def _change(self, operation: Operation, old: Audience, new: Audience, caller: Caller) -> None:
         try:
             await old.tell(operation, old.source.leaving(new.source))
             if not operation.is_over:
                 old.leave(operation)
                 operation.audience = new
-                await new.join(operation, is_move=True)
+                await new.join(operation, viewer=caller.access.user_id, is_move=True)
         finally:
             # It may have ended meanwhile, and then nobody else would take it out of an audience that it does not have.
             if operation.audience is not new:
@@ -532,7 +533,7 @@ class Connection:
         caller = await self._engine.caller(self._token, address=self._address)
         operation.leave_seat = self._audiences.seats.take(caller.key)
         operation.audience, after = await self._audiences.of(ready, caller)
-        await operation.audience.join(operation, after=after)
+        await operation.audience.join(operation, viewer=caller.access.user_id, after=after)
 
     def _cancel(self, operation: Operation) -> None:
         operation.drop()

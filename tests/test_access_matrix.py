@@ -306,7 +306,7 @@ async def _followed(city: City, name: str, access: Access) -> tuple[_Listener, s
     try:
         ready = engine.ready(Request(document, given, None))
         audience, _ = await Audiences(engine).of(ready, Caller(access, None, "192.0.2.1"))
-        await audience.join(listener)
+        await audience.join(listener, viewer=access.user_id)
         audience.leave(listener)
     except (RefusedError, EdgeError, DomainError) as error:
         return listener, str(told(error)[0]["extensions"]["code"])

@@ -14,7 +14,12 @@ from domain.events import ChargerStatusChanged
 
 def visible_status(access: Access, status: ChargerStatusChanged) -> ChargerStatusChanged:
     """The status with nothing in it that this person may not see. The charger must exist for them."""
-    match access.status_view(status.charger_id, status.installation_id, status.session_user_id):
+    return status_in(access.status_view(status.charger_id, status.installation_id, status.session_user_id), status)
+
+
+def status_in(view: StatusView, status: ChargerStatusChanged) -> ChargerStatusChanged:
+    """So much of the status."""
+    match view:
         case StatusView.FULL:
             return status
         case StatusView.ELECTRICAL:

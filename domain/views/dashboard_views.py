@@ -1,17 +1,17 @@
 """A site at a glance: what its chargers do, what flows, who waits and what is wrong, as of now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain import sql
-from domain.access import Access
+from domain.access import Access, anyone_holding
 from domain.current.current_limits import current_in_force, limits_of
 from domain.current.offers import lease_of
 from domain.periods import start_of
-from domain.roles import AlertKind, AlertState, BindingLimit, OperatingMode, Phase, SessionState
+from domain.roles import AlertKind, AlertState, BindingLimit, OperatingMode, Phase, Role, SessionState
 from domain.units import PhaseAmps
 
 QUEUE_SHOWN = 100
@@ -78,6 +78,7 @@ class DashboardRow:
     balancer: BalancerStatusRow
     open_alert_count: int
     energy_today_wh: int
+    time_zone: str
 
 
 async def dashboards_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID, DashboardRow]:
@@ -86,15 +87,27 @@ async def dashboards_by_ids(access: Access, ids: Sequence[UUID]) -> Mapping[UUID
     Energy is that of the sessions that exist for the caller: an installer has no right to anybody's.
     """
     mine = [one for one in ids if access.handles_alerts_of(one)]
-    arguments: list[object] = []
-    wanted = sql.any_of("i.id", mine, arguments)
-    rows = await sql.rows(f"SELECT i.* FROM installations i WHERE {wanted}", *arguments)  # noqa: S608  marks only
-    found = [await _dashboard(access, row) for row in rows]
-    return {row.id: row for row in found}
+    whole = [row for one in mine if (row := await whole_dashboard(one, now=access.now)) is not None]
+    return {row.id: await dashboard_seen_by(access, row) for row in whole}
 
 
-async def _dashboard(access: Access, site: sql.Row) -> DashboardRow:
-    installation_id, now = sql.uuid_of(site["id"]), access.now
+async def whole_dashboard(installation_id: UUID, *, now: datetime) -> DashboardRow | None:
+    """The dashboard with the energy of all sessions; None when there is no such installation. Whoever shows it asks `dashboard_seen_by`."""
+    site = await sql.row("SELECT i.* FROM installations i WHERE i.id = $1", installation_id)
+    return None if site is None else await _dashboard(site, now)
+
+
+async def dashboard_seen_by(access: Access, whole: DashboardRow) -> DashboardRow:
+    """The dashboard as this caller sees it, who looks after all of the installation."""
+    if access.reads_sessions_of(whole.id):
+        return whole
+    zone = ZoneInfo(whole.time_zone)
+    return replace(whole, energy_today_wh=await _energy_today(access, whole.id, zone))
+
+
+async def _dashboard(site: sql.Row, now: datetime) -> DashboardRow:
+    installation_id = sql.uuid_of(site["id"])
+    reader = anyone_holding(Role.OWNER, installation_id, now=now)
     chargers = await sql.rows(_CHARGERS, installation_id)
     by_mode = {OperatingMode(row["mode"]): int(row["many"]) for row in chargers}
     root = await sql.row(_ROOT, installation_id)
@@ -115,7 +128,8 @@ async def _dashboard(access: Access, site: sql.Row) -> DashboardRow:
         queue=tuple(_waiting(row) for row in queue[:QUEUE_SHOWN]),
         balancer=await _balancer(site, now),
         open_alert_count=int(counted["alerts"]),
-        energy_today_wh=await _energy_today(access, installation_id, ZoneInfo(site["time_zone"])),
+        energy_today_wh=await _energy_today(reader, installation_id, ZoneInfo(site["time_zone"])),
+        time_zone=site["time_zone"],
     )
 
 

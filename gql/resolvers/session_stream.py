@@ -6,17 +6,16 @@ from typing import Final
 from uuid import UUID
 
 from domain import events
-from domain.access import Access
+from domain.access import Access, anyone_holding
 from domain.clock import Clock
 from domain.equipment.live_status import followed_charger, followed_installation
 from domain.errors import NotFoundError, invalid
 from domain.events import Event, SessionChanged
-from domain.roles import SessionState
-from domain.sessions import SessionPlace, SessionRow, active_sessions, sessions_by_ids
+from domain.roles import Scope, SessionState
+from domain.sessions import SessionPlace, SessionRow, active_sessions, session_seen_by, sessions_by_ids, whole_session
 from gql.context import Context
 from gql.cursors import Cursors
-from gql.live import Live, Source
-from gql.resolvers.live import eyes
+from gql.live import MARK, Live, Readings, Source, eyes
 
 _SHARED: Final[Mapping[str, str]] = {
     "Subscription": "sessionChanged",
@@ -64,26 +63,41 @@ class SessionSource:
     """The sessions of a target. Beginnings, ends and corrections are never skipped; of updates the newest is enough."""
 
     wakes_in_s: float | None = None
+    is_over = False
+    is_complete = False
 
     def __init__(self, access: Access, clock: Clock, target: Target, channel: str, *, secret: str) -> None:
         self.access = access
         self.channel = channel
-        self.is_over = False
+        self._secret = secret
         self._clock = clock
         self._target = target
         self._going_on: dict[UUID, SessionRow] = {}
         self._corrections: set[UUID] = set()
-        self.cursors = Cursors(secret, ("sessionChanged", channel, target, self.visibility(frozenset())))
+        self._readings: Readings | None = None
+        place = target.installation_id
+        rights = "reader" if place is not None and access.reads_sessions_of(place) else eyes(access)
+        self.cursors = Cursors(secret, ("sessionChanged", channel, target, rights))
 
-    def visibility(self, field_paths: frozenset[str]) -> object:
+    def narrowed(self, field_paths: frozenset[str]) -> Source:
         """Who sees all sessions of an installation sees the same as others who do; everybody else only what they themselves do."""
         place = self._target.installation_id
-        if place is not None and self.access.reads_sessions_of(place) and field_paths <= SHARED_FIELDS:
-            return "reader"
+        if place is None or not self.access.reads_sessions_of(place) or not field_paths <= SHARED_FIELDS:
+            return self
+        reader = anyone_holding(Scope.READ_SESSIONS, place, now=self.access.now)
+        return SessionSource(reader, self._clock, self._target, self.channel, secret=self._secret)
+
+    @property
+    def visibility(self) -> object:
+        """Whose eyes."""
         return eyes(self.access)
 
-    async def open(self) -> None:
+    async def open(self, readings: Readings) -> None:
         """What goes on is read."""
+        self._readings = readings
+        await self._read()
+
+    async def _read(self) -> None:
         target = self._target
         if target.session_id is not None:
             found = await sessions_by_ids(self._now(), [target.session_id])
@@ -100,7 +114,7 @@ class SessionSource:
         if is_move:
             return [self._event("UPDATED", row, nowhere) for row in self._going_on.values()]
         snapshot = [self._event("SNAPSHOT", row, nowhere, is_resync=is_resync) for row in self._going_on.values()]
-        return [*snapshot, self._live(SessionEventRow("READY", self.cursors.here, is_resync))]
+        return [*snapshot, Live(SessionEventRow("READY", MARK, is_resync))]
 
     async def replay(self, missed: Sequence[Event], cursor: str) -> Sequence[Live] | None:
         """Each session that was another, as it is now, and each end and correction; then READY. None when one of theirs is no more."""
@@ -115,7 +129,7 @@ class SessionSource:
             if row is not None:
                 kind = _kind(row, fact.change)
                 told.setdefault((row.id, "" if kind in _NEWEST_IS_ENOUGH else kind), self._event(kind, row, cursor))
-        return [*told.values(), self._live(SessionEventRow("READY", self.cursors.here))]
+        return [*told.values(), Live(SessionEventRow("READY", MARK))]
 
     def _takes(self, event: SessionChanged) -> bool:
         """Whether it is about a session of the target; who follows one follows what corrects it, too."""
@@ -134,15 +148,30 @@ class SessionSource:
             started_at=self._clock.now(),
         )
 
-    async def take(self, event: Event) -> Sequence[Live]:
-        """A change of one of the sessions, if it is theirs to see."""
+    def take_now(self, event: Event) -> Sequence[Live] | None:
+        """Nothing, where it is not theirs to see and never was."""
         if not isinstance(event, SessionChanged) or not self._takes(event):
             return ()
-        row = (await sessions_by_ids(self._now(), [event.session_id])).get(event.session_id)
+        return None if self._was_theirs(event) or event.session_id in self._going_on else ()
+
+    async def take(self, event: Event) -> Sequence[Live]:
+        """A change of one of the sessions, if it is theirs to see."""
+        if self.take_now(event) is not None or not isinstance(event, SessionChanged):
+            return ()
+        row = await self._row_of(event)
         if row is None:
             known = self._going_on.pop(event.session_id, None)
             return () if known is None else [self._removed(event.session_id)]
         return self._changed(row, event.change)
+
+    async def _row_of(self, event: SessionChanged) -> SessionRow | None:
+        """The session, read once for all who hear of the change, as far as it exists for this caller."""
+        access, site, identity = self._now(), event.installation_id, event.session_id
+        assert self._readings is not None  # noqa: S101  it was opened
+        whole = await self._readings.once(
+            ("session", site, identity), lambda: whole_session(site, identity, now=access.now)
+        )
+        return None if whole is None else session_seen_by(access, whole)
 
     def _changed(self, row: SessionRow, change: str) -> Sequence[Live]:
         known = self._going_on.get(row.id)
@@ -153,23 +182,22 @@ class SessionSource:
         kind = _kind(row, change)
         # Whoever was not there when it began hears of it as of a new one.
         is_new = known is None and kind == "UPDATED" and row.state is SessionState.ACTIVE
-        return [self._event("STARTED" if is_new else kind, row, self.cursors.here)]
+        return [self._event("STARTED" if is_new else kind, row)]
 
     async def refresh(self) -> Sequence[Live]:
         """What changed without our hearing of it, and a heartbeat."""
         before = self._going_on
-        await self.open()
+        await self._read()
         over = [key for key in before if key not in self._going_on]
         ended = await sessions_by_ids(self._now(), over) if over else {}
-        here = self.cursors.here
-        told = [self._event("ENDED", ended[key], here) if key in ended else self._removed(key) for key in over]
+        told = [self._event("ENDED", ended[key]) if key in ended else self._removed(key) for key in over]
         for key, row in self._going_on.items():
             known = before.get(key)
             if known is None:
-                told.append(self._event("STARTED", row, here))
+                told.append(self._event("STARTED", row))
             elif replace(known, connected_seconds=row.connected_seconds) != row:
-                told.append(self._event("UPDATED", row, here))
-        return [*told, self._live(SessionEventRow("HEARTBEAT", here), key="heartbeat")]
+                told.append(self._event("UPDATED", row))
+        return [*told, Live(SessionEventRow("HEARTBEAT", MARK), "heartbeat")]
 
     def leaving(self, successor: Source) -> Sequence[Live]:
         """REMOVED for each session that no longer exists for them."""
@@ -185,16 +213,13 @@ class SessionSource:
             )
         ]
 
-    def _event(self, kind: str, row: SessionRow, cursor: str, *, is_resync: bool = False) -> Live:
-        event = SessionEventRow(kind, cursor, is_resync, row.id, row)
+    def _event(self, kind: str, row: SessionRow, cursor: str | None = None, *, is_resync: bool = False) -> Live:
+        event = SessionEventRow(kind, MARK, is_resync, row.id, row)
         may_be_replaced = kind == "UPDATED" and row.state is SessionState.ACTIVE
-        return self._live(event, key=row.id, stays=not may_be_replaced)
+        return Live(event, row.id, stays=not may_be_replaced, cursor=cursor)
 
     def _removed(self, session_id: UUID) -> Live:
-        return self._live(SessionEventRow("REMOVED", self.cursors.here, False, session_id), key=session_id, stays=True)
-
-    def _live(self, event: SessionEventRow, *, key: object = None, stays: bool = False) -> Live:
-        return Live(event, key, stays, cursor=event.cursor)
+        return Live(SessionEventRow("REMOVED", MARK, False, session_id), session_id, stays=True)
 
     def _now(self) -> Access:
         return replace(self.access, now=self._clock.now())

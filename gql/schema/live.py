@@ -10,7 +10,7 @@ from gql import ids
 from gql.context import Context
 from gql.ids import global_id
 from gql.live import Source
-from gql.resolvers import live, session_stream
+from gql.resolvers import live, session_stream, status_stream
 from gql.resolvers.session_stream import Target
 from gql.schema.enums import ChargeSessionEventKind, LiveEventKind
 from gql.schema.fields import derived
@@ -75,7 +75,7 @@ async def _charger_status(
     info: Info[Context, Any], target: StatusTarget, after: str | None = strawberry.UNSET
 ) -> Source:
     del after  # Where one goes on is the audience's business: the stream is the same.
-    return await live.charger_status(
+    return await status_stream.charger_status(
         info.context,
         charger_id=ids.optional_uuid_of(target.charger_id or None, "Charger", at="target"),
         installation_id=ids.optional_uuid_of(target.installation_id or None, "Installation", at="target"),

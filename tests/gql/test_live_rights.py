@@ -8,10 +8,10 @@ import pytest
 from app.database import Database
 from app.redis_bus import RedisBus
 from domain.events import PermissionChanged, SignInEnded
-from domain.models import Permission, SignIn
+from domain.models import Charger, ChargerStatus, Permission, SignIn
 from domain.roles import Role
 from tests.factories import NOW, Town, a_grant, a_person
-from tests.gql.following import FOLLOW_ONE, FULL, HeldLog, following, next_event, settled
+from tests.gql.following import FOLLOW_ONE, FULL, HeldLog, following, next_event, settled, until_ready
 from tests.gql.world import PATIENCE_S, World, charger, installation, status
 
 
@@ -119,10 +119,12 @@ async def test_who_goes_while_their_rights_change_leaves_nothing_behind(
     del database
     log = HeldLog(bus)
     world, person = World(bus, log=log), town.people["OWNER of installation"]
-    await a_grant(Role.USER, town.site, user_id=person, charger_id=town.charger_id)
+    await a_grant(Role.USER, town.other_site, user_id=person)
     async with world.signed_in(await world.token(person)) as client:
-        await following(client, town.site)
-        await Permission.filter(user_id=person, role=Role.OWNER).update(revoked_at=NOW)
+        client.subscribe(FOLLOW_ONE, target=charger(town.charger_id))
+        await until_ready(client)
+        await Charger.filter(id=town.charger_id).update(installation_id=town.other_site.id)
+        await ChargerStatus.filter(charger_id=town.charger_id).update(installation_id=town.other_site.id)
         log.asked.clear()
         log.is_free.clear()
         await bus.publish(PermissionChanged(user_id=person, installation_id=town.site.id))
