@@ -17,6 +17,7 @@ from devices.registry import CommandCounts
 from devices.service import DeviceService
 from domain.durations import Durations
 from gql.edge import Edge
+from gql.live_counts import LiveCounts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -90,6 +91,8 @@ def watch_bus(registry: CollectorRegistry, bus: RedisBus) -> None:
         yield GaugeMetricFamily("lade_bus_waiting", "Messages that listeners have not taken.", value=bus.waiting_count)
         publishing = _histogram("lade_bus_publish_seconds", "Until Redis took what was published at once.")
         yield _add(publishing, [], counts.publications)
+        lag = _histogram("lade_bus_lag_seconds", "Until what was published was heard in the same process.")
+        yield _add(lag, [], counts.lags)
 
     registry.register(ReadAtScrape(read))
 
@@ -238,6 +241,29 @@ def watch_balancer(registry: CollectorRegistry, balancer: Balancer) -> None:
     registry.register(ReadAtScrape(read))
 
 
+def _streams(counts: LiveCounts) -> Iterator[Metric]:
+    followers = GaugeMetricFamily("lade_live_followers", "Who follows, by what.", labels=["root"])
+    told = {
+        "frames": CounterMetricFamily("lade_live_frames", "Events told, each to one follower.", labels=["root"]),
+        "executions": CounterMetricFamily("lade_live_executions", "Events that were written out.", labels=["root"]),
+        "resyncs": CounterMetricFamily("lade_live_resyncs", "Followers who had to begin anew.", labels=["root"]),
+        "replays": CounterMetricFamily(
+            "lade_live_replays", "Followers who were told what they missed.", labels=["root"]
+        ),
+    }
+    for root, one in counts.roots.items():
+        followers.add_metric([root], one.followers)
+        for name, family in told.items():
+            family.add_metric([root], getattr(one, name))
+    yield followers
+    yield from told.values()
+    yield CounterMetricFamily(
+        "lade_live_coalesced",
+        "Events that slow readers were not told: a newer one took their place.",
+        value=counts.coalesced,
+    )
+
+
 def watch_edge(registry: CollectorRegistry, edge: Edge) -> None:
     """The registry tells how many people and programs follow something live."""
 
@@ -250,5 +276,6 @@ def watch_edge(registry: CollectorRegistry, edge: Edge) -> None:
         yield GaugeMetricFamily(
             "lade_live_groups", "What is followed, each by all who see the same.", value=edge.live_groups
         )
+        yield from _streams(edge.audiences.counts)
 
     registry.register(ReadAtScrape(read))

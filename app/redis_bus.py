@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import secrets
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,6 +54,8 @@ class BusCounts:
     gaps: int = 0
     publications: Durations = field(default_factory=Durations)
     """Until Redis took what was published at once."""
+    lags: Durations = field(default_factory=Durations)
+    """Until what this process published to itself was heard here; looked at every quarter of a minute."""
 
 
 class _Subscription:
@@ -412,6 +415,8 @@ class RedisBus:
                 _log.warning("changes may have been missed: clients begin anew", epoch=message.decode(errors="replace"))
                 for one in self._channels.values():
                     one.offer(Heard(None))
+            case [b"message", bytes(name), bytes(message)] if name == self._pulse:
+                self.counts.lags.note((time.monotonic_ns() - int(message)) / 1e9)
             case [b"message", bytes(name), bytes(message)]:
                 place, messages = taken_apart(message, _BETWEEN)
                 self.counts.received += len(messages)
@@ -439,6 +444,11 @@ class RedisBus:
             with contextlib.suppress(*_AWAY):
                 await connection.send_command("PING", check_health=False)
 
+    async def _ask_for_lag(self) -> None:
+        """Heard again like any message: in its turn, when this process comes to it."""
+        with contextlib.suppress(*_AWAY):
+            await self._redis.publish(self._pulse, str(time.monotonic_ns()))
+
     async def _watch_log(self) -> None:
         """Others know that we write, and one of them that died while it wrote is noticed."""
         while True:
@@ -453,4 +463,5 @@ class RedisBus:
                     self._failed_and_told = failed
                 if self._listening is not None:
                     await self._log.enter()
+                    await self._ask_for_lag()
                 await self._log.look_after_others()

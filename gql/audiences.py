@@ -73,12 +73,13 @@ class Audiences:
 
     def _texts_of(self, operation: object, source: Source, executor: Executor[Any], ready: Ready) -> Texts:
         """Those of all who ask in the same words, where an event comes with all that it shows; else their own."""
-        counts = self.counts.roots[_root(ready)]
+        counts, name = self.counts.roots[_root(ready)], ready.operation.short_name
         if not source.is_complete:
-            return Texts(executor, source.access, counts)
+            return Texts(executor, source.access, counts, operation=name, is_complete=False)
         known = self._texts.get(operation)
         if known is None:
-            known = self._texts[operation] = Texts(executor, Access.nobody(source.access.now), counts)
+            nobody = Access.nobody(source.access.now)
+            known = self._texts[operation] = Texts(executor, nobody, counts, operation=name, is_complete=True)
         return known
 
     def _forget(self, key: object, audience: Audience | None) -> None:

@@ -51,10 +51,18 @@ class Edge:
             WebSocketRoute(PATH, self._socket),
         ]
 
-    def _stream(self, request: Request, token: str | None, address: str) -> Response:
+    def _stream(self, request: Request, token: str | None, address: str, traceparent: str | None) -> Response:
         def connect(receive: Receive, send: Send) -> Connection:
             # How large it may be was decided when it came by HTTP.
-            return Connection(self.engine, self.audiences, receive, send, address=address, most_characters=None)
+            return Connection(
+                self.engine,
+                self.audiences,
+                receive,
+                send,
+                address=address,
+                most_characters=None,
+                traceparent=traceparent,
+            )
 
         return self._streams.stream(connect, request, token)
 

@@ -36,7 +36,6 @@ _LONGEST_KEPT: Final = 16_000
 """Characters of such a document; longer ones are read anew each time, or strangers could fill our memory with them."""
 _LONGEST_S: Final = 30.0
 _MAX_ERRORS: Final = 20
-_LONGEST_NAME: Final = 60
 _RULES: Final = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 _IS_AWAITABLE: Final[Any] = optimized_is_awaitable
@@ -183,11 +182,11 @@ class Engine:
         tracing = self.ports.tracing
         if not tracing.is_on:
             return await self._run(ready, caller, None)
-        positions, name = Positions(), ready.operation.node.name
+        positions = Positions()
         with tracing.span(
             f"graphql {ready.operation.kind.value}",
             traceparent=traceparent,
-            operation=name.value[:_LONGEST_NAME] if name else "",
+            operation=ready.operation.short_name,
             cost=ready.cost,
         ) as span:
             content = await self._run(ready, caller, positions)

@@ -19,8 +19,8 @@ GRAPHQL_JSON: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 
-Stream = Callable[[Request, str | None, str], Response]
-"""The response that streams what that operation tells, for the holder of a token, at an address."""
+Stream = Callable[[Request, str | None, str, str | None], Response]
+"""The response that streams what that operation tells, for the holder of a token, at an address, traced within a `traceparent`."""
 
 _STATUS: Final[Mapping[str, int]] = {Code.UNAUTHENTICATED: 401, Code.RATE_LIMITED: 429, Code.INTERNAL: 500}
 """HTTP status of an operation that did not begin, by its error's code; 400 otherwise."""
@@ -66,7 +66,7 @@ class HttpEndpoint:
         token, address = _token(request), _address(request)
         caller = await self._engine.caller(token, address=address)
         if EVENT_STREAM in _accepted(request) and self._wants_stream(request, asked):
-            return self._stream(asked, token, address)
+            return self._stream(asked, token, address, request.headers.get("traceparent"))
         ready = self._engine.ready(asked)
         if request.method == "GET" and ready.operation.kind is not OperationType.QUERY:
             raise _HttpError(405, "Only queries may be sent with GET: POST this operation.", headers={"Allow": "POST"})

@@ -159,6 +159,8 @@ class Reach:
 
 _NOTHING = Reach(0, ())
 
+_LONGEST_NAME: Final = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -169,6 +171,11 @@ class Operation:
     reach: Reach
     field_paths: frozenset[str]
     """`Type.field` of everything selected, so that it is known what an operation looks at."""
+
+    @property
+    def short_name(self) -> str:
+        """The beginning of what its client calls it; empty where it has no name."""
+        return self.node.name.value[:_LONGEST_NAME] if self.node.name else ""
 
     def cost(self, variables: Mapping[str, Any]) -> int:
         """Points: one for the operation and one for each object that it can reach. COST_EXCEEDED when that is too much."""

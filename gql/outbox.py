@@ -50,15 +50,16 @@ class Outbox:
         key: object = None,
         cursor: str | None = None,
         stays: bool = False,
-    ) -> None:
-        """The message `prefix + payload` waits. One of the same owner about the same (`key`; None: about nothing) that waits is replaced by
-        it, and the cursor with it: what waits behind is not had yet by whoever takes it. One that `stays` replaces nothing and is not
-        replaced, and nothing takes a place before it any more that is about the same.
+    ) -> bool:
+        """The message `prefix + payload` waits; whether in the place of another. That is one of the same owner about the same (`key`; None:
+        about nothing), whose cursor it gets: what waits behind is not had yet by whoever takes it. One that `stays` replaces nothing and is
+        not replaced, and nothing takes a place before it any more that is about the same.
 
         OverflowedError when there is no room.
         """
         place = (owner, key)
         number = None if stays or key is None else self._newest.get(place)
+        is_newer = number is not None
         if number is None:
             self._count += 1
             number = self._count
@@ -76,6 +77,7 @@ class Outbox:
         self._characters += message.size
         if len(self._waiting) > MAX_WAITING or self._characters > MAX_CHARACTERS:
             raise OverflowedError
+        return is_newer
 
     def forget(self, owner: object, *, only_replaceable: bool = False) -> None:
         """Messages of that owner (only those that do not stay) no longer wait."""

@@ -204,6 +204,7 @@ class Connection:
         address: str,
         write_now: Callable[[str], bool] | None = None,
         most_characters: int | None = MAX_BODY_BYTES,
+        traceparent: str | None = None,
     ) -> None:
         self.operations: dict[str, Operation] = {}
         self.init_timeout_s = INIT_TIMEOUT_S
@@ -214,6 +215,7 @@ class Connection:
         self._address = address
         self._write_now = write_now
         self._most_characters = most_characters
+        self._traceparent = traceparent
         self._outbox = Outbox()
         self._writer: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
@@ -235,7 +237,7 @@ class Connection:
             self.init_timeout_s, self._end, CloseCode.INIT_TIMEOUT, "Connection initialisation timeout"
         )
         try:
-            await self._supervised(self._read())
+            await self._supervised(self._read)
         except asyncio.CancelledError:
             if self._ending is None or self._main is None or self._main.uncancel():
                 raise
@@ -265,11 +267,12 @@ class Connection:
         ):
             return
         try:
-            self._outbox.put(prefix, payload, owner=owner, key=key, cursor=cursor, stays=stays)
+            if self._outbox.put(prefix, payload, owner=owner, key=key, cursor=cursor, stays=stays):
+                self._audiences.counts.coalesced += 1
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
         if self._writer is None and self._ending is None and self._main is not None:
-            self._writer = self._start(self._write(), "socket writer")
+            self._writer = self._start(self._write, "socket writer")
 
     def forget(self, operation: Operation, *, only_replaceable: bool = False) -> None:
         """That operation's messages (only those that may be replaced) no longer wait."""
@@ -293,8 +296,6 @@ class Connection:
     async def _stop(self) -> None:
         for operation in list(self.operations.values()):
             operation.drop()
-        # Whatever was started in this turn of the loop begins, or it would never have been awaited.
-        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -308,15 +309,16 @@ class Connection:
             while (text := self._outbox.take()) is not None:
                 await self.send({"type": "websocket.send", "text": text})
 
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(self._supervised(work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _supervised(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            # Not made before: the task may be cancelled before it begins.
+            await work()
         except ClosedError as closed:
             self._end(closed.code, closed.reason)
         except sql.DATABASE_AWAY as away:
@@ -371,7 +373,7 @@ class Connection:
             self._token = token_of(payload)
         except EdgeError as error:
             raise ClosedError(CloseCode.FORBIDDEN, error.message) from error
-        self._start(self._arrive(), "socket entry")
+        self._start(self._arrive, "socket entry")
 
     async def _arrive(self) -> None:
         try:
@@ -436,7 +438,7 @@ class Connection:
     def _watch_validity(self) -> None:
         if self._validity is not None:
             self._validity.cancel()
-        self._validity = self._start(self._keep_rights(), "socket validity")
+        self._validity = self._start(self._keep_rights, "socket validity")
 
     async def _keep_rights(self) -> None:
         """Rights begin and end by the clock, too, and so does the token."""
@@ -501,7 +503,7 @@ class Connection:
             text = f"At most {MAX_OPERATIONS} operations at once on one connection: complete others first."
             operation.refuse([body_of(EdgeError(text, code=Code.RATE_LIMITED))])
             return
-        operation.task = self._start(self._operate(operation, payload), "socket operation")
+        operation.task = self._start(functools.partial(self._operate, operation, payload), "socket operation")
 
     async def _operate(self, operation: Operation, payload: dict[str, Any]) -> None:
         try:
@@ -509,7 +511,8 @@ class Connection:
             if ready.operation.kind is OperationType.SUBSCRIPTION:
                 await self._begin_to_follow(operation, ready)
             else:
-                body = await self._engine.run(ready, await self._engine.caller(self._token, address=self._address))
+                caller = await self._engine.caller(self._token, address=self._address)
+                body = await self._engine.run(ready, caller, traceparent=self._traceparent)
                 operation.offer(None, body.decode() + "}")
                 operation.end()
         except (RefusedError, EdgeError, DomainError) as error:

@@ -7,12 +7,15 @@ from typing import Any, Final
 from graphql import ExecutionResult, Executor
 
 from domain.access import Access
+from domain.tracing import Tracing
 from gql.context import Context
-from gql.engine import encoded, executed_now
+from gql.engine import encoded, execute, executed_now
 from gql.live import MARK, Live
 from gql.live_counts import RootCounts
 from gql.loaders import Loaders
+from gql.tracing import Positions
 
+_SPAN: Final = "graphql subscription"
 _MOST_LOOKS: Final = 64
 """In so many ways one version of something is kept; it has that many only when what is beside it changes."""
 
@@ -35,8 +38,12 @@ class Texts:
     What is known of an event is found by the very objects that it shows: whoever may see less has others.
     """
 
-    def __init__(self, executor: Executor[Any], access: Access, counts: RootCounts) -> None:
+    def __init__(
+        self, executor: Executor[Any], access: Access, counts: RootCounts, *, operation: str, is_complete: bool
+    ) -> None:
         self._executor = executor
+        self._operation = operation
+        self._is_complete = is_complete
         self._access = access
         self._counts = counts
         self._known: dict[object, tuple[object, dict[tuple[int, ...], tuple[tuple[object, ...], Text]]]] = {}
@@ -60,13 +67,28 @@ class Texts:
         context.loaders = Loaders(self._access, live.known)
         executor.context_value = context
         self._counts.executions += 1
-        result = executed_now(executor)
-        if isinstance(result, ExecutionResult):
-            return self._kept(live, result)
-        return self._awaited(live, result)
+        tracing = context.ports.tracing
+        if not tracing.is_on:
+            result = executed_now(executor)
+            return self._kept(live, result) if isinstance(result, ExecutionResult) else self._awaited(live, result)
+        positions = Positions()
+        executor.middleware_manager = positions.middleware
+        if not self._is_complete:
+            return self._traced(live, executor, positions, tracing)
+        with tracing.span(_SPAN, operation=self._operation) as span:
+            found = executed_now(executor)
+            assert isinstance(found, ExecutionResult), "an event that is complete has nothing to wait for"  # noqa: S101
+            positions.tell(span)
+            return self._kept(live, found)
 
     async def _awaited(self, live: Live, result: Awaitable[ExecutionResult]) -> Text:
         return self._kept(live, await result)
+
+    async def _traced(self, live: Live, executor: Executor[Any], positions: Positions, tracing: Tracing) -> Text:
+        with tracing.span(_SPAN, operation=self._operation) as span:
+            result = await execute(executor)
+            positions.tell(span)
+            return self._kept(live, result)
 
     def _kept(self, live: Live, result: ExecutionResult) -> Text:
         text = encoded(result).decode() + "}"

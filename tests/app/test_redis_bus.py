@@ -51,6 +51,14 @@ async def test_events_reach_other_processes(bus: RedisBus, redis_url: str) -> No
         assert decode(await anext(messages)) == InstallationChanged(HERE)
 
 
+async def test_how_far_behind_it_is_is_known(bus: RedisBus) -> None:
+    """What is published to oneself is heard again."""
+    async with asyncio.timeout(5):
+        while not bus.counts.lags.count:  # noqa: ASYNC110  it is asked as soon as the bus listens
+            await asyncio.sleep(0)
+    assert 0 < bus.counts.lags.total_s < 5
+
+
 async def test_a_thousand_listeners_cost_one_subscription(bus: RedisBus, admin: Redis) -> None:
     """Redis sends a message once, however many listen to it here, and each of them gets it."""
     async with AsyncExitStack() as stack:

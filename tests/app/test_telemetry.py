@@ -25,7 +25,7 @@ from domain.ports import Grip, Mail, Mailer, Restart
 from domain.tracing import UNTRACED
 from gql.ids import global_id
 from tests.factories import Town, a_charger, a_town
-from tests.gql.world import World
+from tests.gql.world import World, status
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -92,6 +92,50 @@ async def test_a_field_is_told_of_once_however_many_values_it_has(
     for hidden in ("secretAlias", "mine", "all", "Hidden word", site, "Space 1", "Third", "Fjordveien", token):
         assert f'"{hidden}"' not in text, hidden
     assert {"Hidden", "Fjordveien", "secretAlias", "Third"}.isdisjoint(text.replace('"', " ").split())
+
+
+LIVE = """subscription Screen($site: ID!) { chargerStatus(target: {installationId: $site}) {
+  secretAlias: kind charger { name status { version PLACE } } } }"""
+
+
+@pytest.mark.parametrize("place", ["", "charger: __typename } viewerRoles meterKey { publicKey"])
+async def test_what_is_followed_is_told_of_once_for_each_execution(
+    world: World, bus: RedisBus, town: Town, told: InMemorySpanExporter, place: str
+) -> None:
+    """A span for each event that is written out, however many are told it, by fields and never by values; shared or not."""
+    token = await world.token(town.people["OWNER of installation"])
+    query = LIVE.replace("PLACE", place)
+    async with world.signed_in(token) as one, world.signed_in(token) as two:
+        for client in (one, two):
+            client.subscribe(query, site=global_id("Installation", town.site.id))
+            for _ in range(3):
+                assert "errors" not in (await client.hear())["payload"]
+        told.clear()
+        await bus.publish(status(town.site.id, town.charger_id, 2))
+        for client in (one, two):
+            await client.hear()
+    spans = told.get_finished_spans()
+    [operation] = [one for one in spans if one.name == "graphql subscription"]
+    assert of(operation) == {"lade.operation": "Screen"}
+    assert "Subscription.chargerStatus/ChargerStatusEvent.charger" in {one.name for one in spans}
+    text = "".join(one.to_json() for one in spans)
+    for hidden in ("secretAlias", "Space 1", token, global_id("Installation", town.site.id)):
+        assert hidden not in text, hidden
+
+
+async def test_a_query_by_events_is_told_within_what_its_client_says(
+    world: World, town: Town, told: InMemorySpanExporter
+) -> None:
+    """As one that is answered with JSON."""
+    answer = await world.http(
+        token=await world.token(town.people["SERVICE"]),
+        json={"query": "query Mine { viewer { user { name } } }"},
+        headers={"traceparent": ELSEWHERE, "Accept": "text/event-stream"},
+    )
+    assert "event: complete" in answer.text
+    [operation] = [one for one in told.get_finished_spans() if one.name == "graphql query"]
+    assert operation.parent is not None
+    assert f"{operation.parent.span_id:016x}" == ELSEWHERE.split("-")[2]
 
 
 async def test_of_an_error_its_class_is_told(tracing: OpenTelemetry, told: InMemorySpanExporter) -> None:

@@ -25,6 +25,8 @@ async def test_who_comes_back_with_a_cursor_is_told_what_they_missed(world: Worl
             assert {event["cursor"] for event in missed} <= {after}
             assert (ready["kind"], ready["isResync"], ready["cursor"]) == ("READY", False, told[1]["cursor"])
             client.tell({"id": "2", "type": "complete"})
+        counts = world.edge.audiences.counts.roots["chargerStatus"]
+        assert (counts.replays, counts.resyncs) == (3, 0)
         assert world.edge.audiences.count == 1
 
 
@@ -67,6 +69,7 @@ async def test_a_cursor_that_leads_nowhere_is_told_the_present(world: World, bus
                 ("SNAPSHOT", True),
                 ("READY", True),
             ], after
+        assert world.edge.audiences.counts.roots["chargerStatus"].resyncs == len(worthless)
         client.subscribe(COME_BACK, id="100", target=installation(town.site.id), after=genuine)
         assert [event["isResync"] for event in await until_ready(client)] == [False]
         await bus.publish(InstallationChanged(town.site.id))
@@ -97,6 +100,7 @@ async def test_a_slow_reader_may_go_on_from_whatever_it_took(bus: RedisBus, town
             if heard["id"] == "2":
                 seen[event["chargerId"]] = event["charger"]["status"]["version"]
     assert seen == {charger(town.charger_id): 3, charger(town.neighbour_id): 3}
+    assert world.edge.audiences.counts.coalesced >= 1
 
 
 async def _settled_while_silent(bus: RedisBus, town: Town) -> None:
