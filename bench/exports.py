@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import msgspec
 import uvloop
 
 from app.logs import configure_logs
@@ -33,7 +34,7 @@ from domain import sql
 from domain.access import Access, access_of
 from domain.reporting.exports import ExportSource, create_export, exports_by_ids
 from domain.reporting.reports import LockWish, lock_report
-from domain.roles import ExportState, Role, UsageDimension
+from domain.roles import ExportFormat, ExportState, Role, UsageDimension
 from domain.summaries import counted_sessions, usage_summary
 from domain.usage.question import UsageQuestion
 from exports import tables
@@ -86,6 +87,7 @@ class Made:
     writer_mb: float
     block_ms: float
     size_mb: float
+    busy_ms: float
 
 
 @dataclass(slots=True)
@@ -129,15 +131,19 @@ class Office:
             begin = time.perf_counter()
             report_id = await lock_report(self._access, self._opened.site.installation_id, wish)
             seconds = time.perf_counter() - begin
-        return report_id, Made(days * _A_DAY, seconds, _peak_mb(os.getpid()), 0.0, late[0] * 1_000, 0.0)
-
-    async def make(self, days: int, report_id: UUID | None = None) -> Made:
-        """The file of so many days, or of that locked report of so many, by a writing process of its own, whose memory nobody has used
-        before.
-        """
-        source = (
-            ExportSource(usage=self.question(days)) if report_id is None else ExportSource(locked_report_id=report_id)
+        return report_id, Made(
+            days * _A_DAY, seconds, _peak_mb(os.getpid()), 0.0, late[0] * 1_000, 0.0, late[1] * 1_000
         )
+
+    async def make(self, days: int, report_id: UUID | None = None, *, is_wide: bool = False) -> Made:
+        """The file of so many days (`is_wide`: a table by person and hour), or of that locked report of so many, by a writing
+        process of its own, whose memory nobody has used before.
+        """
+        question = self.question(days)
+        if is_wide:
+            question = msgspec.structs.replace(question, group_by=(UsageDimension.USER, UsageDimension.HOUR))
+        source = ExportSource(usage=question) if report_id is None else ExportSource(locked_report_id=report_id)
+        format = ExportFormat.CSV if is_wide else ExportFormat.XLSX
         writing = WritingProcess()
         house = self._opened.house
         worker = ExportWorker(folder=self._folder, writing=writing, bus=house.bus, clock=house.clock)
@@ -146,7 +152,7 @@ class Office:
             _forget_peak(os.getpid())
             async with _watched_loop() as late:
                 begin = time.perf_counter()
-                export_id = await create_export(self._access, source, bus=house.bus)
+                export_id = await create_export(self._access, source, format=format, bus=house.bus)
                 assert await worker.make_next()
                 seconds = time.perf_counter() - begin
             row = (await exports_by_ids(self._access, [export_id]))[export_id]
@@ -159,6 +165,7 @@ class Office:
                 writer_mb=_peak_mb(writer),
                 block_ms=late[0] * 1_000,
                 size_mb=(row.size_bytes or 0) / 1e6,
+                busy_ms=late[1] * 1_000,
             )
         finally:
             writing.close()
@@ -183,14 +190,17 @@ def _plain(row: tuple[tables.Cell, ...]) -> tuple[object, ...]:
 
 @asynccontextmanager
 async def _watched_loop() -> AsyncIterator[list[float]]:
-    """Inside: how late the latest waking was, in seconds, is in the list."""
-    late = [0.0]
+    """Inside: how late the latest waking was, in seconds, is in the list, and the most that the process computed between two: what is
+    late without that waited for a processor.
+    """
+    late = [0.0, 0.0]
 
     async def watch() -> None:
         while True:
-            due = time.perf_counter() + _TICK_S
+            due, computed = time.perf_counter() + _TICK_S, time.process_time()
             await asyncio.sleep(_TICK_S)
             late[0] = max(late[0], time.perf_counter() - due)
+            late[1] = max(late[1], time.process_time() - computed)
 
     watching = asyncio.create_task(watch(), name="watch")
     try:
@@ -216,7 +226,7 @@ def bare_loop_s(kept: Path, folder: Path) -> float:
 
 
 async def measured(given: Options, size: Size) -> tuple[Pair, Made, Made, list[Made]]:
-    """Pairs of the same size; a small file and a large one; a lock, and the file of what was locked."""
+    """Pairs of the same size; a small file and a large one; a lock, the file of what was locked, and one of very many groups."""
     past = Past(sites=1, sessions=(size.large_days + 3) * _A_DAY, apart=_APART)
     async with house_with(past, name="exports", is_kept=not given.quick, seed=given.seed) as opened:
         owner = await sql.row(
@@ -240,11 +250,12 @@ async def measured(given: Options, size: Size) -> tuple[Pair, Made, Made, list[M
                 pair.ours.append(await office.make(size.compared_days))
                 pair.bare_s.append(await asyncio.to_thread(bare_loop_s, kept, folder))
             report_id, lock = await office.lock(size.locked_days)
-            locked = [lock, await office.make(size.locked_days, report_id)]
-    return pair, small, large, locked
+            further = [lock, await office.make(size.locked_days, report_id)]
+            further.append(await office.make(size.compared_days, is_wide=True))
+    return pair, small, large, further
 
 
-def reported(given: Options, size: Size, pair: Pair, small: Made, large: Made, locked: list[Made]) -> Report:
+def reported(given: Options, size: Size, pair: Pair, small: Made, large: Made, further: list[Made]) -> Report:
     """The table and the figures."""
     sizes = {
         "sessions": size.compared_days * _A_DAY,
@@ -253,26 +264,32 @@ def reported(given: Options, size: Size, pair: Pair, small: Made, large: Made, l
         "large": large.sessions,
     }
     report = Report(
-        "exports", given, sizes, ("", "sessions", "s", "µs a session", "server MB", "writer MB", "loop late ms", "MB")
+        "exports",
+        given,
+        sizes,
+        ("", "sessions", "s", "µs a session", "server MB", "writer MB", "loop late ms", "busy ms", "MB"),
     )
     for name, made in (
         ("small", small),
         ("large", large),
         *(("ours", one) for one in pair.ours),
-        *zip(("lock", "locked"), locked, strict=True),
+        *zip(("lock", "locked", "by person and hour"), further, strict=True),
     ):
         report.row(
             name, made.sessions, made.seconds, made.seconds / made.sessions * 1e6, made.server_mb, made.writer_mb,
-            made.block_ms, made.size_mb,
+            made.block_ms, made.busy_ms, made.size_mb,
         )  # fmt: skip
     for seconds in pair.bare_s:
-        report.row("openpyxl", sizes["sessions"], seconds, seconds / size.compared_days / _A_DAY * 1e6, "", "", "", "")
-    every = [small, large, *pair.ours, *locked]
+        report.row(
+            "openpyxl", sizes["sessions"], seconds, seconds / size.compared_days / _A_DAY * 1e6, "", "", "", "", ""
+        )
+    every = [small, large, *pair.ours, *further]
     report.figures.update(
         xlsx_vs_openpyxl=median([one.seconds / bare for one, bare in zip(pair.ours, pair.bare_s, strict=True)]),
         memory_growth=(large.server_mb + large.writer_mb) / (small.server_mb + small.writer_mb),
         memory_growth_mb=large.server_mb + large.writer_mb - small.server_mb - small.writer_mb,
         loop_block_ms=max(one.block_ms for one in every),
+        loop_busy_ms=max(one.busy_ms for one in every),
         us_per_session=median([one.seconds / one.sessions for one in pair.ours]) * 1e6,
     )
     return report
@@ -284,8 +301,8 @@ def main() -> None:
     configure_logs(LogFormat.AUTO, "warning")
     size = QUICK if given.quick else FULL
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        pair, small, large, locked = runner.run(measured(given, size))
-    reported(given, size, pair, small, large, locked).show()
+        pair, small, large, further = runner.run(measured(given, size))
+    reported(given, size, pair, small, large, further).show()
 
 
 if __name__ == "__main__":

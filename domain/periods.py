@@ -109,7 +109,7 @@ def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> dateti
     return after
 
 
-class Bucket(msgspec.Struct, frozen=True):
+class Bucket(msgspec.Struct, frozen=True, gc=False):
     """A stretch of time that a summary groups by. `label` is its local date, month, or hour; [start_at, end_at) are its instants."""
 
     label: str

@@ -7,13 +7,13 @@ model objects would cost 5 to 10 times the query.
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
@@ -105,11 +105,11 @@ async def rows(statement: str, *values: object) -> list[Row]:
     return list(await connection().execute_query_dict(query, arguments))
 
 
-async def records(statement: str, *values: object) -> Sequence[Record]:
+async def records(statement: str, *values: object) -> MutableSequence[Record]:
     """As `rows`, as the driver has them: by position, or by a column's name."""
     query, arguments = _prepared(statement, values)
     _, found = await connection().execute_query(query, arguments)
-    return found
+    return cast("MutableSequence[Record]", found)  # both drivers give lists
 
 
 async def row(statement: str, *values: object) -> Row | None:
@@ -219,6 +219,15 @@ async def in_turns(values: Sequence[T]) -> AsyncIterator[Sequence[T]]:
     for start in range(0, len(values), AT_ONCE):
         await asyncio.sleep(0)
         yield values[start : start + AT_ONCE]
+
+
+async def consumed(values: MutableSequence[T]) -> AsyncIterator[Sequence[T]]:
+    """As `in_turns`, from the last on; what was given is let go of at once: to let go of very many together takes long, too."""
+    while values:
+        await asyncio.sleep(0)
+        some = values[-AT_ONCE:]
+        del values[-AT_ONCE:]
+        yield some
 
 
 def any_of(column: str, values: Sequence[object], arguments: list[object]) -> str:

@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -77,14 +78,14 @@ async def usage_summary(
     add_fees(question, period, fees, tallies, with_costs=with_costs)
     if with_costs:
         await add_costs(question, period, scope, book, tallies)
-    rows = await _rows(tallies)
+    rows, total = await _rows(tallies)
     if not rows and covered is None:
         covered = await coverage(access, question, period, access.now)
     return UsageSummary(
         question=question,
         period=period,
         rows=rows,
-        total=total_of(row.usage for row in rows),
+        total=total,
         covered=covered,
         empty_because=None if rows or covered is None else await empty_because(question, period, scope, covered),
         installation_names=tuple(site.name for site in sites),
@@ -96,13 +97,21 @@ async def _nothing() -> None:
     """What is there where nobody asked."""
 
 
-async def _rows(tallies: Mapping[Group, Tally]) -> tuple[UsageRow, ...]:
-    """The rows in order. To sort many takes longer than others can wait: then a thread does it."""
+async def _rows(tallies: dict[Group, Tally]) -> tuple[tuple[UsageRow, ...], Usage]:
+    """The rows in order, and their total; nothing is left of the tallies. To sort many takes longer than others can wait: then a thread
+    does it.
+    """
 
-    def made() -> tuple[UsageRow, ...]:
-        return tuple(ordered(row_of(group, tally) for group, tally in tallies.items()))
+    def made() -> tuple[tuple[UsageRow, ...], Usage]:
+        rows = tuple(ordered(map(_taken_row, repeat(tallies, len(tallies)))))
+        return rows, total_of(row.usage for row in rows)
 
     return made() if len(tallies) <= MOST_ROWS_AT_ONCE else await asyncio.to_thread(made)
+
+
+def _taken_row(tallies: dict[Group, Tally]) -> UsageRow:
+    group, tally = tallies.popitem()
+    return row_of(group, tally)
 
 
 async def check_may_ask(access: Access, question: UsageQuestion) -> None:

@@ -1,5 +1,6 @@
 """What is in which column of a file, as data: a new column is a line here."""
 
+import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -295,6 +296,11 @@ def _correction_figures(content: Content) -> Figures:
     return figures_of(content.summary.total, content.correction_total)
 
 
+def line_of(line: UsageRow | CorrectionLine, content: Content) -> tuple[Cell, ...]:
+    """A line of a table that a report and its corrections share."""
+    return with_period(line, content) if isinstance(line, UsageRow) else corrections_row(line, content)
+
+
 def with_period(row: UsageRow, content: Content) -> tuple[Cell, ...]:
     """One group of the report itself, in a table that its corrections share."""
     figures, zone = _correction_figures(content), content.summary.zone
@@ -336,20 +342,22 @@ def _bars(summary: UsageSummary, words: Words) -> Chart:
     starts: dict[str, datetime] = {}
     for row in summary.rows:
         part = row.group[0]
-        energies[part.key] = energies.get(part.key, 0) + row.usage.energy_wh
-        labels[part.key] = row.labels[0]
+        key = part.key
+        energies[key] = energies.get(key, 0) + row.usage.energy_wh
+        labels[key] = row.labels[0]
         if part.bucket is not None:
-            starts[part.key] = part.bucket.start_at
+            starts[key] = part.bucket.start_at
     is_time = first in TIME_DIMENSIONS
     if is_time:
-        chosen = sorted(energies, key=lambda key: starts[key])[-_MOST_COLUMNS:]
+        # Unlike a sort, these walk over all of many hours with turns for other threads.
+        chosen = heapq.nlargest(_MOST_COLUMNS, energies, key=lambda key: starts[key])[::-1]
         points = [(labels[key], energies[key]) for key in chosen]
     else:
-        largest = sorted(energies, key=lambda key: (-energies[key], labels[key], key))
-        points = [(labels[key], energies[key]) for key in largest[:_MOST_BARS]]
-        if len(largest) > _MOST_BARS:
-            rest = largest[_MOST_BARS:]
-            points.append((words("{count} others", count=len(rest)), sum(energies[key] for key in rest)))
+        largest = heapq.nsmallest(_MOST_BARS, energies, key=lambda key: (-energies[key], labels[key], key))
+        points = [(labels[key], energies[key]) for key in largest]
+        if rest := len(energies) - len(largest):
+            left = sum(energies.values()) - sum(energies[key] for key in largest)
+            points.append((words("{count} others", count=rest), left))
     column = _DIMENSIONS[first]
     return Chart(
         f"Energy (kWh) by {column.heading.lower()}",

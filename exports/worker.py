@@ -3,8 +3,9 @@
 import asyncio
 import re
 import unicodedata
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -32,13 +33,14 @@ from domain.reporting.export_jobs import (
     release,
     renew,
     report_progress,
+    stumble,
 )
-from domain.reporting.report_documents import part_of
+from domain.reporting.report_documents import CorrectionLine, part_of
 from domain.roles import ExportFormat, ReportBasis, ReportKind, SessionState, UsageDimension
 from domain.sessions import sessions_page
 from domain.summaries import Bill, bills, counted_sessions, usage_summary
 from domain.usage.costs import sum_of
-from domain.usage.question import UsageQuestion, UsageSummary
+from domain.usage.question import UsageQuestion, UsageRow, UsageSummary
 from domain.usage.sessions import CountedSession
 from domain.views.report_views import contents_by_report_ids, locked_reports_by_ids, locked_sessions
 from exports import cost_tables, tables
@@ -95,7 +97,8 @@ class ExportWorker:
         """Files past their time are gone, and so is what was left unfinished."""
         for export_id in await expire(self._clock.now()):
             for kind in MEDIA_TYPES:
-                file_of(self._folder, export_id, kind).unlink(missing_ok=True)
+                # To let go of a large file takes a file system longer than others can wait.
+                await asyncio.to_thread(file_of(self._folder, export_id, kind).unlink, missing_ok=True)
         await asyncio.to_thread(sweep, self._folder, self._clock.now())
 
     async def make_next(self) -> bool:
@@ -117,15 +120,18 @@ class ExportWorker:
             is_final = isinstance(error, DomainError) and not isinstance(error, UnavailableError)
             await fail(job, error.message, is_final=is_final, now=self._clock.now(), bus=self._bus)
         except asyncio.CancelledError:
-            # Another worker need not wait for the lease to run out. Where the writing process has ended, it waits:
-            # that may be the file's doing, and until then the others have their turns.
+            # Another worker need not wait for the lease to run out.
             await release(job)
             raise
+        except Exception:
+            # Nobody foresaw it: perhaps it goes well the next time, perhaps the file is what does it.
+            _log.exception("a file could not be made", export_id=str(job.id), kind=job.kind, format=job.format)
+            await stumble(job, now=self._clock.now(), bus=self._bus)
         finally:
             if not is_whole:
                 # What the process has open of the unfinished file would go on filling the disk.
                 self._writing.renew()
-            remove(draft)
+            await asyncio.to_thread(remove, draft)
         return True
 
     async def _held(self, job: ExportJob, work: Coroutine[None, None, T]) -> T:
@@ -182,10 +188,12 @@ class ExportWorker:
         about = About(made_by, file.words, person=person)
         heading = tables.summary_heading(summary, about)
         count = len(summary.rows)
+        sheet = await asyncio.to_thread(tables.summary_sheet, summary, about)
+        summary, rows = _apart(summary)
         if file.job.kind is ReportKind.SUMMARY:
             await file.sheet(
-                tables.summary_sheet(summary, about),
-                summary.rows,
+                sheet,
+                rows,
                 tables.summary_row(summary),
                 tables.summary_totals(summary, file.words),
             )
@@ -193,10 +201,10 @@ class ExportWorker:
             sessions = await file.sessions(heading, counted_sessions(access, question), summary)
             count = sessions if file.job.kind is ReportKind.SESSIONS else count
         if file.job.kind is ReportKind.SUMMARY and file.job.format is ExportFormat.XLSX and _has_hours(question):
-            hourly = await usage_summary(access, _by_hour(question))
+            hourly, hours = _apart(await usage_summary(access, _by_hour(question)))
             await file.sheet(
                 tables.hours_sheet(hourly, about),
-                hourly.rows,
+                hours,
                 lambda row: tables.hours_row(row, hourly.zone),
                 tables.hours_totals(hourly, file.words),
             )
@@ -211,7 +219,7 @@ class ExportWorker:
         heading = tables.summary_heading(summary, About(made_by, file.words, person=person))
         if file.job.format is not ExportFormat.CSV:
             rows, totals = cost_tables.people_rows(summary), cost_tables.people_totals(summary, file.words)
-            await file.sheet(cost_tables.people_sheet(heading), rows, lambda row: row, *totals)
+            await file.sheet(cost_tables.people_sheet(heading), deque(rows), lambda row: row, *totals)
         count = len(summary.rows)
         if file.job.format is not ExportFormat.PDF or _is_of_one(file.job):
             count = await file.cost_lines(heading, bills(access, question), summary)
@@ -227,30 +235,34 @@ class ExportWorker:
         report, content, person = reports[report_id], contents[report_id], None
         user_id = file.job.source.person_id
         if user_id is not None:
-            content, person = part_of(content, user_id)
+            content, person = await asyncio.to_thread(part_of, content, user_id)
         about = About(made_by, file.words, report, person)
         summary = content.summary
         count, corrections = len(summary.rows), tables.corrections_sheet(content, about)
         is_workbook = file.job.format is not ExportFormat.CSV
         if file.job.kind is ReportKind.SUMMARY and is_workbook:
             await file.sheet(
-                tables.summary_sheet(summary, about),
-                summary.rows,
+                await asyncio.to_thread(tables.summary_sheet, summary, about),
+                deque(summary.rows),
                 tables.summary_row(summary),
                 tables.summary_totals(summary, file.words),
             )
             if content.corrections:
                 await file.sheet(
                     corrections,
-                    content.corrections,
+                    deque(content.corrections),
                     lambda line: tables.corrections_row(line, content),
                     tables.corrections_totals(content, file.words),
                 )
         elif file.job.kind is ReportKind.SUMMARY:
-            lines = [tables.with_period(row, content) for row in summary.rows]
-            lines += [tables.corrections_row(line, content) for line in content.corrections]
-            await file.sheet(corrections, lines, lambda line: line, tables.corrections_totals(content, file.words))
-            count = len(lines)
+            lines = deque[UsageRow | CorrectionLine]((*summary.rows, *content.corrections))
+            await file.sheet(
+                corrections,
+                lines,
+                lambda line: tables.line_of(line, content),
+                tables.corrections_totals(content, file.words),
+            )
+            count = len(summary.rows) + len(content.corrections)
         if _has_sessions(file.job):
             heading = tables.summary_heading(summary, about)
             sessions = await file.sessions(heading, locked_sessions(access, report, user_id=user_id), summary)
@@ -295,12 +307,13 @@ class _File:
         await self._worker.write(begin_file, self._path, self.job.format.value, self._language)
 
     async def sheet(
-        self, sheet: Sheet, rows: Sequence[R], shown: Callable[[R], tuple[Cell, ...]], *totals: tuple[Cell, ...]
+        self, sheet: Sheet, rows: deque[R], shown: Callable[[R], tuple[Cell, ...]], *totals: tuple[Cell, ...]
     ) -> None:
+        """None of the rows is left: to let go of very many at once would hold up everything else."""
         self._check_length(len(rows))
         number = await self._worker.write(begin_sheet, self._path, sheet)
-        for first in range(0, len(rows), BATCH):
-            await self._rows(number, [shown(row) for row in rows[first : first + BATCH]])
+        while rows:
+            await self._rows(number, [shown(rows.popleft()) for _ in range(min(BATCH, len(rows)))])
             await self._progress(0.1)
         await self._rows(number, list(totals), is_bold=True)
 
@@ -412,6 +425,11 @@ async def _name_of(access: Access, summary: UsageSummary, person_id: UUID | None
     question = msgspec.structs.replace(summary.question, group_by=(UsageDimension.USER,), include_idle=False)
     rows = (await usage_summary(access, question)).rows
     return rows[0].labels[0] if rows else "somebody who is not named here"
+
+
+def _apart(summary: UsageSummary) -> tuple[UsageSummary, deque[UsageRow]]:
+    """The summary without its rows, and the rows."""
+    return replace(summary, rows=()), deque(summary.rows)
 
 
 def _has_hours(question: UsageQuestion) -> bool:

@@ -20,6 +20,7 @@ from exports.tables import Cell, Sheet
 
 _PR_SET_PDEATHSIG = 1
 _WATCH_EVERY_S = 1.0
+_NICE = 5
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,7 +101,11 @@ class WritingProcess:
 
 
 def _end_with_parent(parent_pid: int) -> None:
-    """The process does not outlive its parent, also when that is killed: it asks Linux for a signal, and looks by itself elsewhere."""
+    """The process does not outlive its parent, also when that is killed: it asks Linux for a signal, and looks by itself elsewhere.
+
+    Where there is not enough of a processor for both, it is the one that waits: chargers are answered first.
+    """
+    os.nice(_NICE)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # The parent's Ctrl-C reaches the whole group; the parent decides when this process ends.

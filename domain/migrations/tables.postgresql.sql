@@ -374,7 +374,8 @@ CREATE TABLE exports (
     expires_at timestamp with time zone,
     error character varying(500),
     user_id uuid NOT NULL,
-    delivery_id uuid
+    delivery_id uuid,
+    stumbles integer
 );
 COMMENT ON TABLE exports IS 'A file to be made: `parameters` is the JSON of what was asked, with the rights checked when asked and when made.';
 COMMENT ON COLUMN exports.kind IS 'SUMMARY: SUMMARY\nSESSIONS: SESSIONS\nCOST: COST';
@@ -1347,5 +1348,6 @@ INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0028_report_schedules', now()),
   ('domain', '0029_costs_of_locked_lines', now()),
   ('domain', '0030_long_sessions', now()),
-  ('domain', '0031_settled_offers', now());
+  ('domain', '0031_settled_offers', now()),
+  ('domain', '0032_stumbles_of_exports', now());
 COMMIT;

@@ -356,7 +356,7 @@ CREATE TABLE "exports" (
     "expires_at" TIMESTAMP,
     "error" VARCHAR(500),
     "user_id" CHAR(36) NOT NULL REFERENCES "users" ("id") ON DELETE CASCADE
-, "delivery_id" CHAR(36));
+, "delivery_id" CHAR(36), "stumbles" INT);
 CREATE INDEX "idx_exports_user_id_a93f14" ON "exports" ("user_id");
 CREATE TABLE "permissions" (
     "id" CHAR(36) NOT NULL  PRIMARY KEY,
@@ -823,5 +823,6 @@ INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0028_report_schedules', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0029_costs_of_locked_lines', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0030_long_sessions', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
-  ('domain', '0031_settled_offers', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'));
+  ('domain', '0031_settled_offers', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
+  ('domain', '0032_stumbles_of_exports', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'));
 COMMIT;

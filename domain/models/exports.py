@@ -13,7 +13,7 @@ from domain.roles import ExportFormat, ExportState, ReportKind
 class Export(Model):
     """A file to be made: `parameters` is the JSON of what was asked, with the rights checked when asked and when made.
 
-    `delivery_id`: it is for a scheduled report, and in nobody's list.
+    `delivery_id`: it is for a scheduled report, and in nobody's list. `stumbles`: how often making it went wrong unforeseen.
     """
 
     id = fields.UUIDField(primary_key=True, default=new_id)
@@ -35,6 +35,7 @@ class Export(Model):
     expires_at = fields.DatetimeField(null=True)
     error = fields.CharField(max_length=500, null=True)
     delivery_id = fields.UUIDField(null=True)
+    stumbles = fields.IntField(null=True)
 
     class Meta:
         table = "exports"

@@ -21,6 +21,14 @@ GIVE_UP_AFTER = timedelta(hours=1)
 """What could not be made by then never will be: a file that kills its worker must not come back for ever."""
 
 
+MOST_STUMBLES = 3
+"""What goes wrong as often will go wrong the next time."""
+
+_STUMBLED = (
+    f"It went wrong {MOST_STUMBLES} times in a way that nobody foresaw. The operator finds why in the server's log."
+)
+
+
 class LostJobError(Exception):
     """The file was cancelled, or another worker has taken it up."""
 
@@ -110,6 +118,15 @@ async def fail(job: ExportJob, error: str, *, is_final: bool, now: datetime, bus
         await bus.publish(ExportChanged(export_id=job.id, state=ExportState.FAILED, progress=0.0))
 
 
+async def stumble(job: ExportJob, *, now: datetime, bus: EventBus) -> None:
+    """That something went wrong which nobody foresaw is remembered: the file is tried again when the lease has run out, after the others,
+    and has FAILED, as has a mail that it was made for, after `MOST_STUMBLES`.
+    """
+    row = await sql.row(_STUMBLE, job.id, job.until)
+    if row is not None and row["stumbles"] >= MOST_STUMBLES:
+        await fail(job, _STUMBLED, is_final=True, now=now, bus=bus)
+
+
 async def release(job: ExportJob) -> None:
     """Another worker may take the file up at once: this one is ending."""
     await sql.execute(_RELEASE, job.id, job.until)
@@ -154,6 +171,7 @@ UPDATE exports SET state = '{ExportState.READY}', progress = 1, finished_at = $3
     size_bytes = $6, row_count = $7, claimed_until = NULL
 WHERE {_MINE}
 """  # noqa: S608
+_STUMBLE = f"UPDATE exports SET stumbles = COALESCE(stumbles, 0) + 1 WHERE {_MINE} RETURNING stumbles"  # noqa: S608
 _FAIL = f"""
 UPDATE exports SET state = '{ExportState.FAILED}', finished_at = $3, error = $4, claimed_until = NULL WHERE {_MINE}
 """  # noqa: S608

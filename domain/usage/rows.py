@@ -1,6 +1,6 @@
 """How sessions become groups: one GROUP BY for whole sessions (bases REGISTERED and ENDED), alike on both databases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -134,18 +134,19 @@ def figures(**columns: str) -> list[str]:
 
 async def tallied(
     question: UsageQuestion,
-    records: Sequence[sql.Record],
+    records: MutableSequence[sql.Record],
     reader: Callable[[sql.Record], Callable[[UsageDimension], Bucket]] | None,
 ) -> dict[Group, Tally]:
     """Groups of rows that begin with an id and a name for each thing grouped by, go on with what `reader` reads stretches of time from,
     and end with `FIGURES`; those that differ in names only are added up.
+    None of the rows is left in the list.
     """
     things = [dimension for dimension in question.group_by if dimension in NAMES]
     parts = _Parts(question, things, reader)
     first = -len(FIGURES)
     found: dict[Group, Tally] = {}
     # As the driver has them: of a year by person and day, to make them all dicts at once would hold others up.
-    async for some in sql.in_turns(records):
+    async for some in sql.consumed(records):
         for row in some:
             values = tuple(row)
             group = parts.group(row, values)

@@ -35,7 +35,7 @@ from domain.roles import (
 from domain.usage.question import UsageQuestion
 from exports.folder import FolderError, folder_trouble, make_room, new_draft
 from exports.worker import ExportWorker
-from exports.writing import WriterGoneError, WritingProcess, finish_file
+from exports.writing import WritingProcess, finish_file
 from tests import factories
 from tests.exports.office import LINKS, Office, some_sessions, usage
 from tests.factories import NOW, Town
@@ -210,13 +210,43 @@ async def test_a_file_whose_writer_died_is_made_again_after_the_others(town: Tow
 
     pid = await office.writing.call(os.getpid)
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(WriterGoneError):
-        await office.worker.make_next()
+    assert await office.worker.make_next()
     assert await office.worker.make_next()
     assert [await state(one) for one in (deadly, other)] == [ExportState.RUNNING, ExportState.READY]
     office.clock.advance(LEASE)
     assert await office.worker.make_next()
     assert await state(deadly) is ExportState.READY
+
+
+class BrokenWriting(WritingProcess):
+    """Goes wrong with every file that it has begun."""
+
+    async def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        await asyncio.to_thread(Path(str(args[0])).write_text, "half of it")
+        raise ZeroDivisionError
+
+
+async def test_a_file_that_goes_wrong_unforeseen_has_failed_after_three_tries(
+    town: Town, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each a lease after the other; nothing of it is left, whoever asked is told, and the operator finds the cause in the log."""
+    await some_sessions(town)
+    office = Office(tmp_path / "exports", BrokenWriting())
+    owner = await town.access("OWNER of installation")
+    export_id = await create_export(owner, usage(town), bus=office.bus)
+    states = []
+    for _ in range(3):
+        assert await office.worker.make_next()
+        assert not await office.worker.make_next()
+        states.append((await exports_by_ids(owner, [export_id]))[export_id].state)
+        office.clock.advance(LEASE)
+    assert states == [ExportState.RUNNING, ExportState.RUNNING, ExportState.FAILED]
+    assert (await Export.get()).error == (
+        "It went wrong 3 times in a way that nobody foresaw. The operator finds why in the server's log."
+    )
+    assert list(office.folder.iterdir()) == []
+    assert capsys.readouterr().out.count("ZeroDivisionError") >= 3
+    assert not await office.worker.make_next()
 
 
 @pytest.mark.parametrize("format", [ExportFormat.XLSX, ExportFormat.CSV])
