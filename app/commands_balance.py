@@ -1,20 +1,17 @@
 """`lade balance`: the balancer's decision for sites that are written down (ev-balance/1), without a server."""
 
 import sys
-from typing import BinaryIO
-from uuid import UUID
+from typing import BinaryIO, Final
 
 import click
 import orjson
 
-from app.database import database_of, opened
-from app.event_loop import run
-from app.settings import load_settings
-from balancing.allocate import DEFAULT, allocate
+from balancing.allocate import DEFAULT
 from balancing.circuit import InstanceError
-from balancing.document import allocate_document, dump_allocation, parse_instance
-from domain.current import offers
-from domain.global_ids import parsed
+from balancing.document import allocate_document
+
+MOST_EFFORT: Final = 10**12
+"""Days. Sums of larger efforts would not fit where they are counted."""
 
 
 @click.command("balance")
@@ -22,7 +19,7 @@ from domain.global_ids import parsed
 @click.option("--lines", "is_lines", is_flag=True, help="One instance a line, one allocation a line.")
 @click.option(
     "--effort",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=MOST_EFFORT),
     default=DEFAULT,
     show_default=True,
     help="Search nodes for the choice of cars and phases; never seconds, so that every machine answers the same.",
@@ -50,7 +47,10 @@ def balance_command(file: BinaryIO | None, is_lines: bool, effort: int, decision
     if decision is not None:
         if file is not None or is_lines:
             raise click.UsageError("--decision ID reads no FILE and no lines.")
-        run(_replay(decision, effort=effort))
+        # What reaches the database takes half a second to read in, which only who asks for it should pay.
+        from app.stored_decision import print_decided_anew
+
+        print_decided_anew(decision, effort=effort)
         return
     if is_lines:
         if _answer_lines(file or sys.stdin.buffer, effort=effort):
@@ -77,30 +77,3 @@ def _answer_lines(instances: BinaryIO, *, effort: int) -> int:
             answer = orjson.dumps({"line": number, "field": error.field, "error": error.problem})
         click.echo(answer)
     return wrong
-
-
-async def _replay(given: str, *, effort: int) -> None:
-    """The stored decision's allocation, decided anew, is printed; ClickException where there is none by that id, or it comes to another."""
-    async with opened(database_of(load_settings())):
-        found = await offers.decision(_decision_id(given))
-    if found is None:
-        raise click.ClickException("There is no decision by that id: they are kept 30 days.")
-    instance, stored = found
-    again = orjson.dumps(dump_allocation(allocate(parse_instance(orjson.loads(instance)), effort)))
-    click.echo(again)
-    if orjson.loads(again) != orjson.loads(stored):
-        raise click.ClickException("This differs from the allocation that was stored.")
-    click.echo("This equals the allocation that was stored.", err=True)
-
-
-def _decision_id(given: str) -> UUID:
-    """The id as the API tells it, or as the database has it."""
-    found = parsed(given)
-    if found is not None and found[0] == "BalancingDecision":
-        return found[1]
-    try:
-        return UUID(given)
-    except ValueError as error:
-        raise click.ClickException(
-            "This is not the id of a decision: ask the API for `decisions { nodes { id } }`."
-        ) from error

@@ -23,6 +23,11 @@ class InstanceError(ValueError):
         self.field = field
         self.problem = problem
 
+    def below(self, place: str) -> "InstanceError":
+        """The same, seen from one level further up: `place` is a name or, in a list, [0]."""
+        joint = "." if self.field and not self.field.startswith("[") else ""
+        return InstanceError(f"{place}{joint}{self.field}", self.problem)
+
 
 class Word(StrEnum):
     """A word of the format, with the hash of the text that it equals."""
@@ -268,17 +273,25 @@ def _no_tree(circuits: Sequence[Circuit], reached: Set[str]) -> InstanceError:
     index_of: dict[str, int] = {}
     for index, circuit in enumerate(circuits):
         if circuit.id in index_of:
-            return InstanceError(f"circuits[{index}].id", f"{circuit.id!r} is repeated")
+            return InstanceError(
+                f"circuits[{index}].id", f"{circuit.id!r} is repeated: each circuit has an id of its own"
+            )
         index_of[circuit.id] = index
     roots = [circuit.id for circuit in circuits if circuit.parent is None]
     if len(roots) > 1:
-        return InstanceError(f"circuits[{index_of[roots[1]]}].parent", f"{roots[0]!r} and {roots[1]!r} are both roots")
+        return InstanceError(
+            f"circuits[{index_of[roots[1]]}].parent",
+            f"{roots[0]!r} and {roots[1]!r} are both roots: only one has no parent",
+        )
     for index, circuit in enumerate(circuits):
         if circuit.parent is not None and circuit.parent not in index_of:
-            return InstanceError(f"circuits[{index}].parent", f"no circuit {circuit.parent!r}")
+            return InstanceError(f"circuits[{index}].parent", f"no circuit has the id {circuit.parent!r}")
     for index, circuit in enumerate(circuits):
         if circuit.id not in reached:
-            return InstanceError(f"circuits[{index}].parent", f"{circuit.id!r} lies on or below a cycle")
+            return InstanceError(
+                f"circuits[{index}].parent",
+                f"{circuit.id!r} lies on or below a cycle: no root is above it",
+            )
     return InstanceError("circuits", "a site has at least one circuit")
 
 
@@ -308,36 +321,43 @@ def check(instance: Instance) -> tuple[Circuit, ...]:
     seen: set[str] = set()
     for index, charger in enumerate(instance.chargers):
         if charger.id in seen:
-            raise InstanceError(f"chargers[{index}].id", f"{charger.id!r} is repeated")
+            raise InstanceError(
+                f"chargers[{index}].id", f"{charger.id!r} is repeated: each charger has an id of its own"
+            )
         seen.add(charger.id)
         if charger.circuit not in names:
-            raise InstanceError(f"chargers[{index}].circuit", f"no circuit {charger.circuit!r}")
+            raise InstanceError(f"chargers[{index}].circuit", f"no circuit has the id {charger.circuit!r}")
         if charger.wiring not in known:
             problem = WIRING_RULES[instance.network](charger.wiring)
             if problem:
                 raise InstanceError(f"chargers[{index}].wiring", problem)
             known.add(charger.wiring)
         if not LEAST_WEIGHT <= charger.weight <= MOST_WEIGHT:
-            raise InstanceError(f"chargers[{index}].weight", f"is not from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
+            raise InstanceError(
+                f"chargers[{index}].weight", f"is {charger.weight:g}, not from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}"
+            )
         if charger.current_step and not charger.current_step >= LEAST_STEP_A:
-            raise InstanceError(f"chargers[{index}].current_step", f"is neither 0 nor at least {LEAST_STEP_A:g}")
+            raise InstanceError(
+                f"chargers[{index}].current_step",
+                f"is {charger.current_step:g}, neither 0 nor at least {LEAST_STEP_A:g}",
+            )
     return circuits
 
 
 def _tn_3(wiring: Lines) -> str:
-    return "" if len(wiring) in (1, 3) else "one or three lines in a TN network"
+    return "" if len(wiring) in (1, 3) else "takes one or three lines in a TN network"
 
 
 def _it_3(wiring: Lines) -> str:
-    return "" if len(wiring) in (2, 3) else "two or three lines in an IT network"
+    return "" if len(wiring) in (2, 3) else "takes two or three lines in an IT network"
 
 
 def _tn_1(wiring: Lines) -> str:
-    return "" if wiring == (Line.L1,) else 'only ["L1"] in a TN_1 network'
+    return "" if wiring == (Line.L1,) else 'takes only ["L1"] in a TN_1 network'
 
 
 def _it_1(wiring: Lines) -> str:
-    return "" if in_grid_order(wiring) == (Line.L1, Line.L2) else 'only ["L1", "L2"] in an IT_1 network'
+    return "" if in_grid_order(wiring) == (Line.L1, Line.L2) else 'takes only ["L1", "L2"] in an IT_1 network'
 
 
 WIRING_RULES: dict[Network, Callable[[Lines], str]] = {

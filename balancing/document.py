@@ -1,9 +1,7 @@
 """Instances and allocations as JSON: strict on the way in, plain on the way out."""
 
-import math
-from collections.abc import Callable
-from enum import StrEnum
-from typing import TypeVar
+import json
+from codecs import BOM_UTF8
 
 import orjson
 
@@ -19,33 +17,52 @@ from balancing.circuit import (
     Fallback,
     Instance,
     InstanceError,
-    Line,
     LineCurrentModel,
     Lines,
     Network,
     Previous,
     Switching,
-    Vector,
     Vehicle,
     check,
     in_grid_order,
 )
+from balancing.reading import (
+    Fields,
+    each,
+    integer,
+    lines,
+    natural,
+    not_negative,
+    number,
+    positive,
+    text,
+    vector,
+    word,
+    wrong,
+)
 
-E = TypeVar("E", bound=StrEnum)
-T = TypeVar("T")
-ABSENT = object()
 
-MOST = 1e12
-"""No ampere, weight, credit or class of a site is beyond it; sums of more than that lose the amperes that they are made of."""
-
-
-def allocate_document(text: bytes, *, effort: int = DEFAULT) -> bytes:
+def allocate_document(written: bytes, *, effort: int = DEFAULT) -> bytes:
     """The allocation (JSON) of one instance (JSON). Raises InstanceError."""
+    return orjson.dumps(dump_allocation(allocate(parse_instance(_decoded(written)), effort=effort)))
+
+
+def _decoded(written: bytes) -> object:
+    """The document, which may begin with a byte order mark. Raises InstanceError."""
+    written = written.removeprefix(BOM_UTF8)
     try:
-        document: object = orjson.loads(text)
+        return orjson.loads(written)
     except orjson.JSONDecodeError as error:
-        raise InstanceError("document", f"not JSON: {error}") from error
-    return orjson.dumps(dump_allocation(allocate(parse_instance(document), effort=effort)))
+        reason = str(error)
+    if not written.strip():
+        raise InstanceError("document", "is empty: it takes one instance, which is a JSON object")
+    try:
+        # Python also reads NaN, Infinity and numbers that no float holds, so that their field can be named.
+        return json.loads(written.decode())
+    except UnicodeDecodeError as error:
+        raise InstanceError("document", "is not UTF-8: save it in that encoding") from error
+    except (ValueError, RecursionError) as error:
+        raise InstanceError("document", f"not JSON: {reason}") from error
 
 
 def parse_instance(document: object) -> Instance:
@@ -53,188 +70,97 @@ def parse_instance(document: object) -> Instance:
 
     Raises InstanceError, which names the field.
     """
-    top = _Object(document, "")
-    if top.text("format") != FORMAT:
-        raise InstanceError("format", f"is not {FORMAT!r}")
-    installation = top.child("installation")
-    instance = Instance(
-        id=top.text("id"),
-        installation_id=installation.text("id", ""),
-        installation_name=installation.text("name", ""),
-        network=installation.word("network", Network),
-        line_current_model=installation.word("line_current_model", LineCurrentModel, LineCurrentModel.ARITHMETIC),
-        circuits=top.each("circuits", _circuit),
-        chargers=top.each("chargers", _charger),
-    )
+    try:
+        instance = _instance(Fields(document))
+    except InstanceError as error:
+        raise (error if error.field else error.below("document")) from error
     check(instance)
     return instance
 
 
-class _Object:
-    """One JSON object and its path, read field by field; a default makes a field optional."""
-
-    def __init__(self, value: object, path: str) -> None:
-        if not isinstance(value, dict):
-            raise InstanceError(path or "document", "is not an object")
-        self._fields = value
-        self._prefix = f"{path}." if path else ""
-
-    def path(self, name: str) -> str:
-        return f"{self._prefix}{name}"
-
-    def has(self, name: str) -> bool:
-        return self._fields.get(name) is not None
-
-    def _get(self, name: str, default: object) -> object:
-        value = self._fields.get(name, default)
-        if value is ABSENT:
-            raise InstanceError(self.path(name), "is missing")
-        return value
-
-    def text(self, name: str, default: object = ABSENT) -> str:
-        value = self._get(name, default)
-        if not isinstance(value, str):
-            raise InstanceError(self.path(name), "is not a string")
-        return value
-
-    def child(self, name: str) -> "_Object":
-        return _Object(self._get(name, ABSENT), self.path(name))
-
-    def word(self, name: str, words: type[E], default: object = ABSENT) -> E:
-        return _word(self._get(name, default), words, self.path(name))
-
-    def number(
-        self, name: str, default: object = ABSENT, *, above: float = -math.inf, least: float = -math.inf
-    ) -> float:
-        number = _number(self._get(name, default), self.path(name))
-        if number < least:
-            raise InstanceError(self.path(name), f"is below {least:g}")
-        if number <= above:
-            raise InstanceError(self.path(name), f"is not above {above:g}")
-        return number
-
-    def optional_number(self, name: str) -> float | None:
-        return self.number(name, least=0) if self.has(name) else None
-
-    def integer(self, name: str, default: object = ABSENT, *, least: float = -math.inf) -> int:
-        value = self._get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InstanceError(self.path(name), "is not an integer")
-        if value < least:
-            raise InstanceError(self.path(name), f"is below {least:g}")
-        if abs(value) > MOST:
-            raise InstanceError(self.path(name), f"is beyond {MOST:g}")
-        return value
-
-    def vector(self, name: str, default: object = ABSENT, *, least: float = -math.inf) -> Vector:
-        values = _list(self._get(name, default), self.path(name))
-        if len(values) != 3:
-            raise InstanceError(self.path(name), "is not a list of three numbers")
-        numbers = [_number(value, f"{self.path(name)}[{index}]") for index, value in enumerate(values)]
-        for index, number in enumerate(numbers):
-            if number < least:
-                raise InstanceError(f"{self.path(name)}[{index}]", f"is below {least:g}")
-        return (numbers[0], numbers[1], numbers[2])
-
-    def values(self, name: str) -> list[object]:
-        return _list(self._get(name, ABSENT), self.path(name))
-
-    def lines(self, name: str, default: object = ABSENT) -> Lines:
-        return _lines(self._get(name, default), self.path(name))
-
-    def each(self, name: str, read: Callable[["_Object"], T]) -> tuple[T, ...]:
-        return tuple(
-            read(_Object(value, f"{self.path(name)}[{index}]")) for index, value in enumerate(self.values(name))
-        )
+_network, _line_current_model = word(Network), word(LineCurrentModel)
+_switching, _state = word(Switching), word(ChargerState)
+_fuse, _load = vector(not_negative), vector(number)
+_sets_of_lines = each(lines)
 
 
-def _list(value: object, path: str) -> list[object]:
-    if isinstance(value, tuple):
-        return list(value)
-    if not isinstance(value, list):
-        raise InstanceError(path, "is not a list")
-    return value
+def _instance(fields: Fields) -> Instance:
+    if fields.required("format", text) != FORMAT:
+        raise InstanceError("format", f"is not {FORMAT!r}")
+    return Instance(
+        fields.required("id", text),
+        fields.required("circuits", each(_circuit)),
+        fields.required("chargers", each(_charger)),
+        *fields.required("installation", _installation),
+    )
 
 
-def _number(value: object, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InstanceError(path, "is not a number")
-    if value != value or value in (math.inf, -math.inf):
-        raise InstanceError(path, "is not finite")
-    if abs(value) > MOST:
-        raise InstanceError(path, f"is beyond {MOST:g}")
-    return float(value)
+def _installation(value: object) -> tuple[Network, LineCurrentModel, str, str]:
+    fields = Fields(value)
+    return (
+        fields.required("network", _network),
+        fields.given("line_current_model", _line_current_model, LineCurrentModel.ARITHMETIC),
+        fields.given("id", text, ""),
+        fields.given("name", text, ""),
+    )
 
 
-def _word(value: object, words: type[E], path: str) -> E:
-    if not isinstance(value, str):
-        raise InstanceError(path, "is not a string")
-    try:
-        return words(value)
-    except ValueError as error:
-        raise InstanceError(path, f"{value!r} is none of {', '.join(words)}") from error
-
-
-def _lines(value: object, path: str) -> Lines:
-    lines = tuple(_word(word, Line, f"{path}[{index}]") for index, word in enumerate(_list(value, path)))
-    if len(set(lines)) != len(lines):
-        raise InstanceError(path, "a line is repeated")
-    return lines
-
-
-def _circuit(fields: _Object) -> Circuit:
+def _circuit(value: object) -> Circuit:
+    fields = Fields(value)
     return Circuit(
-        id=fields.text("id"),
-        parent=fields.text("parent") if fields.has("parent") else None,
-        fuse=fields.vector("fuse", least=0),
-        other_load=fields.vector("other_load", NO_CURRENT),
+        id=fields.required("id", text),
+        parent=fields.optional("parent", text),
+        fuse=fields.required("fuse", _fuse),
+        other_load=fields.given("other_load", _load, NO_CURRENT),
     )
 
 
-def _charger(fields: _Object) -> ChargerInput:
-    vehicle = fields.child("vehicle") if fields.has("vehicle") else None
+def _charger(value: object) -> ChargerInput:
+    fields = Fields(value)
+    wiring = fields.required("wiring", lines)
+    fallback = fields.optional("fallback", _current_and_lines)
+    modes = fields.optional("modes", _sets_of_lines)
     return ChargerInput(
-        id=fields.text("id"),
-        circuit=fields.text("circuit"),
-        wiring=fields.lines("wiring"),
-        switching=fields.word("switching", Switching, Switching.NONE),
-        min_current=fields.number("min_current", 6.0, above=0),
-        max_current=fields.number("max_current", 32.0, least=0),
-        max_current_1p=fields.optional_number("max_current_1p"),
-        current_step=fields.optional_number("current_step") or 0.0,
-        state=fields.word("state", ChargerState),
-        vehicle=_vehicle(vehicle) if vehicle else Vehicle(),
-        priority=fields.integer("priority", 0),
-        tier=fields.integer("tier", 0, least=0),
-        weight=fields.number("weight", 1.0, above=0),
-        credit=fields.number("credit", 0.0, least=0),
-        modes=_modes(fields) if fields.has("modes") else None,
-        previous=Previous(*_current_and_lines(fields.child("previous"))) if fields.has("previous") else None,
-        fallback=_fallback(fields.child("fallback"), fields.lines("wiring")) if fields.has("fallback") else None,
+        id=fields.required("id", text),
+        circuit=fields.required("circuit", text),
+        wiring=wiring,
+        switching=fields.given("switching", _switching, Switching.NONE),
+        min_current=fields.given("min_current", positive, 6.0),
+        max_current=fields.given("max_current", not_negative, 32.0),
+        max_current_1p=fields.optional("max_current_1p", not_negative),
+        current_step=fields.optional("current_step", not_negative) or 0.0,
+        state=fields.required("state", _state),
+        vehicle=fields.optional("vehicle", _vehicle) or Vehicle(),
+        priority=fields.given("priority", integer, 0),
+        tier=fields.given("tier", natural, 0),
+        weight=fields.given("weight", positive, 1.0),
+        credit=fields.given("credit", not_negative, 0.0),
+        modes=None if modes is None else tuple(in_grid_order(mode) for mode in modes),
+        previous=fields.optional("previous", _previous),
+        # Without lines it loads all that are wired: nobody says that it loads none.
+        fallback=None if fallback is None else Fallback(fallback[0], fallback[1] or in_grid_order(wiring)),
     )
 
 
-def _vehicle(fields: _Object) -> Vehicle:
-    phases = fields.integer("phases") if fields.has("phases") else None
-    if phases not in (None, 1, 2, 3):
-        raise InstanceError(fields.path("phases"), "is none of 1, 2, 3")
-    return Vehicle(phases=phases, max_current=fields.optional_number("max_current"))
+def _vehicle(value: object) -> Vehicle:
+    fields = Fields(value)
+    return Vehicle(fields.optional("phases", _phases), fields.optional("max_current", not_negative))
 
 
-def _modes(fields: _Object) -> tuple[Lines, ...]:
-    path = fields.path("modes")
-    values = fields.values("modes")
-    return tuple(in_grid_order(_lines(value, f"{path}[{index}]")) for index, value in enumerate(values))
+def _phases(value: object) -> int:
+    found = integer(value)
+    if found not in (1, 2, 3):
+        raise wrong(value, "none of 1, 2, 3")
+    return found
 
 
-def _fallback(fields: _Object, wiring: Lines) -> Fallback:
-    """Without lines it loads all that are wired: nobody says that it loads none."""
-    current, lines = _current_and_lines(fields)
-    return Fallback(current, lines or in_grid_order(wiring))
+def _previous(value: object) -> Previous:
+    return Previous(*_current_and_lines(value))
 
 
-def _current_and_lines(fields: _Object) -> tuple[float, Lines]:
-    return fields.number("current", least=0), in_grid_order(fields.lines("phases", ()))
+def _current_and_lines(value: object) -> tuple[float, Lines]:
+    fields = Fields(value)
+    return fields.required("current", not_negative), in_grid_order(fields.given("phases", lines, ()))
 
 
 def dump_instance(instance: Instance) -> dict[str, object]:

@@ -67,13 +67,15 @@ def test_a_wrong_instance_is_refused_with_its_field(tmp_path: Path) -> None:
 
 def test_every_line_has_its_answer(site: Path) -> None:
     """A wrong line is answered in its place and the others go on; the exit status tells of it. Empty lines ask nothing."""
-    lines = "\n".join([compact(), "", '{"format":"ev-balance/2"}', "{", compact()])
+    no_number = compact().replace("25.0", "NaN", 1)
+    lines = "\r\n".join(["\ufeff" + compact(), "", '{"format":"ev-balance/2"}', "{", no_number, compact()])
     result = CliRunner().invoke(main, ["balance", "--lines"], input=lines)
-    first, wrong_format, no_json, last = map(json.loads, result.stdout.splitlines())
+    first, wrong_format, no_json, no_finite, last = map(json.loads, result.stdout.splitlines())
     assert result.exit_code == 1
     assert first == last
     assert wrong_format == {"line": 3, "field": "format", "error": "is not 'ev-balance/1'"}
     assert (no_json["line"], no_json["field"]) == (4, "document")
+    assert no_finite == {"line": 5, "field": "circuits[0].fuse[0]", "error": "is NaN, not a finite number"}
     good = CliRunner().invoke(main, ["balance", "--lines", str(site)])
     assert (good.exit_code, json.loads(good.stdout)) == (0, first)
 
