@@ -4,6 +4,7 @@ Or it takes the place of one with less credit.
 """
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from balancing.filling import OFF
 from balancing.phases import SLACK
 from balancing.problem import Problem, lines_in
 from balancing.room import LOOKS, Room, fits, place_car, put
+
+OVERDRAWN: Final = 10_000
+"""What the last link of a chain may take beyond the effort that was left when it began."""
 
 
 @in_place
@@ -49,15 +53,10 @@ def settle(p: Problem, room: Room, car: int, rank: int, credit: float) -> bool:
         return True
     for wanted in range(p.first_option[car], p.first_option[car + 1]):
         full = _full_row(p, room, wanted)
-        room.left[0] -= (p.first_loading[full + 1] - p.first_loading[full]) // LOOKS
-        for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
+        at = _next_out(p, room, car, p.first_loading[full], full, rank, credit, 0)
+        while at >= 0:
+            held = p.loading[at]
             other = p.car[held]
-            if room.choice[other] != held or other == car or not _may_go(p, other, rank, credit):
-                continue
-            if room.left[0] <= 0:
-                return False
-            room.left[0] -= 1
-            put(p, room, other, OFF)
             if fits(p, room, wanted):
                 put(p, room, car, wanted)
                 if _leaves(p, other, rank, credit) or _settle_last(p, room, other, rank, credit):
@@ -66,6 +65,7 @@ def settle(p: Problem, room: Room, car: int, rank: int, credit: float) -> bool:
             elif _after_two(p, room, car, wanted, other, rank, credit):
                 return True
             put(p, room, other, held)
+            at = _next_out(p, room, car, at + 1, full, rank, credit, 0)
     return False
 
 
@@ -76,19 +76,17 @@ def _settle_last(p: Problem, room: Room, car: int, rank: int, credit: float) -> 
         return True
     for wanted in range(p.first_option[car], p.first_option[car + 1]):
         full = _full_row(p, room, wanted)
-        room.left[0] -= (p.first_loading[full + 1] - p.first_loading[full]) // LOOKS
-        for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
+        at = _next_out(p, room, car, p.first_loading[full], full, rank, credit, -OVERDRAWN)
+        while at >= 0:
+            held = p.loading[at]
             other = p.car[held]
-            if room.choice[other] != held or other == car or not _may_go(p, other, rank, credit):
-                continue
-            room.left[0] -= 1
-            put(p, room, other, OFF)
             if fits(p, room, wanted):
                 put(p, room, car, wanted)
                 if _leaves(p, other, rank, credit) or place_car(p, room, other):
                     return True
                 put(p, room, car, OFF)
             put(p, room, other, held)
+            at = _next_out(p, room, car, at + 1, full, rank, credit, -OVERDRAWN)
     return False
 
 
@@ -96,15 +94,10 @@ def _settle_last(p: Problem, room: Room, car: int, rank: int, credit: float) -> 
 def _after_two(p: Problem, room: Room, car: int, wanted: int, first: int, rank: int, credit: float) -> bool:
     """Whether the car got the wanted option after another one beside `first` went too. Else all is as before."""
     full = _full_row(p, room, wanted)
-    room.left[0] -= (p.first_loading[full + 1] - p.first_loading[full]) // LOOKS
-    for held in p.loading[p.first_loading[full] : p.first_loading[full + 1]]:
+    at = _next_out(p, room, car, p.first_loading[full], full, rank, credit, 0)
+    while at >= 0:
+        held = p.loading[at]
         second = p.car[held]
-        if room.choice[second] != held or second == car or not _may_go(p, second, rank, credit):
-            continue
-        if room.left[0] <= 0:
-            return False
-        room.left[0] -= 1
-        put(p, room, second, OFF)
         if fits(p, room, wanted):
             put(p, room, car, wanted)
             if _leaves(p, first, rank, credit) and place_car(p, room, second):
@@ -115,7 +108,28 @@ def _after_two(p: Problem, room: Room, car: int, wanted: int, first: int, rank: 
                 put(p, room, first, OFF)
             put(p, room, car, OFF)
         put(p, room, second, held)
+        at = _next_out(p, room, car, at + 1, full, rank, credit, 0)
     return False
+
+
+@in_place
+def _next_out(p: Problem, room: Room, car: int, at: int, row: int, rank: int, credit: float, least: int) -> int:
+    """The place in `loading`, from `at` on, of the next served car on this row that may go for `car`; it is off now.
+
+    -1 where there is none, or no more than `least` effort is left.
+    """
+    if at == p.first_loading[row]:
+        room.left[0] -= (p.first_loading[row + 1] - at) // LOOKS
+    for place in range(at, p.first_loading[row + 1]):
+        held = p.loading[place]
+        other = p.car[held]
+        if room.choice[other] == held and other != car and _may_go(p, other, rank, credit):
+            if room.left[0] <= least:
+                return -1
+            room.left[0] -= 1
+            put(p, room, other, OFF)
+            return place
+    return -1
 
 
 @in_place

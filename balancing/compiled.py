@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 F = TypeVar("F", bound=Callable[..., object])
 
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 

@@ -36,7 +36,7 @@ from balancing.arrays import (
     site_of,
 )
 from balancing.circuit import Instance, check
-from balancing.compiled import Floats, Ints, compiled, in_place
+from balancing.compiled import Bools, Floats, Ints, compiled, in_place
 from balancing.phases import COS_30, SIN_30, SLACK, STEP_TOLERANCE
 
 NO_ROW: Final = -1
@@ -131,8 +131,8 @@ def state(site: Site) -> Stated:
     above = site.circuits[:, ABOVE].astype(np.int64)
     free = _free(site, above)
     capacity = np.maximum(free, 0.0)
-    modes, stopped_by, most = _list_modes(site.chargers, above, capacity, site.is_it)
-    row_of = np.flatnonzero(most > capacity)
+    modes, stopped_by, reach = _list_modes(site.chargers, above, capacity, site.is_it)
+    row_of = np.flatnonzero(_can_bind(reach, above, capacity))
     kept = np.full(len(capacity), NO_ROW)
     kept[row_of] = np.arange(len(row_of))
     cars = np.flatnonzero(modes.many > 0)
@@ -289,20 +289,19 @@ def _is_same_kind(table: Floats, circuits: Ints, one: int, other: int) -> bool:
 
 @compiled
 def _list_modes(table: Floats, above: Ints, capacity: Floats, is_it: bool) -> tuple[_Modes, Ints, Floats]:
-    """What modes each charger that wants current has; what stops those without any, and what the cars can load each row with.
+    """What modes each charger that wants current has; what stops those without any; what the cars of a circuit can load its lines with.
 
     A charger none of whose modes fits is stopped by the tightest row of its first one, NO_ROW where no mode exists.
     """
     many, stopped_by = np.zeros(len(table), np.int64), np.full(len(table), NO_ROW)
     lines = np.zeros((len(table), MOST_MODES), np.int64)
     lowest, highest = np.zeros((len(table), MOST_MODES)), np.zeros((len(table), MOST_MODES))
-    most = np.zeros(len(capacity))
-    reach = np.zeros(3)
+    reach, most = np.zeros(len(capacity)), np.zeros(3)
     for car in range(len(table)):
         if table[car, STATE] != WANTS:
             continue
         circuit = int(table[car, CIRCUIT])
-        reach[:] = 0.0
+        most[:] = 0.0
         for mode in range(MOST_MODES):
             mask = int(table[car, MODE + mode])
             low, high = _range_of(table[car], mask, is_it)
@@ -317,12 +316,37 @@ def _list_modes(table: Floats, above: Ints, capacity: Floats, is_it: bool) -> tu
             many[car] += 1
             for line in range(3):
                 if mask & 1 << line:
-                    reach[line] = max(reach[line], high)
-        while circuit >= 0:
-            for line in range(3):
-                most[3 * circuit + line] += reach[line]
-            circuit = above[circuit]
-    return _Modes(many, lines, lowest, highest), stopped_by, most
+                    most[line] = max(most[line], high)
+        reach[3 * circuit : 3 * circuit + 3] += most
+    return _Modes(many, lines, lowest, highest), stopped_by, reach
+
+
+DEEP: Final = 10
+"""Circuits above one another; in deeper trees rows that others imply are looked for."""
+
+
+@compiled
+def _can_bind(reach: Floats, above: Ints, capacity: Floats) -> Bools:
+    """Per row whether the cars at and below it could load it with more than it carries.
+
+    In a deep tree neither does one bind that the rows below cannot fill, nor one that carries as much as one above it does.
+    """
+    depth, circuit = 0, len(above) - 1
+    while circuit >= 0:
+        depth, circuit = depth + 1, above[circuit]
+    is_deep = depth > DEEP
+    most = reach.copy()
+    for row in range(len(most) - 1, 2, -1):
+        passes = min(most[row], capacity[row]) if is_deep else most[row]
+        most[3 * above[row // 3] + row % 3] += passes
+    can_bind = most > capacity
+    if is_deep:
+        least = np.where(can_bind, capacity, np.inf)
+        for row in range(3, len(most)):
+            fed = least[3 * above[row // 3] + row % 3]
+            if capacity[row] >= fed:
+                can_bind[row], least[row] = False, fed
+    return can_bind
 
 
 @compiled
@@ -358,9 +382,9 @@ def _tightest(circuit: int, mask: int, above: Ints, capacity: Floats) -> int:
 
 
 @compiled
-def _load(mask: int, line: int, is_vector: bool) -> tuple[float, float]:
-    """What one ampere adds on a line that it loads: `phases.line_loads` for masks."""
-    if not is_vector or mask == 7:
+def _load(mask: int, line: int) -> tuple[float, float]:
+    """What one ampere adds to the phasor of a line that it loads: `phases.line_loads` for masks."""
+    if mask == 7:
         return 1.0, 0.0
     is_first = mask & 1 << (line + 1) % 3 != 0
     return COS_30, SIN_30 if is_first else -SIN_30
@@ -371,24 +395,25 @@ def _option_rows(
     circuits: Ints, lines: Ints, above: Ints, kept: Ints, is_vector: bool
 ) -> tuple[Ints, Ints, Floats, Floats]:
     """Per option where its rows begin; the rows that can bind, and what an ampere adds there."""
-    options, entries = len(lines), 0
-    first_row = np.zeros(options + 1, np.int64)
-    for option in range(options):
-        circuit = circuits[option]
-        while circuit >= 0:
-            for line in range(3):
-                entries += lines[option] & 1 << line != 0 and kept[3 * circuit + line] >= 0
-            circuit = above[circuit]
-        first_row[option + 1] = entries
-    row, along, across = np.zeros(entries, np.int64), np.zeros(entries), np.zeros(entries)
-    at = 0
-    for option in range(options):
-        circuit = circuits[option]
-        while circuit >= 0:
+    many = np.where(kept >= 0, 1, 0)
+    for one in range(3, len(kept)):
+        many[one] += many[3 * above[one // 3] + one % 3]
+    first_row = np.zeros(len(lines) + 1, np.int64)
+    for option in range(len(lines)):
+        first_row[option + 1] = first_row[option]
+        for line in range(3):
+            if lines[option] & 1 << line:
+                first_row[option + 1] += many[3 * circuits[option] + line]
+    entries = first_row[-1]
+    row, along, across = np.zeros(entries, np.int64), np.ones(entries), np.zeros(entries)
+    for option in range(len(lines)):
+        at, circuit = first_row[option], circuits[option]
+        while at < first_row[option + 1]:
             for line in range(3):
                 if lines[option] & 1 << line and kept[3 * circuit + line] >= 0:
                     row[at] = kept[3 * circuit + line]
-                    along[at], across[at] = _load(lines[option], line, is_vector)
+                    if is_vector:
+                        along[at], across[at] = _load(lines[option], line)
                     at += 1
             circuit = above[circuit]
     return first_row, row, along, across

@@ -18,6 +18,8 @@ AS_BEFORE: Final = 2
 """The lines of the previous command first, then the narrowest."""
 LOOKS: Final = 8
 """Cars that can be looked at for what trying to place one takes."""
+ROWS: Final = 16
+"""Rows of an option that can be looked at for the same: in a deep tree a car is tried, and moved, so much the dearer."""
 
 
 class Room(NamedTuple):
@@ -66,6 +68,7 @@ def room_for(p: Problem, effort: int) -> Room:
 def fits(p: Problem, room: Room, option: int) -> bool:
     """Whether one more minimum stays within every row."""
     lowest = p.lowest[option]
+    room.left[0] -= (p.first_row[option + 1] - p.first_row[option]) // ROWS
     for entry in range(p.first_row[option], p.first_row[option + 1]):
         row = p.row[entry]
         along = room.used[row, 0] + lowest * p.along[entry]
@@ -89,6 +92,7 @@ def put(p: Problem, room: Room, car: int, option: int) -> None:
 
 @in_place
 def _take(p: Problem, room: Room, option: int, current: float) -> None:
+    room.left[0] -= (p.first_row[option + 1] - p.first_row[option]) // ROWS
     for entry in range(p.first_row[option], p.first_row[option + 1]):
         row = p.row[entry]
         room.used[row, 0] += current * p.along[entry]

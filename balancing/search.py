@@ -31,6 +31,10 @@ LARGE_ADMISSION: Final = 2
 """And one such part is what it has in all until it is known who is served."""
 
 
+OVERDRAWN: Final = 100_000
+"""What a descent may take beyond the effort that was left, as long as its first look finds something better each time."""
+
+
 @compiled
 def solve(p: Problem, effort: int) -> Solution:
     """The best solution found within the effort; exact where the search ends before it is spent."""
@@ -140,7 +144,7 @@ def _descend(p: Problem, f: Filling, room: Room, best: Solution, is_thorough: bo
     `is_thorough`: nor any other lines for two cars.
     """
     occupy(p, room, best.choice)
-    while _better_neighbour(p, f, room, best, most_pressed(p, best), is_thorough):
+    while room.left[0] > -OVERDRAWN and _better_neighbour(p, f, room, best, most_pressed(p, best), is_thorough):
         count_served(p, room.choice, room.served)
         best = solution_of(f, room)
     occupy(p, room, best.choice)
