@@ -58,7 +58,9 @@ subscription ($installationId: ID!) {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One server with so many subscribers. `drivers`: how many different people they are, 0: owners, who all see the same."""
+    """One server with so many subscribers. `drivers`: how many different people they are, of whom no two
+    hold the same, 0: owners, who all see the same.
+    """
 
     title: str
     subscribers: int

@@ -1,7 +1,8 @@
 """The site that benches look at: a garage of 24 chargers, people who own it or charge there, and its history."""
 
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -20,7 +21,9 @@ from domain.roles import InstallationCategory, NetworkType, Role, SessionState, 
 
 CHARGERS = 24
 PEOPLE = 10
-"""Owners, and unless more are asked for as many who only charge there: each of these sees the live statuses in a way of their own."""
+"""Owners, and unless more are asked for as many who charge there: each of these owns other chargers, and so sees the live statuses in a way
+of their own, whoever they are.
+"""
 _PASSWORD = "twelve kilowatts a space"  # noqa: S105  of accounts that live for one run
 _ADDRESS = Address("Fjordveien 1", "0250", "Oslo", "NO")
 
@@ -67,7 +70,9 @@ async def make_site(house: House, *, sessions: int = 0, seed: int, people: int =
     ]  # fmt: skip
     charger_ids = tuple(one.charger_id for one in chargers)
     owners = [await _person(house, access, f"owner-{n}", Role.OWNER, installation_id) for n in range(PEOPLE)]
-    users = [await _person(house, access, f"driver-{n}", Role.USER, installation_id) for n in range(people)]
+    users = []
+    for number, theirs in zip(range(people), _choices(charger_ids), strict=False):
+        users.append(await _person(house, access, f"driver-{number}", Role.USER, installation_id, owns=theirs))
     await _insert_sessions(installation_id, charger_ids, sessions, now=house.clock.now(), seed=seed)
     return Site(installation_id, charger_ids, tuple(owners), tuple(users))
 
@@ -93,11 +98,22 @@ async def _administrator(house: House) -> Access:
     return await access_of(user_id, now=now)
 
 
-async def _person(house: House, granter: Access, name: str, role: Role, installation_id: UUID) -> str:
+def _choices(charger_ids: Sequence[UUID]) -> Iterator[tuple[UUID, ...]]:
+    """Some chargers, never the same twice; of 24 there are 2,325."""
+    for count in range(4):
+        yield from itertools.combinations(charger_ids, count)
+
+
+async def _person(
+    house: House, granter: Access, name: str, role: Role, installation_id: UUID, *, owns: Sequence[UUID] = ()
+) -> str:
     email = f"{name}@example.com"
     user_id = await create_account(name, email, _PASSWORD, passwords=_Unhashed(), now=granter.now)
     grant = Grant(subject=SubjectKey(user_id=user_id), object_id=installation_id, role=role)
     await grant_permission(granter, grant, bus=house.bus)
+    for charger_id in owns:
+        own = Grant(subject=SubjectKey(user_id=user_id), object_id=charger_id, role=Role.OWNER)
+        await grant_permission(granter, own, bus=house.bus)
     return await token_of(house, user_id)
 
 

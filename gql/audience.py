@@ -221,8 +221,8 @@ class Audience:
             # What is left out is read from the log, or anew.
             self._waiting.clear()
             self._waiting.append(Fact(None, None, is_gap=True))
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if self._idle is not None:
+            _wake(self._idle)
 
     def _taken_now(self, fact: Fact) -> bool:
         cursors, event = self.source.cursors, fact.event
@@ -281,21 +281,25 @@ class Audience:
         while not self.source.is_over:
             if self._waiting is None:
                 wakes_in_s = self.source.wakes_in_s
-                self._idle = asyncio.get_running_loop().create_future()
-                try:
-                    async with asyncio.timeout_at(
-                        beat_at if wakes_in_s is None else min(beat_at, clock() + wakes_in_s)
-                    ):
-                        await self._idle
-                except TimeoutError:
-                    await self._look_again()
-                    beat_at = clock() + self._heartbeat_s
-                    continue
-                finally:
-                    self._idle = None
-            await self._take_one()
+                await self._hear_nothing_until(beat_at if wakes_in_s is None else min(beat_at, clock() + wakes_in_s))
+            if self._waiting is None:
+                await self._look_again()
+                beat_at = clock() + self._heartbeat_s
+            else:
+                await self._take_one()
         for follower in list(self._followers):
             follower.end()
+
+    async def _hear_nothing_until(self, at: float) -> None:
+        """Returns when something waits, or then: `asyncio.timeout_at` would take 0.7 kB of each audience."""
+        loop = asyncio.get_running_loop()
+        self._idle = loop.create_future()
+        timer = loop.call_at(at, _wake, self._idle)
+        try:
+            await self._idle
+        finally:
+            timer.cancel()
+            self._idle = None
 
     async def _take_one(self) -> None:
         if self._waiting is None:
@@ -418,3 +422,8 @@ class Audience:
         bodies = told(error) if followers else []
         for follower in followers:
             follower.end(bodies)
+
+
+def _wake(idle: asyncio.Future[None]) -> None:
+    if not idle.done():
+        idle.set_result(None)

@@ -124,6 +124,7 @@ def _operation_key(ready: Ready, source: Source) -> object:
     """Equal for those who ask for the same. The channel tells where a charger stands, which may have moved since others came."""
     theirs = _cursor_variable(ready)
     variables = {name: value for name, value in ready.request.variables.items() if name != theirs}
-    shared = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+    # A text is as long as it is; of orjson's bytes a whole buffer stays.
+    shared = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS).decode()
     name = ready.operation.node.name and ready.operation.node.name.value
     return (ready.document.text, name, shared, source.channel)

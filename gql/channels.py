@@ -72,15 +72,14 @@ class Channel:
         self._shared: dict[object, Any] = {}
         self._task = asyncio.create_task(self._run(), name="channel")
 
-    @asynccontextmanager
-    async def heard_by(self, listener: Listener) -> AsyncIterator[None]:
-        """Inside: the listener hears what comes after `place`. Raises what keeps the channel from being heard."""
+    async def enter(self, listener: Listener) -> None:
+        """The listener hears what comes after `place`. Raises what keeps the channel from being heard."""
         await asyncio.shield(self._opened)
         self._listeners[listener] = None
-        try:
-            yield
-        finally:
-            self._listeners.pop(listener, None)
+
+    def leave(self, listener: Listener) -> None:
+        """The listener hears no more."""
+        self._listeners.pop(listener, None)
 
     async def once(
         self, key: object, read: Callable[[], Awaitable[T]], *, changed_by: tuple[type, ...] | None = None
@@ -197,9 +196,10 @@ class Channels:
             channel = self._channels[name] = Channel(name, self.log)
         channel.users += 1
         try:
-            async with channel.heard_by(listener):
-                yield channel
+            await channel.enter(listener)
+            yield channel
         finally:
+            channel.leave(listener)
             channel.users -= 1
             if not channel.users:
                 channel.close()
