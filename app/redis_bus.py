@@ -24,7 +24,7 @@ from app.logs import without_credentials
 from app.settings import OperatorError
 from domain.durations import Durations
 from domain.errors import UnavailableError
-from domain.events import Event, Heard, Kept, Place, channels, encode, is_kept
+from domain.events import Event, Heard, Kept, Place, channels, encode, is_kept, is_of_rights
 
 _PUBLISHING_CONNECTIONS = 4
 _ANSWER_TIMEOUT_S = 2.0
@@ -374,7 +374,9 @@ class RedisBus:
                 await self._log.recognise()
                 self._listening = connection
                 self._listens.set()
-                await self._tell(b"SUBSCRIBE", self._pulse, BROKEN_CHANNEL, *self._channels)
+                # Redis confirms in this order: nobody hears of things before those who must look at their rights know that they must.
+                channels = sorted(self._channels, key=lambda name: not is_of_rights(name.decode()))
+                await self._tell(b"SUBSCRIBE", self._pulse, BROKEN_CHANNEL, *channels)
                 wait_s = _RECONNECT_FIRST_S
                 await self._read(connection)
             except Exception as error:  # this loop is its own supervisor: whatever happened, listening begins again

@@ -523,12 +523,17 @@ WHERE (p.user_id = $1 OR p.group_id IN (SELECT m.group_id FROM group_members m W
 """
 
 
+_PERSON = "SELECT is_administrator FROM users WHERE id = $1 AND is_active AND erased_at IS NULL"
+_IS_SIGNED_IN = " AND EXISTS (SELECT 1 FROM sign_ins WHERE id = $2 AND ended_at IS NULL)"
+
+
 async def access_of(user_id: UUID, *, now: datetime, sign_in_id: UUID | None = None) -> Access:
     """What that person holds at `now`; nobody's access when the account or the sign-in has ended."""
-    person = await sql.row(
-        "SELECT is_administrator FROM users WHERE id = $1 AND is_active AND erased_at IS NULL", user_id
-    )
-    if person is None or (sign_in_id is not None and not await _is_signed_in(sign_in_id)):
+    if sign_in_id is None:
+        person = await sql.row(_PERSON, user_id)
+    else:
+        person = await sql.row(_PERSON + _IS_SIGNED_IN, user_id, sign_in_id)
+    if person is None:
         return Access.nobody(now)
     installations: dict[UUID, frozenset[Right]] = {}
     chargers: dict[UUID, ChargerGrant] = {}
@@ -594,8 +599,3 @@ def _joined(
         return known
     earliest = min((at for at in (known.owner_from, owner_from) if at is not None), default=None)
     return ChargerGrant(place, known.roles | {role}, earliest, is_here)
-
-
-async def _is_signed_in(sign_in_id: UUID) -> bool:
-    found = await sql.row("SELECT 1 AS found FROM sign_ins WHERE id = $1 AND ended_at IS NULL", sign_in_id)
-    return found is not None

@@ -246,6 +246,11 @@ def program_channel(service_account_id: UUID) -> str:
     return f"program:{service_account_id}"
 
 
+def is_of_rights(channel: str) -> bool:
+    """Whether changes of somebody's rights are published there."""
+    return channel.startswith(("user:", "program:"))
+
+
 AUTHORIZATIONS_CHANNEL = "authorizations"
 """Where questions to external systems and their decisions are published, of all installations: a program may serve many."""
 

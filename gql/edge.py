@@ -62,6 +62,7 @@ class Edge:
                 address=address,
                 most_characters=None,
                 traceparent=traceparent,
+                looks=self._socket.looks,
             )
 
         return self._streams.stream(connect, request, token)

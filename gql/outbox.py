@@ -79,8 +79,8 @@ class Outbox:
             raise OverflowedError
         return is_newer
 
-    def forget(self, owner: object, *, only_replaceable: bool = False) -> None:
-        """Messages of that owner (only those that do not stay) no longer wait."""
+    def forget(self, owner: object, *, only_replaceable: bool = False) -> int:
+        """Messages of that owner (only those that do not stay) no longer wait; how many did."""
         theirs = [
             number
             for number, one in self._waiting.items()
@@ -88,6 +88,13 @@ class Outbox:
         ]
         for number in theirs:
             self._taken(number, self._waiting.pop(number))
+        return len(theirs)
+
+    def forget_owned(self) -> None:
+        """Only messages of nobody's still wait."""
+        for owner in {id(one.place[0]): one.place[0] for one in self._waiting.values()}.values():
+            if owner is not None:
+                self.forget(owner)
 
     def take(self) -> str | None:
         """The next message, or None."""

@@ -45,6 +45,8 @@ GO_ON: Final = "lade.go_on"
 INIT_TIMEOUT_S: Final = 10.0
 MAX_OPERATIONS: Final = 50
 _AWAY: Final = "Something that is needed is away. Connect again in a moment."
+LOOKS_AT_ONCE: Final = 8
+"""Connections whose rights are looked at together after a gap: thousands have it at one moment, and others need the database, too."""
 _LONGEST_TRUST_S: Final = 60.0
 """Rights are read again after this time at the latest: the bus may have been away when they changed."""
 
@@ -70,6 +72,8 @@ class SocketEndpoint:
         self._origins = origins
         self._audiences = audiences
         self._connections: set[Connection] = set()
+        self.looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        """Whoever looks at rights after a gap has one."""
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -95,6 +99,7 @@ class SocketEndpoint:
             send,
             address=client[0] if client else "",
             write_now=extensions.get(WRITE_NOW),
+            looks=self.looks,
         )
         connection.init_timeout_s = self._init_timeout_s
         self._connections.add(connection)
@@ -205,6 +210,7 @@ class Connection:
         write_now: Callable[[str], bool] | None = None,
         most_characters: int | None = MAX_BODY_BYTES,
         traceparent: str | None = None,
+        looks: asyncio.Semaphore | None = None,
     ) -> None:
         self.operations: dict[str, Operation] = {}
         self.init_timeout_s = INIT_TIMEOUT_S
@@ -224,6 +230,10 @@ class Connection:
         self._is_acknowledged = False
         # A stream begins, or moves to other rights, but not both at once: otherwise a change in between would be missed.
         self._rights = asyncio.Lock()
+        self._looks = looks or asyncio.Semaphore(LOOKS_AT_ONCE)
+        # Rights may have ended without a word: nothing is told until they were looked at.
+        self._is_in_doubt = False
+        self._gaps = 0
         self._validity: asyncio.Task[None] | None = None
         self._ending: ClosedError | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -261,6 +271,7 @@ class Connection:
         """The message is on its way: at once when nothing waits before it, or in its turn."""
         if (
             self._write_now is not None
+            and not self._is_in_doubt
             and self._writer is None
             and self._ending is None
             and self._write_now(prefix + payload)
@@ -271,12 +282,16 @@ class Connection:
                 self._audiences.counts.coalesced += 1
         except OverflowedError:
             self._end(CloseCode.TRY_AGAIN_LATER, "This client reads too slowly: follow less, or read faster.")
-        if self._writer is None and self._ending is None and self._main is not None:
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        may_write = self._ending is None and self._main is not None and not self._is_in_doubt
+        if self._writer is None and may_write and len(self._outbox):
             self._writer = self._start(self._write, "socket writer")
 
-    def forget(self, operation: Operation, *, only_replaceable: bool = False) -> None:
-        """That operation's messages (only those that may be replaced) no longer wait."""
-        self._outbox.forget(operation, only_replaceable=only_replaceable)
+    def forget(self, operation: Operation, *, only_replaceable: bool = False) -> int:
+        """That operation's messages (only those that may be replaced) no longer wait; how many did."""
+        return self._outbox.forget(operation, only_replaceable=only_replaceable)
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message of the protocol is on its way."""
@@ -296,6 +311,8 @@ class Connection:
     async def _stop(self) -> None:
         for operation in list(self.operations.values()):
             operation.drop()
+        if self._is_in_doubt:
+            self._outbox.forget_owned()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -333,7 +350,7 @@ class Connection:
     async def _write(self) -> None:
         """What waits is sent; the next that has to wait is another writer's."""
         try:
-            while (text := self._outbox.take()) is not None:
+            while not self._is_in_doubt and (text := self._outbox.take()) is not None:
                 await self.send({"type": "websocket.send", "text": text})
         finally:
             self._writer = None
@@ -406,8 +423,9 @@ class Connection:
 
     async def _hear(self, message: bytes | None) -> None:
         if message is None:
-            # What was missed may have taken rights away.
-            await self._look_at_rights()
+            self._is_in_doubt, self._gaps = True, self._gaps + 1
+            if self._gaps == 1:
+                self._start(self._look_after_gaps, "socket doubt")
             return
         try:
             event = events.decode(message)
@@ -419,6 +437,16 @@ class Connection:
                 raise ClosedError(CloseCode.FORBIDDEN, "This sign-in has ended. Sign in again.")
             case events.PermissionChanged() | events.ProgramChanged():
                 await self._look_at_rights()
+
+    async def _look_after_gaps(self) -> None:
+        """What was missed may have taken rights away: what is told meanwhile waits, and what they do not cover any more is never told."""
+        looked = 0
+        while looked < self._gaps:
+            async with self._looks:
+                looked = self._gaps
+                await self._look_at_rights()
+        self._is_in_doubt, self._gaps = False, 0
+        self._write_soon()
 
     async def _look_at_rights(self) -> None:
         await self._renew()
@@ -469,9 +497,15 @@ class Connection:
     async def _move(self, operation: Operation, old: Audience, ready: Ready, caller: Caller) -> None:
         try:
             new, _ = await self._audiences.of(ready, caller, cost=0)
-            if new is not old:
+            if new is not old and self._is_in_doubt and self.forget(operation):
+                # It was for other eyes, and may be news to these: the client reads it again from its cursor.
+                new.leave(operation)
+                operation.break_off()
+            elif new is not old:
                 await self._change(operation, old, new, caller)
         except (NotFoundError, AccessEndedError):
+            if self._is_in_doubt:
+                self.forget(operation)
             operation.end([body_of(AccessEndedError())])
         except (RefusedError, EdgeError, DomainError) as error:
             operation.end(told(error))
@@ -489,6 +523,9 @@ class Connection:
                 new.leave(operation)
 
     def _end_all(self, error: EdgeError) -> None:
+        if self._is_in_doubt:
+            self._outbox.forget_owned()
+            self._is_in_doubt = False
         for operation in list(self.operations.values()):
             operation.end([body_of(error)])
 

@@ -10,6 +10,7 @@ import pytest
 from app.database import Database
 from app.redis_bus import RedisBus
 from domain.models import ChargerStatus, Permission
+from gql.socket import LOOKS_AT_ONCE
 from tests.factories import a_town
 from tests.gql.world import PATIENCE_S, Socket, World, installation, status
 from tests.servers import free_port, redis_server, valkey_program
@@ -65,21 +66,36 @@ async def test_redis_goes_away_and_comes_back(database: Database, tmp_path: Path
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 async def test_rights_that_end_while_redis_is_away_end_when_it_is_back(database: Database, tmp_path: Path) -> None:
-    """Nobody could be told of it, and the next look by the clock is a minute away."""
+    """Nobody could be told of it, and the next look by the clock is a minute away. What comes before the look waits for it: it is never
+    told to who lost the right, and not lost to who has it.
+    """
     del database
     port, town = free_port(), await a_town()
     async with AsyncExitStack() as stack:
         with redis_server(tmp_path, program=valkey_program(), port=port) as url:
-            world = World(await stack.enter_async_context(RedisBus(url)))
-            client = await stack.enter_async_context(world.signed_in(await world.token(town.people["SERVICE"])))
-            client.subscribe(FOLLOW, t=installation(town.site.id))
-            await _told(client, 3)
+            bus = await stack.enter_async_context(RedisBus(url))
+            world = World(bus)
+            lost, kept = [
+                await stack.enter_async_context(world.signed_in(await world.token(town.people[name])))
+                for name in ("SERVICE", "OWNER of installation")
+            ]
+            for client in (lost, kept):
+                client.subscribe(FOLLOW, t=installation(town.site.id))
+                await _told(client, 3)
+            endpoint = world.edge._socket
+            for _ in range(LOOKS_AT_ONCE):
+                await endpoint.looks.acquire()
         await Permission.filter(user_id=town.people["SERVICE"]).delete()
         with redis_server(tmp_path, program=valkey_program(), port=port):
             async with asyncio.timeout(PATIENCE_S):
-                while (heard := await client.hear())["type"] == "next" and "errors" not in heard["payload"]:
-                    pass
-            assert "ACCESS_ENDED" in str(heard)
+                while not all(len(one._outbox) for one in endpoint._connections):  # noqa: ASYNC110  what waits tells nobody
+                    await asyncio.sleep(0)
+            assert (lost.waiting, kept.waiting) == (0, 0)
+            for _ in range(LOOKS_AT_ONCE):
+                endpoint.looks.release()
+            assert "ACCESS_ENDED" in str(await lost.hear())
+            assert (await lost.hear())["type"] == "complete"
+            assert [one for one in await _told(kept, 3) if one[0] == "READY"] == [("READY", True, None)]
             await stack.aclose()
 
 
