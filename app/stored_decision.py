@@ -5,7 +5,7 @@ from uuid import UUID
 import click
 import orjson
 
-from app.database import database_of, opened
+from app.database import database_of, opened, pending_migrations
 from app.event_loop import run
 from app.settings import load_settings
 from balancing.allocate import allocate
@@ -20,8 +20,11 @@ def print_decided_anew(given: str, *, effort: int) -> None:
 
 
 async def _print_decided_anew(given: str, *, effort: int) -> None:
+    decision_id = _decision_id(given)
     async with opened(database_of(load_settings())):
-        found = await offers.decision(_decision_id(given))
+        if await pending_migrations():
+            raise click.ClickException("The database lacks tables of this version: run `lade migrate` first.")
+        found = await offers.decision(decision_id)
     if found is None:
         raise click.ClickException("There is no decision by that id: they are kept 30 days.")
     instance, stored = found

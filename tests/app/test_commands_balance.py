@@ -184,3 +184,12 @@ def test_a_decision_is_not_read_beside_a_file(site: Path) -> None:
     """One or the other."""
     result = CliRunner().invoke(main, ["balance", str(site), "--decision", "x"])
     assert result.exit_code == 2
+
+
+def test_a_database_without_tables_is_said_to_lack_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data folder that was named by mistake, or is not migrated yet, gets one clear message."""
+    monkeypatch.delenv("LADE_DATABASE_URL", raising=False)
+    monkeypatch.setenv("LADE_DATA_DIR", str(tmp_path))
+    result = CliRunner().invoke(main, ["balance", "--decision", str(UUID(int=1))])
+    message = "Error: The database lacks tables of this version: run `lade migrate` first.\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
