@@ -2,6 +2,7 @@ import copy
 import random
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from balancing.allocate import DEFAULT, allocate
 from balancing.circuit import Setpoint
@@ -54,6 +55,36 @@ def test_turning_every_line_leaves_the_objective(instance: Document) -> None:
     """L1 → L2 → L3 in every field is the same problem."""
     mine, other = answer(instance, effort=ENOUGH), answer(turned(instance), effort=ENOUGH)
     assert checker.first_difference(checker.objective(instance, mine), checker.objective(turned(instance), other)) == ""
+
+
+def deepened(instance: Document, spare: float) -> Document:
+    """A dozen circuits above and, for each leaf, below it, whose fuses carry as much as it and `spare` more; cars hang at the ends."""
+    found = copy.deepcopy(instance)
+    root = next(circuit for circuit in found["circuits"] if circuit["parent"] is None)
+    fuse = [ampere + spare for ampere in root["fuse"]]
+    above = [{**root, "id": f"above {n}", "fuse": fuse, "parent": f"above {n - 1}" if n else None} for n in range(12)]
+    parents = {circuit["parent"] for circuit in found["circuits"]}
+    root["parent"] = "above 11"
+    below = [
+        {"id": f"{leaf['id']} {n}", "fuse": [ampere + spare for ampere in leaf["fuse"]], "other_load": leaf["other_load"],
+         "parent": f"{leaf['id']} {n - 1}" if n else leaf["id"]}
+        for leaf in found["circuits"] if leaf["id"] not in parents for n in range(12)
+    ]  # fmt: skip
+    for charger in found["chargers"]:
+        if charger["circuit"] not in parents:
+            charger["circuit"] += " 11"
+    found["circuits"] += above + below
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(small_site, st.sampled_from([0.0, 5.0]))
+def test_fuses_that_others_imply_change_nothing(instance: Document, spare: float) -> None:
+    """A site between long rows of circuits that carry as much, or more, is the same problem."""
+    deep = deepened(instance, spare)
+    mine, other = answer(instance, effort=ENOUGH), answer(deep, effort=ENOUGH)
+    assert checker.violations(deep, other) == []
+    assert checker.first_difference(checker.objective(instance, mine), checker.objective(deep, other)) == ""
 
 
 @settings(max_examples=60, deadline=None)
