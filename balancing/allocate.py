@@ -1,6 +1,9 @@
 """How much each charger may draw now: the exact lexicographic objective of ev-balance/1, as a pure function."""
 
+import contextlib
+import sys
 from operator import attrgetter
+from pathlib import Path
 
 from balancing.circuit import (
     LINES,
@@ -58,16 +61,46 @@ _ID = attrgetter("id")
 
 
 def load_machine_code() -> None:
-    """It is there if it lay on disk, which takes a second; else `make_ready` makes it."""
+    """It is there if all of it lay on disk, which takes a second; else `make_ready` makes it.
+
+    What a process made that was ended meanwhile, or what was copied from another folder, is not all: making the rest takes minutes,
+    in which whoever waits for this would answer nobody.
+    """
     from balancing.compiled import is_kept
 
-    if is_kept():
+    mark = _mark()
+    if is_kept() and mark is not None and _is_set(mark):
         make_ready()
 
 
+def _mark() -> Path | None:
+    """The file that says that all of it was made; None where nothing is kept."""
+    import numba
+
+    from balancing.compiled import is_kept
+
+    return Path(numba.config.CACHE_DIR) / "all-made" if is_kept() else None  # type: ignore[attr-defined]
+
+
+def _is_set(mark: Path) -> bool:
+    try:
+        return mark.read_text() == _here()
+    except OSError:
+        return False
+
+
+def _here() -> str:
+    """What machine code is for: it is found by the place of its sources, and runs with this interpreter only."""
+    return f"{Path(__file__).parent} {sys.version}"
+
+
 def make_ready() -> None:
-    """Machine code is there from here on; where none is kept on disk, that takes about a minute."""
+    """Machine code is there from here on; where none is kept on disk, that takes a minute or two of a processor."""
     circuit = Circuit("main", None, (6.0, 6.0, 6.0))
     wiring = (Line.L1, Line.L2, Line.L3)
     cars = tuple(ChargerInput(name, "main", wiring, Switching.ANY_PHASE) for name in ("a", "b"))
     allocate(Instance("ready", (circuit,), cars))
+    mark = _mark()
+    if mark is not None and not _is_set(mark):
+        with contextlib.suppress(OSError):
+            mark.write_text(_here())
