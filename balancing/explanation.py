@@ -89,6 +89,7 @@ def _record(
         reason=reason(limit, circuits.get(circuit or "")),
         settled_epoch=charger.epoch if controller.is_settled(charger.id) else None,
         admitted_tier=turn.admitted_tier,
+        is_held=charger.session is not None and (turn.waiting_since_s is not None or charger.session.is_paused),
     )
 
 

@@ -14,8 +14,9 @@ from uuid import UUID
 from domain import sql
 from domain.access import Access
 from domain.charging.energy_intervals import INTERVAL, Part
+from domain.current.holds import Span, held_spans
 from domain.pricing.calendar import Calendar
-from domain.pricing.lines import Charge, Cost, TermsOn, cost_of, needs_parts
+from domain.pricing.lines import Charge, Cost, TermsOn, cost_of, has_idle, needs_parts
 from domain.roles import IntervalQuality, SessionFlag, SessionState
 from domain.sessions import SessionRow
 from domain.tariff_book import PriceBook, TariffBook, tariff_book
@@ -32,6 +33,7 @@ class Charged:
 
     id: UUID
     installation_id: UUID
+    charger_id: UUID | None
     user_id: UUID | None
     started_at: datetime
     ended_at: datetime
@@ -53,7 +55,8 @@ class Charged:
 
 
 CHARGED_COLUMNS = """
-    s.id, s.installation_id, s.user_id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh, s.connected_s, s.is_paused
+    s.id, s.installation_id, s.charger_id,
+    s.user_id, s.started_at, s.ended_at, s.registered_at, s.flags, s.energy_wh, s.connected_s, s.is_paused
 """
 """What `charged_of` reads, of `charge_sessions s`."""
 
@@ -65,6 +68,7 @@ def charged_of(row: sql.Record) -> Charged:
     return Charged(
         id=sql.uuid_of(row["id"]),
         installation_id=sql.uuid_of(row["installation_id"]),
+        charger_id=sql.optional_uuid_of(row["charger_id"]),
         user_id=sql.optional_uuid_of(row["user_id"]),
         started_at=started_at,
         ended_at=max(started_at, ended_at),
@@ -82,6 +86,7 @@ def charged_session(session: SessionRow) -> Charged:
     return Charged(
         id=session.id,
         installation_id=session.installation_id,
+        charger_id=session.charger_id,
         user_id=session.user_id,
         started_at=session.started_at,
         ended_at=ended_at,
@@ -130,12 +135,27 @@ class Till:
     async def _some(self, charged: Sequence[Charged]) -> list[Cost | None]:
         await asyncio.sleep(0)
         asked = {one.id for one in charged if self._needs_parts(one)}
-        stored = await _stored_parts([one.id for one in charged if one.id in asked and one.is_reliable])
+        cut = [one for one in charged if one.id in asked and one.is_reliable]
+        stored = await _stored_parts([one.id for one in cut])
+        held = await self._held(cut)
         for one in charged:
             if one.id in asked:
                 await self._reach_prices(one)
         await asyncio.sleep(0)
-        return [self._cost(one, stored.get(one.id), is_cut=one.id in asked) for one in charged]
+        return [self._cost(one, stored.get(one.id), held, is_cut=one.id in asked) for one in charged]
+
+    async def _held(self, charged: Sequence[Charged]) -> Mapping[UUID, Sequence[Span]]:
+        """When the chargers of those for whom idle time costs something were held back."""
+        priced = [one for one in charged if self._has_idle(one)]
+        chargers = {one.charger_id for one in priced if one.charger_id is not None}
+        if not chargers:
+            return {}
+        first, last = min(one.started_at for one in priced), max(one.ended_at for one in priced)
+        return await held_spans(sorted(chargers), first, last)
+
+    def _has_idle(self, one: Charged) -> bool:
+        site = self.book.sites.get(one.installation_id)
+        return site is not None and has_idle(*one.span, self._terms_on(one), site.calendar)
 
     def _terms_on(self, one: Charged) -> TermsOn:
         return self.book.terms_of(one.installation_id, one.user_id)
@@ -153,15 +173,18 @@ class Till:
             if terms.is_imported:
                 await self._prices.reach(terms.id, since, until)
 
-    def _cost(self, one: Charged, stored: Sequence[Part] | None, *, is_cut: bool) -> Cost | None:
+    def _cost(
+        self, one: Charged, stored: Sequence[Part] | None, held: Mapping[UUID, Sequence[Span]], *, is_cut: bool
+    ) -> Cost | None:
         site = self.book.sites.get(one.installation_id)
         if site is None:
             return None
-        charge = _charge(one, stored, is_cut=is_cut)
+        spans = () if one.charger_id is None else held.get(one.charger_id, ())
+        charge = _charge(one, stored, spans, is_cut=is_cut)
         return cost_of(charge, self._terms_on(one), self._prices, site.calendar, site.currency)
 
 
-def _charge(one: Charged, stored: Sequence[Part] | None, *, is_cut: bool) -> Charge:
+def _charge(one: Charged, stored: Sequence[Part] | None, held: Sequence[Span], *, is_cut: bool) -> Charge:
     """The charge with its energy over time; in one piece where it is not cut, or its dates are not known."""
     since, until = one.span
     energy_wh = one.energy_wh or 0
@@ -172,7 +195,7 @@ def _charge(one: Charged, stored: Sequence[Part] | None, *, is_cut: bool) -> Cha
     # Imported history keeps no rows for what follows from the session itself: even over its time.
     parts = stored if stored and is_usable else whole
     idle_from = None if one.is_paused or not is_usable else _idle_from(parts)
-    return Charge(since, until, one.energy_wh, one.connected_s, parts, idle_from)
+    return Charge(since, until, one.energy_wh, one.connected_s, parts, idle_from, held)
 
 
 def _fit(parts: Sequence[Part], since: datetime, until: datetime, energy_wh: int) -> bool:

@@ -12,6 +12,7 @@ from uuid import UUID
 from tortoise.transactions import in_transaction
 
 from domain import leases, sql
+from domain.current import holds
 from domain.current.current_limits import limits_of
 from domain.equipment.capabilities import DEFAULT, Capabilities, ChargerModels, Kind
 from domain.ids import new_id
@@ -153,6 +154,8 @@ class OfferRecord:
     settled_epoch: int | None = None
     """The connection over which what is confirmed was, where nothing newer is under way."""
     admitted_tier: int = 0
+    is_held: bool = False
+    """Whether its car wants current, or was paused by a person, and is offered none."""
 
 
 async def balanced_installations() -> list[UUID]:
@@ -294,12 +297,13 @@ def _session(session_id: UUID, row: sql.Row, now: datetime) -> SessionFacts:
 _KEEP_OFFER = """
 INSERT INTO offers (charger_id, installation_id, fence, session_id, confirmed_a, confirmed_phases, target_a,
   target_phases, targeted_at, acknowledged_at, fallback_a, waiting_since, charging_since, binding_limit, limiting_circuit_id,
-  queue_position, reason, decided_at, next_slot_at, settled_epoch, admitted_tier)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+  queue_position, reason, decided_at, next_slot_at, settled_epoch, admitted_tier, held_since)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 ON CONFLICT (charger_id) DO UPDATE SET installation_id = $2, fence = $3, session_id = $4, confirmed_a = $5,
   confirmed_phases = $6, target_a = $7, target_phases = $8, targeted_at = $9, acknowledged_at = $10,
   fallback_a = $11, waiting_since = $12, charging_since = $13, binding_limit = $14, limiting_circuit_id = $15,
-  queue_position = $16, reason = $17, decided_at = $18, next_slot_at = $19, settled_epoch = $20, admitted_tier = $21
+  queue_position = $16, reason = $17, decided_at = $18, next_slot_at = $19, settled_epoch = $20, admitted_tier = $21,
+  held_since = CASE WHEN $22 IS NOT NULL THEN COALESCE(offers.held_since, $22) END
 WHERE offers.fence <= $3
 """
 
@@ -322,6 +326,8 @@ async def keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: 
 
 
 async def _keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence: int, now: datetime) -> None:
+    for some in sql.in_chunks([record.charger_id for record in records if not record.is_held]):
+        await holds.end(some, now=now)
     await sql.execute_many(
         _KEEP_OFFER,
         [
@@ -347,6 +353,7 @@ async def _keep(installation_id: UUID, records: Sequence[OfferRecord], *, fence:
                 record.next_slot_at,
                 record.settled_epoch,
                 record.admitted_tier,
+                now if record.is_held else None,
             )
             for record in records
         ],

@@ -11,6 +11,7 @@ from tortoise.transactions import in_transaction
 from domain import audit, sql
 from domain.access import INSTALLERS, MANAGERS, SITE_RULERS, Access
 from domain.checks import Problems
+from domain.current import holds
 from domain.equipment.circuits import managed_circuit
 from domain.equipment.phase_rotation import choices, fits, is_three_phase
 from domain.equipment.stations import IDENTITY_LENGTH, SecurityProfile, hash_charger_key, is_identity, new_charger_key
@@ -417,6 +418,7 @@ async def remove_charger(access: Access, charger_id: UUID, *, bus: EventBus) -> 
         before, station_id = _state(row), row.station_id
         row.removed_at, row.station_id = access.now, None
         await row.save(update_fields=["removed_at", "station_id"])
+        await holds.end([row.id], now=access.now)
         await sql.execute("DELETE FROM offers WHERE charger_id = $1", row.id)
         if station_id is not None and not await Charger.filter(station_id=station_id).exists():
             await sql.execute(

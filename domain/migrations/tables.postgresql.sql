@@ -428,6 +428,20 @@ CREATE SEQUENCE group_members_id_seq
     NO MAXVALUE
     CACHE 1;
 ALTER SEQUENCE group_members_id_seq OWNED BY group_members.id;
+CREATE TABLE held_spans (
+    id bigint NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    charger_id uuid NOT NULL
+);
+COMMENT ON TABLE held_spans IS 'A time in which the portal offered nothing to a car that wanted current or was paused.';
+CREATE SEQUENCE held_spans_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+ALTER SEQUENCE held_spans_id_seq OWNED BY held_spans.id;
 CREATE TABLE idempotency_keys (
     id bigint NOT NULL,
     user_id uuid NOT NULL,
@@ -613,7 +627,8 @@ CREATE TABLE offers (
     charger_id uuid NOT NULL,
     next_slot_at timestamp with time zone,
     settled_epoch bigint,
-    admitted_tier integer
+    admitted_tier integer,
+    held_since timestamp with time zone
 );
 COMMENT ON TABLE offers IS 'What a charger may be drawing: an offer is a reservation until a lower one is confirmed.';
 CREATE TABLE open_id_links (
@@ -942,6 +957,7 @@ ALTER TABLE ONLY card_blocks ALTER COLUMN id SET DEFAULT nextval('card_blocks_id
 ALTER TABLE ONLY energy_intervals ALTER COLUMN id SET DEFAULT nextval('energy_intervals_id_seq'::regclass);
 ALTER TABLE ONLY external_users ALTER COLUMN id SET DEFAULT nextval('external_users_id_seq'::regclass);
 ALTER TABLE ONLY group_members ALTER COLUMN id SET DEFAULT nextval('group_members_id_seq'::regclass);
+ALTER TABLE ONLY held_spans ALTER COLUMN id SET DEFAULT nextval('held_spans_id_seq'::regclass);
 ALTER TABLE ONLY idempotency_keys ALTER COLUMN id SET DEFAULT nextval('idempotency_keys_id_seq'::regclass);
 ALTER TABLE ONLY locked_lines ALTER COLUMN id SET DEFAULT nextval('locked_lines_id_seq'::regclass);
 ALTER TABLE ONLY locked_names ALTER COLUMN id SET DEFAULT nextval('locked_names_id_seq'::regclass);
@@ -1014,6 +1030,8 @@ ALTER TABLE ONLY external_users
     ADD CONSTRAINT external_users_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY group_members
     ADD CONSTRAINT group_members_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY held_spans
+    ADD CONSTRAINT held_spans_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY installations
@@ -1189,6 +1207,7 @@ CREATE INDEX idx_energy_inte_install_07c3c1 ON energy_intervals USING btree (ins
 CREATE INDEX idx_exports_user_id_a93f14 ON exports USING btree (user_id);
 CREATE INDEX idx_external_us_user_id_c27eee ON external_users USING btree (user_id);
 CREATE INDEX idx_group_membe_user_id_1ed761 ON group_members USING btree (user_id);
+CREATE INDEX idx_held_spans_charger_2d5539 ON held_spans USING btree (charger_id, until);
 CREATE INDEX idx_idempotency_created_944834 ON idempotency_keys USING btree (created_at);
 CREATE INDEX idx_locked_line_install_19e83e ON locked_lines USING btree (installation_id, basis, from_date, session_id);
 CREATE INDEX idx_locked_line_session_1565fe ON locked_lines USING btree (session_id);
@@ -1275,6 +1294,8 @@ ALTER TABLE ONLY group_members
     ADD CONSTRAINT group_members_group_id_fkey FOREIGN KEY (group_id) REFERENCES user_groups(id) ON DELETE CASCADE;
 ALTER TABLE ONLY group_members
     ADD CONSTRAINT group_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
+ALTER TABLE ONLY held_spans
+    ADD CONSTRAINT held_spans_charger_id_fkey FOREIGN KEY (charger_id) REFERENCES chargers(id) ON DELETE CASCADE;
 ALTER TABLE ONLY local_lists
     ADD CONSTRAINT local_lists_station_id_fkey FOREIGN KEY (station_id) REFERENCES stations(id) ON DELETE CASCADE;
 ALTER TABLE ONLY locked_reports
@@ -1349,5 +1370,6 @@ INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0029_costs_of_locked_lines', now()),
   ('domain', '0030_long_sessions', now()),
   ('domain', '0031_settled_offers', now()),
-  ('domain', '0032_stumbles_of_exports', now());
+  ('domain', '0032_stumbles_of_exports', now()),
+  ('domain', '0033_held_spans', now());
 COMMIT;

@@ -317,7 +317,7 @@ CREATE TABLE "offers" (
     "reason" VARCHAR(300),
     "decided_at" TIMESTAMP,
     "charger_id" CHAR(36) NOT NULL  PRIMARY KEY REFERENCES "chargers" ("id") ON DELETE CASCADE
-, "next_slot_at" TIMESTAMP, "settled_epoch" BIGINT, "admitted_tier" INT);
+, "next_slot_at" TIMESTAMP, "settled_epoch" BIGINT, "admitted_tier" INT, "held_since" TIMESTAMP);
 CREATE INDEX "idx_offers_install_690518" ON "offers" ("installation_id");
 CREATE TABLE "users" (
     "id" CHAR(36) NOT NULL  PRIMARY KEY,
@@ -792,6 +792,13 @@ CREATE TABLE "report_deliveries" (
 CREATE INDEX "idx_report_deli_user_id_6f1ef5" ON "report_deliveries" ("user_id");
 CREATE INDEX idx_charge_sess_long ON charge_sessions (installation_id, started_at) WHERE connected_s >= 2592000
 ;
+CREATE TABLE "held_spans" (
+    "id" INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    "since" TIMESTAMP NOT NULL,
+    "until" TIMESTAMP NOT NULL,
+    "charger_id" CHAR(36) NOT NULL REFERENCES "chargers" ("id") ON DELETE CASCADE
+);
+CREATE INDEX "idx_held_spans_charger_2d5539" ON "held_spans" ("charger_id", "until");
 INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0001_initial', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0002_access_and_authorization', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
@@ -824,5 +831,6 @@ INSERT INTO tortoise_migrations (app, name, applied_at) VALUES
   ('domain', '0029_costs_of_locked_lines', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0030_long_sessions', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
   ('domain', '0031_settled_offers', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
-  ('domain', '0032_stumbles_of_exports', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'));
+  ('domain', '0032_stumbles_of_exports', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now')),
+  ('domain', '0033_held_spans', strftime('%Y-%m-%d %H:%M:%f000+00:00', 'now'));
 COMMIT;

@@ -12,7 +12,7 @@ from domain.models.authorization import (
     LocalList,
     SessionEvent,
 )
-from domain.models.balancing import BalancingDecision, Offer
+from domain.models.balancing import BalancingDecision, HeldSpan, Offer
 from domain.models.cards import CardBlock, CardEnrollment, ChargeCard
 from domain.models.chargers import Charger, ChargerKind, ChargerStatus, Station, UnknownCharger
 from domain.models.commands import Command
@@ -53,6 +53,7 @@ __all__ = [
     "ExternalAuthentication",
     "ExternalUser",
     "GroupMember",
+    "HeldSpan",
     "IdempotencyKey",
     "Installation",
     "Lease",

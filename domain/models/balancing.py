@@ -19,6 +19,7 @@ class Offer(Model):
     `settled_epoch` is the connection over which `confirmed_a` was confirmed with nothing newer under way;
     None: something is, or nobody knows.
     `fence` is the lease's number: a writer with an older one is refused.
+    `held_since`: since when the portal has offered nothing to a car that wants current or was paused (see HeldSpan).
     """
 
     charger: fields.OneToOneRelation[Charger] = fields.OneToOneField(
@@ -46,9 +47,26 @@ class Offer(Model):
     next_slot_at = fields.DatetimeField(null=True)
     reason = fields.CharField(max_length=300, null=True)
     decided_at = fields.DatetimeField(null=True)
+    held_since = fields.DatetimeField(null=True)
 
     class Meta:
         table = "offers"
+
+
+class HeldSpan(Model):
+    """A time in which the portal offered nothing to a car that wanted current or was paused."""
+
+    id = fields.BigIntField(primary_key=True, generated=True)
+    charger: fields.ForeignKeyRelation[Charger] = fields.ForeignKeyField(
+        "domain.Charger", related_name="held_spans", on_delete=fields.OnDelete.CASCADE
+    )
+    charger_id: UUID
+    since = fields.DatetimeField()
+    until = fields.DatetimeField()
+
+    class Meta:
+        table = "held_spans"
+        indexes = (Index(fields=("charger_id", "until")),)
 
 
 class BalancingDecision(Model):

@@ -1,6 +1,6 @@
 """The lines of what a charge costs: one part of a tariff on one local day, net and VAT rounded half-even once each. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -36,7 +36,7 @@ class Prices(Protocol):
 class Charge:
     """A charge as it is priced. `parts` lie within its time and add up to its energy; `idle_from` is None where no idle time is known.
 
-    `energy_wh` None: unknown.
+    `energy_wh` None: unknown. `held`: when the portal held it back, in order; such time is not idle.
     """
 
     started_at: datetime
@@ -45,6 +45,31 @@ class Charge:
     connected_s: int
     parts: Sequence[Part]
     idle_from: datetime | None = None
+    held: Sequence[tuple[datetime, datetime]] = ()
+
+    def idle(self) -> Iterator[Part]:
+        """The seconds of its idle time, in order."""
+        if self.idle_from is None:
+            return
+        at = self.idle_from
+        for since, until in (*self.held, (self.ended_at, self.ended_at)):
+            border = min(since, self.ended_at)
+            if at < border:
+                yield _span(at, border, self._passed_s(border) - self._passed_s(at))
+            at = max(at, until)
+
+    def held_s(self, since: datetime, until: datetime) -> int:
+        """The seconds in that time in which it would have been idle had the portal not held it back."""
+        at = max(since, self.idle_from or self.ended_at)
+        end, held_s = min(until, self.ended_at), 0.0
+        for start, stop in self.held:
+            first, last = max(start, at), min(stop, end)
+            held_s += max(0.0, (last - first).total_seconds())
+            at = max(at, last)
+        return round(held_s)
+
+    def _passed_s(self, at: datetime) -> int:
+        return round((at - (self.idle_from or at)).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +145,12 @@ TermsOn = Callable[[date], TariffTerms | None]
 """The tariff that holds for whoever charged, on a local day."""
 
 
+def has_idle(started_at: datetime, ended_at: datetime, terms_on: TermsOn, calendar: Calendar) -> bool:
+    """Whether idle time costs something on one of the days of a charge."""
+    held = (terms_on(day) for day in calendar.days(started_at, ended_at))
+    return any(terms is not None and terms.numbered(CostUnit.IDLE_HOUR) for terms in held)
+
+
 def needs_parts(started_at: datetime, ended_at: datetime, terms_on: TermsOn, calendar: Calendar) -> bool:
     """Whether it matters for the cost of a charge when in this time the energy was taken."""
     days = calendar.days(started_at, ended_at)
@@ -146,9 +177,7 @@ def cost_of(charge: Charge, terms_on: TermsOn, prices: Prices, calendar: Calenda
             raise _UnknownError("How much energy was taken is not known.")
         bill.spread(CostUnit.KWH, charge.parts)
         bill.spread(CostUnit.HOUR, [_span(charge.started_at, charge.ended_at, charge.connected_s)])
-        if charge.idle_from is not None:
-            idle_s = round((charge.ended_at - charge.idle_from).total_seconds())
-            bill.spread(CostUnit.IDLE_HOUR, [_span(charge.idle_from, charge.ended_at, idle_s)])
+        bill.spread(CostUnit.IDLE_HOUR, charge.idle())
         bill.once(CostUnit.SESSION)
     except _UnknownError as error:
         return Cost((), currency, str(error))
@@ -258,8 +287,16 @@ class _Bill:
             if entry.counted == 0:
                 continue
             at = max(self.calendar.start(day), self._charge.started_at)
-            text = f"{part_text(entry.terms.parts[place])} on {day} ({entry.terms.name})"
+            part = entry.terms.parts[place]
+            text = f"{part_text(part)} on {day}{self._held_text(part.unit, day)} ({entry.terms.name})"
             yield entry.line(day, at, currency, text=text)
+
+    def _held_text(self, unit: CostUnit, day: date) -> str:
+        """Why there is less idle time than the clock would say."""
+        if unit is not CostUnit.IDLE_HOUR:
+            return ""
+        minutes = self._charge.held_s(self.calendar.start(day), self.calendar.end(day)) // 60
+        return f", without {minutes // 60}:{minutes % 60:02} h in which it was held back" if minutes else ""
 
 
 class _Walk:

@@ -120,7 +120,7 @@ async def _rows(book: Book, period: Period, session_ids: Sequence[UUID] | None) 
     arguments: list[object] = [book.installation_id, period.start_at, period.end_at]
     chosen = "" if session_ids is None else f" AND {sql.any_of('s.id', session_ids, arguments)}"
     statement = f"""
-        SELECT {CHARGED_COLUMNS}, s.charger_id, s.circuit_id, s.card_id FROM charge_sessions s
+        SELECT {CHARGED_COLUMNS}, s.circuit_id, s.card_id FROM charge_sessions s
         WHERE s.installation_id = $1 AND s.state = '{SessionState.ENDED}' AND {inside(book, "$2", "$3")}{chosen}
     """  # noqa: S608  columns of ours, and marks
     return await sql.records(statement, *arguments)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from balancing.explanation import records
 from domain.current.offers import OfferRecord, SiteFacts
-from domain.roles import BindingLimit
+from domain.roles import BindingLimit, OperatingMode
 from tests.balancing.test_controller import NOON, Bench, charger, charging
 
 
@@ -32,6 +32,22 @@ def test_who_waits_is_told_when_its_turn_is_expected() -> None:
     assert [found[number].queue_position for number in (2, 3)] == [1, 2]
     assert found[2].next_slot_at == NOON + timedelta(seconds=901)
     assert found[3].next_slot_at == NOON + timedelta(seconds=1801)
+
+
+def test_a_car_is_held_back_while_it_wants_current_or_is_paused_and_not_when_it_is_full() -> None:
+    """One place for two cars; the one that has it is not held back, nor one that no longer asks."""
+    bench = Bench(charger(1), charger(2), charger(3), charger(4), fuse_a=8.0)
+    bench.settle()
+    for number in (1, 2, 3):
+        bench.chargers[UUID(int=100 + number)] = charging(charger(number), session=number, draw=0.0, at_s=1.0)
+        explained(bench, float(number))
+    paused = bench.chargers[UUID(int=103)]
+    assert paused.session is not None
+    bench.chargers[UUID(int=103)] = replace(paused, session=replace(paused.session, is_paused=True))
+    assert [explained(bench, 4.0)[number].is_held for number in (1, 2, 3, 4)] == [False, True, True, False]
+    full = bench.chargers[UUID(int=102)]
+    bench.chargers[UUID(int=102)] = replace(full, mode=OperatingMode.FINISHED)
+    assert not explained(bench, 5.0)[2].is_held
 
 
 def test_nothing_is_promised_to_who_waits_for_no_turn() -> None:

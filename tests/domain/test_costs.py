@@ -10,7 +10,7 @@ import pytest
 
 from domain.costs import Till, charged_of, costs_by_ids, first_days
 from domain.membership.groups import leave_groups
-from domain.models import ChargeSession, EnergyInterval, GroupMember, Installation, TariffPrice
+from domain.models import ChargeSession, EnergyInterval, GroupMember, HeldSpan, Installation, Offer, TariffPrice
 from domain.pricing.calendar import Calendar
 from domain.pricing.lines import Cost
 from domain.pricing.money import MICRO
@@ -146,6 +146,31 @@ async def test_idle_time_begins_with_the_last_interval_in_which_energy_was_taken
     await stored_parts(one, town.site, START, 300, 0, 400, 0, 0, quality=quality)
     cost = (await costs(town, one))[one]
     assert [str(line.quantity) for line in cost.lines] == ([idle] if idle else [])
+
+
+async def test_nobody_pays_for_waiting_that_the_portal_caused(town: Town) -> None:
+    """Idle time is without the times in which nothing was offered; the line says how much that was, and the parts of two days add up."""
+    tariff_id = await factories.a_tariff(town.site, TariffPart(CostUnit.IDLE_HOUR, MICRO))
+    await factories.a_tariff_assignment(town.site, tariff_id)
+    start = datetime(2026, 2, 3, 22, tzinfo=UTC)
+    one = await session(town, start, 4, energy_wh=300)
+    await stored_parts(one, town.site, start, 300, *[0] * 15, quality=IntervalQuality.MEASURED)
+    spans = ((-60, 5), (30, 45), (50, 75), (75, 80), (200, 900))
+    for since, until in spans[:-1]:
+        await HeldSpan.create(
+            charger_id=town.charger_id, since=start + timedelta(minutes=since), until=start + timedelta(minutes=until)
+        )
+    await Offer.filter(charger_id=town.charger_id).update(held_since=start + timedelta(minutes=spans[-1][0]))
+    lines = (await costs(town, one))[one].lines
+    assert [(line.day, str(line.quantity)) for line in lines] == [
+        (date(2026, 2, 3), "0.333333"),
+        (date(2026, 2, 4), "2"),
+    ]
+    held_minutes = (25, 60)
+    assert [line.text for line in lines] == [
+        f"Time connected after charging on {line.day}, without {held // 60}:{held % 60:02} h in which it was held back (Standard)"
+        for line, held in zip(lines, held_minutes, strict=True)
+    ]
 
 
 async def test_the_energy_of_each_hour_has_the_price_of_that_hour(town: Town) -> None:

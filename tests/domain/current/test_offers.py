@@ -1,12 +1,13 @@
 """Tests of what the balancer is told about a site, and of what it tells."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from domain import leases, sql
 from domain.access import access_of
-from domain.current import offers
+from domain.current import holds, offers
 from domain.current.offers import OfferRecord, SessionFacts
 from domain.equipment.capabilities import ChargerModels
 from domain.models import Charger, ChargerStatus, ChargeSession
@@ -60,6 +61,33 @@ async def test_the_expected_turn_is_told_to_owners() -> None:
     found = await explanations(await access_of(owner, now=NOW), [charger_id])
     assert found[charger_id].next_slot_at == NOW + timedelta(minutes=15)
     assert found[charger_id].queue_position == 1
+
+
+async def test_when_a_car_was_held_back_is_remembered() -> None:
+    """From the first offer that holds it back until the first that does not, also when that is another car's, and when the charger goes."""
+    site = await a_site()
+    charger_id, removed_id = await a_charger(site, "P1"), await a_charger(site, "P2")
+    grip = await leases.take(offers.lease_of(site.id), "a", now=NOW, for_s=15)
+    assert grip is not None
+    at = [NOW + timedelta(minutes=number) for number in range(9)]
+    for minute, is_held in ((0, False), (1, True), (2, True), (4, False), (5, False), (6, True)):
+        records = [_record(one, is_held=is_held) for one in (charger_id, removed_id)]
+        assert await offers.keep(site.id, records, fence=grip.fence, now=at[minute])
+    await holds.end([removed_id], now=at[7])
+    await sql.execute("DELETE FROM offers WHERE charger_id = $1", removed_id)
+    assert await holds.held_spans([charger_id, removed_id], at[0], at[8]) == {
+        charger_id: [(at[1], at[4]), (at[6], at[8])],
+        removed_id: [(at[1], at[4]), (at[6], at[7])],
+    }
+    assert await holds.held_spans([charger_id], at[4], at[6]) == {}
+
+
+def _record(charger_id: UUID, *, is_held: bool) -> OfferRecord:
+    return OfferRecord(
+        charger_id=charger_id, session_id=None, confirmed_a=0.0, confirmed_phases="", target_a=0.0, target_phases="", targeted_at=None,
+        acknowledged_at=None, fallback_a=None, waiting_since=None, charging_since=None, limit=BindingLimit.ROTATION,
+        limiting_circuit_id=None, queue_position=None, reason="", is_held=is_held,
+    )  # fmt: skip
 
 
 async def test_a_charge_is_told_with_what_its_driver_wants() -> None:
