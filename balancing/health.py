@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from balancing.circuit import Allocation
-from balancing.failsafe import MeterState
+from balancing.circuit import Circuit
+from balancing.failsafe import SLACK, MeterState
 
 Fact = tuple[str, str, Mapping[str, object]]
 """Circuit, what is said of it, and what goes with that."""
@@ -72,12 +72,15 @@ class CircuitWarnings:
         return self._overloaded.look(health.overloads.keys(), now_s), self._unread.look(lost, now_s)
 
 
-def health_of(meters: Mapping[str, MeterState], allocation: Allocation) -> SiteHealth:
-    """The site's, of its largest excess on any line."""
-    overloads: dict[str, float] = {}
-    for overload in allocation.overloaded:
-        overloads[overload.circuit] = max(overload.excess, overloads.get(overload.circuit, 0.0))
-    return SiteHealth(meters, overloads)
+def health_of(meters: Mapping[str, MeterState], circuits: Iterable[Circuit]) -> SiteHealth:
+    """The site's, of the largest excess on any line: by what flows there beside what is offered.
+
+    What is only kept free for chargers that nobody reaches is no overload: perhaps they are not even built yet.
+    """
+    excesses = {
+        one.id: max(other - fuse for fuse, other in zip(one.fuse, one.other_load, strict=True)) for one in circuits
+    }
+    return SiteHealth(meters, {circuit: excess for circuit, excess in excesses.items() if excess > SLACK})
 
 
 @dataclass(frozen=True, slots=True)

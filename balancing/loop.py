@@ -254,7 +254,7 @@ class SiteLoop:
             self._send(order, grip)
         if can_allocate:
             await self._record(decision, trigger)
-        self._tell(health_of(self._controller.meter_states, decision.allocation))
+        self._tell(health_of(self._controller.meter_states, decision.instance.circuits))
         await self._warn(self._controller.disobedient)
         if can_allocate:
             await self._warn_of_circuits(now_s)

@@ -538,6 +538,22 @@ async def test_meters_and_overloads_are_told_when_they_begin_and_end(bus: RedisB
     ]
 
 
+async def test_what_is_kept_free_for_chargers_that_nobody_has_heard_of_is_no_overload(bus: RedisBus) -> None:
+    """They may be in no wall yet: the others get nothing, and nobody is told that too much current flows."""
+    garage = await a_garage(bus, breaker_a=40.0)
+    for number in (2, 3):
+        await a_charger(garage.site, f"Space {number}")
+    for _ in range(3):
+        await garage.look()
+        garage.clock.advance(30.0)
+    assert garage.loop.health is not None
+    assert garage.loop.health.overloads == {}
+    assert await Alert.all().count() == 0
+    decision = await BalancingDecision.all().order_by("-decided_at", "-id").first()
+    assert decision is not None
+    assert '"excess":24.0' in decision.allocation
+
+
 async def test_circuits_that_are_amiss_for_a_while_have_alerts(bus: RedisBus) -> None:
     """Overloaded for twenty seconds, and without a meter for a minute; each ends with what it was about. The next process goes on."""
     garage = await a_garage(bus, breaker_a=40.0)
