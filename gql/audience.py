@@ -10,7 +10,7 @@ import structlog
 
 from domain import sql
 from domain.errors import UnavailableError
-from domain.events import Event, Place
+from domain.events import ChargerStatusChanged, Event, Place
 from domain.ports import EventLog
 from gql.channels import Channel, Channels, Fact, decoded
 from gql.engine import told
@@ -344,10 +344,14 @@ class Audience:
         except UnavailableError:
             # Nothing is lost: our place stays where it is, and the next heartbeat looks again.
             return
-        if self._channel is not None and (kept.messages is None or kept.messages):
+        events = [decoded(message) for message in kept.messages or ()]
+        # A status comes whole; of anything else more is known now than when it was last read for those who hear it later.
+        if self._channel is not None and (
+            kept.messages is None or not all(isinstance(one, ChargerStatusChanged) for one in events)
+        ):
             self._channel.forget_readings()
-        for number, message in enumerate(kept.messages or (), start=1):
-            await self._spread(decoded(message), before.after(number))
+        for number, event in enumerate(events, start=1):
+            await self._spread(event, before.after(number))
         if kept.messages is None:
             await self._begin_anew(kept.place)
 

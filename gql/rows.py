@@ -65,11 +65,14 @@ class RowExecutor(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._plans: dict[int, tuple[Any, _Plan]] = {}
+        # Of a subscription's events, which are executed by copies of this one.
+        self._root_fields: list[Any] = []
+        self._is_of_event = False
 
     def build_per_event_executor(self, payload: Any) -> Any:
-        """For one event of a subscription; its selections are collected anew."""
+        """For one event of a subscription. What was collected for the first serves all: graphql-core would keep a collection of each."""
         executor: Any = super().build_per_event_executor(payload)
-        executor._plans = {}
+        executor._is_of_event = True
         return executor
 
     def execute_fields(
@@ -81,6 +84,10 @@ class RowExecutor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         """The fields' values by response name, or an awaitable of them."""
+        if path is None and self._is_of_event:
+            if not self._root_fields:
+                self._root_fields.append(grouped_field_set)
+            grouped_field_set = self._root_fields[0]
         known = self._plans.get(id(grouped_field_set))
         plan = known[1] if known is not None else self._planned(parent_type, grouped_field_set)
         results: dict[str, Any] = {}
