@@ -11,10 +11,14 @@ import numpy as np
 from balancing.chains import more_by_moves, more_credit, one_out_two_in, one_out_two_settle, two_for_two
 from balancing.compiled import Ints, compiled
 from balancing.filling import OFF
-from balancing.pricing import price
+from balancing.gathering import gather
+from balancing.pricing import market_of, most_for, price
 from balancing.problem import Problem
 from balancing.room import NARROWEST, Room, best_fitting, put, waiting
 from balancing.shaking import shake
+
+GATHERED: Final = 0.25
+"""Part of a class's effort, twice."""
 
 SHAKEN: Final = 0.8
 """Part of a class's effort; it ends earlier where disorder is in vain."""
@@ -54,7 +58,9 @@ def serve(p: Problem, room: Room, before: Ints, members: Ints, preference: int) 
         return
     may_be_more = True
     if preference == NARROWEST:
-        may_be_more = price(p, room, before, members)
+        may_be_more, is_best = _bargain(p, room, before, members)
+        if is_best:
+            return
         shake(p, room, members, int(SHAKEN * room.left[0]))
     by_credit = members[np.argsort(-p.credit[members], kind="mergesort")]
     found = True
@@ -63,3 +69,19 @@ def serve(p: Problem, room: Room, before: Ints, members: Ints, preference: int) 
         found = found or more_credit(p, room, by_credit)
         found = found or (may_be_more and one_out_two_settle(p, room, members))
         found = found or two_for_two(p, room, by_credit)
+
+
+@compiled
+def _bargain(p: Problem, room: Room, before: Ints, members: Ints) -> tuple[bool, bool]:
+    """The class is served at least as well as it was; whether more of it may be, and whether this is known to be the best."""
+    m = market_of(p, room, before, members)
+    room.price[:] = 0.0
+    bound = price(p, room, m, members)
+    most = most_for(p, m, members, bound)
+    gather(p, room, m, members, bound, int(GATHERED * room.left[0]))
+    served = len(members) - waiting(room, members)
+    # The best credit of so many is bounded more tightly where no more are counted on.
+    m.most[0] = served
+    is_best = gather(p, room, m, members, price(p, room, m, members), int(GATHERED * room.left[0]))
+    served = len(members) - waiting(room, members)
+    return served < most, is_best and served == most

@@ -26,8 +26,8 @@ _NAME: Final = "machine-code-"
 
 
 SOURCES: Final = (
-    "compiled", "phases", "arrays", "problem", "filling", "objective", "room", "chains", "pricing", "shaking", "admission", "relaxation",
-    "solution", "branching", "search", "answer",
+    "compiled", "phases", "arrays", "problem", "filling", "objective", "room", "chains", "pricing", "gathering", "shaking", "admission",
+    "relaxation", "solution", "branching", "search", "answer",
 )  # fmt: skip
 """What becomes machine code, and the constants in it."""
 

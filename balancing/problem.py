@@ -90,6 +90,8 @@ class Problem(NamedTuple):
     """Per circuit the one that feeds it, -1 at the root."""
     in_all: Floats
     """Per circuit what its three lines carry together, ampere."""
+    row_of: Ints
+    """Per row that of the site."""
 
 
 class Stated(NamedTuple):
@@ -213,6 +215,7 @@ def _problem(site: Site, cars: Ints, modes: _Modes, above: Ints, kept: Ints, cap
         circuits,
         above,
         capacity[0::3] + capacity[1::3] + capacity[2::3],
+        np.flatnonzero(kept >= 0),
     )
 
 

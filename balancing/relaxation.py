@@ -92,6 +92,7 @@ def relaxed(p: Problem) -> Problem:
         p.circuit,
         p.above,
         p.in_all,
+        p.row_of,
     )
 
 

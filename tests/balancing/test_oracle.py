@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
-from balancing.allocate import allocate
+from balancing.allocate import DEFAULT, allocate
 from balancing.document import dump_allocation, parse_instance
+from balancing.problem import compile_problem
+from balancing.search import solve
+from bench import balancing_sites as garage
+from bench.balancing_exact import Choice
 from tests.balancing import checker
 from tests.balancing.oracle import Oracle
 from tests.balancing.sites import ALL_NETWORKS, ALL_SWITCHINGS, site
@@ -32,6 +36,14 @@ def test_fixed_phases_are_exact(seed: int) -> None:
     exact = Oracle(instance).shares()
     assert sorted(mine) == sorted(exact)
     assert mine == pytest.approx(exact, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(7_000_000, 7_000_008))
+def test_who_waits_of_a_hundred_is_exact(seed: int) -> None:
+    """Class by class as many are served, with as much credit, as HiGHS finds possible."""
+    problem = compile_problem(parse_instance(garage.site(seed, 100, networks=PLAIN))).problem
+    exact = Choice(problem, limit_s=60.0).served()
+    assert solve(problem, DEFAULT).served.tolist() == pytest.approx(exact, abs=0.5)
 
 
 @pytest.mark.parametrize("seed", range(40))
