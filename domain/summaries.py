@@ -38,6 +38,7 @@ from domain.usage.question import (
 )
 from domain.usage.rows import NAMES, Scope, whole_sessions
 from domain.usage.sessions import CountedSession, counted_batches
+from domain.wording import Said
 
 MOST_IDLE_ROWS = 100_000
 MOST_ROWS_AT_ONCE = 1_000
@@ -139,7 +140,7 @@ class BilledSession:
 
     counted: CountedSession
     lines: tuple[CostLine, ...]
-    unknown_because: str | None
+    unknown_because: Said | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ async def bills(access: Access, question: UsageQuestion) -> AsyncIterator[Bill]:
         costs = await till.costs([charged_session(one.session) for one in batch])
         yield Bill(
             [
-                BilledSession(one, lines_inside(cost, question.basis, period), cost.unknown_because)
+                BilledSession(one, lines_inside(cost, question.basis, period), cost.unknown_said)
                 for one, cost in zip(batch, costs, strict=True)
                 if cost is not None
             ]

@@ -12,10 +12,11 @@ from domain.periods import TIME_DIMENSIONS, Period
 from domain.reporting.report_documents import Content, CorrectionLine
 from domain.roles import DateQuality, ReportBasis, UsageDimension
 from domain.units import kwh
-from domain.usage.question import Usage, UsageRow, UsageSummary
+from domain.usage.question import NOT_IDENTIFIED, EmptyReason, EmptyUsage, Usage, UsageRow, UsageSummary
 from domain.usage.sessions import CountedSession
 from domain.views.report_views import LockedReportRow
-from exports.words import NORWEGIAN_LANGUAGES, Words, english
+from domain.wording import Words, english
+from exports.words import NORWEGIAN_LANGUAGES
 
 Cell = str | int | Decimal | datetime | date | None
 """Instants are local and without zone by now, as spreadsheets know no zones."""
@@ -155,7 +156,7 @@ _QUALITIES = {DateQuality.EXACT: "", DateQuality.OFFLINE: "Offline", DateQuality
 _SESSION: Sequence[tuple[Column, Callable[[CountedSession, ZoneInfo], Cell]]] = (
     (Column("Installation", "Anlegg", width=28), lambda one, _: one.session.installation_name),
     (Column("Charger", "Lader", width=24), lambda one, _: one.session.charger_name),
-    (Column("Person", "Person", width=28), lambda one, _: one.session.user_name or "Not identified"),
+    (Column("Person", "Person", width=28), lambda one, _: one.session.user_name),
     (Column("Charge card", "Ladebrikke", width=20), lambda one, _: one.session.card_name),
     (Column("Started", "Startet", Kind.INSTANT, 19), lambda one, zone: local(one.session.started_at, zone)),
     (Column("Ended", "Avsluttet", Kind.INSTANT, 19), lambda one, zone: local(one.session.ended_at, zone)),
@@ -166,7 +167,7 @@ _SESSION: Sequence[tuple[Column, Callable[[CountedSession, ZoneInfo], Cell]]] = 
     (Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14), lambda one, _: kwh(one.energy_wh)),
     (Column("Connected (h)", "Tilkoblet (t)", Kind.HOURS, 14), lambda one, _: hours(one.session.connected_seconds)),
     (Column("Charging (h)", "Lading (t)", Kind.HOURS, 14), lambda one, _: hours(one.session.charging_seconds)),
-    (Column("Date quality", "Datokvalitet", width=16), lambda one, _: _QUALITIES[one.session.date_quality]),
+    (Column("Date quality", "Datokvalitet", width=16), lambda *_: ""),
     (
         Column("Flags", "Merker", width=24, is_printed=False),
         lambda one, _: ", ".join(flag.name or "" for flag in one.session.flags),
@@ -237,7 +238,7 @@ def summary_heading(summary: UsageSummary, about: About) -> tuple[tuple[str, str
         ("Revision", about.revision),
         ("Coverage", covered),
         *_unknown_costs(summary, words),
-        *((("Note", summary.empty_because.text),) if summary.empty_because else ()),
+        *((("Note", _why_empty(summary, summary.empty_because, words)),) if summary.empty_because else ()),
         ("Note", words(STANDBY)),
     )
     return tuple((words(name), text) for name, text in lines)
@@ -252,6 +253,30 @@ def history_heading(about: About, at: datetime) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _why_empty(summary: UsageSummary, empty: EmptyUsage, words: Words) -> str:
+    """The reason in the language of the file; where it names an instant that is not there, as it was told."""
+    if empty.reason is EmptyReason.NO_SESSIONS:
+        return words("There are no ended sessions here yet.")
+    if empty.reason is EmptyReason.FILTERED_OUT:
+        return words("There are sessions in this period, but none that the filter lets through.")
+    nearest_at = local(empty.nearest_session_at, summary.zone)
+    if empty.reason is EmptyReason.NONE_IN_PERIOD and nearest_at is not None:
+        return words("There are no sessions in this period; the nearest is of {day}.", day=nearest_at.date())
+    silent = summary.covered.silent if summary.covered is not None else ()
+    if empty.reason is EmptyReason.CHARGERS_OFFLINE and silent:
+        since = f"{silent[0].since:%Y-%m-%d %H:%M}"
+        return words("All chargers were silent before the period began, the longest since {at} UTC.", at=since)
+    return empty.text
+
+
+def labels_of(row: UsageRow, words: Words) -> list[str]:
+    """What is shown for each dimension; what nobody is known for has a text of ours, the rest its own."""
+    return [
+        words(label) if part.id is None and part.bucket is None else label
+        for part, label in zip(row.group, row.labels, strict=True)
+    ]
+
+
 def _unknown_costs(summary: UsageSummary, words: Words) -> tuple[tuple[str, str], ...]:
     """That there are charges without a cost, where there are."""
     count = summary.total.costs.unknown_count
@@ -263,7 +288,7 @@ def summary_sheet(summary: UsageSummary, about: About) -> Sheet:
     """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
     columns = (*dimensions, *(column for column, _ in figures_of(summary.total)))
-    return Sheet("Summary", summary_heading(summary, about), columns, _bars(summary, about.words))
+    return Sheet(about.words("Summary"), summary_heading(summary, about), columns, _bars(summary, about.words))
 
 
 _PERIOD = Column("Period", "Periode", width=24)
@@ -273,13 +298,13 @@ def corrections_sheet(content: Content, about: About) -> Sheet:
     """The table of what a locked report corrects of earlier periods."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in content.summary.question.group_by)
     columns = (_PERIOD, *dimensions, *(column for column, _ in _correction_figures(content)))
-    return Sheet("Corrections", summary_heading(content.summary, about), columns)
+    return Sheet(about.words("Corrections"), summary_heading(content.summary, about), columns)
 
 
-def corrections_row(line: CorrectionLine, content: Content) -> tuple[Cell, ...]:
+def corrections_row(line: CorrectionLine, content: Content, words: Words) -> tuple[Cell, ...]:
     """One group of an earlier period; a stretch of time that the report groups by is left out."""
     row, zone = line.row, content.summary.zone
-    labels = {part.dimension: label for part, label in zip(row.group, row.labels, strict=True)}
+    labels = {part.dimension: label for part, label in zip(row.group, labels_of(row, words), strict=True)}
     shown = (labels.get(dimension) for dimension in content.summary.question.group_by)
     return (_period_text(line.period), *shown, *(read(row.usage, zone) for _, read in _correction_figures(content)))
 
@@ -296,15 +321,19 @@ def _correction_figures(content: Content) -> Figures:
     return figures_of(content.summary.total, content.correction_total)
 
 
-def line_of(line: UsageRow | CorrectionLine, content: Content) -> tuple[Cell, ...]:
+def line_of(line: UsageRow | CorrectionLine, content: Content, words: Words) -> tuple[Cell, ...]:
     """A line of a table that a report and its corrections share."""
-    return with_period(line, content) if isinstance(line, UsageRow) else corrections_row(line, content)
+    return with_period(line, content, words) if isinstance(line, UsageRow) else corrections_row(line, content, words)
 
 
-def with_period(row: UsageRow, content: Content) -> tuple[Cell, ...]:
+def with_period(row: UsageRow, content: Content, words: Words) -> tuple[Cell, ...]:
     """One group of the report itself, in a table that its corrections share."""
     figures, zone = _correction_figures(content), content.summary.zone
-    return (_period_text(content.summary.period), *row.labels, *(read(row.usage, zone) for _, read in figures))
+    return (
+        _period_text(content.summary.period),
+        *labels_of(row, words),
+        *(read(row.usage, zone) for _, read in figures),
+    )
 
 
 def _period_text(period: Period) -> str:
@@ -313,7 +342,7 @@ def _period_text(period: Period) -> str:
 
 def hours_sheet(summary: UsageSummary, about: About) -> Sheet:
     """The table of the energy of each hour; the summary is by HOUR."""
-    return Sheet("Hours", summary_heading(summary, about), tuple(column for column, _ in _HOURS))
+    return Sheet(about.words("Hours"), summary_heading(summary, about), tuple(column for column, _ in _HOURS))
 
 
 def hours_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
@@ -344,7 +373,7 @@ def _bars(summary: UsageSummary, words: Words) -> Chart:
         part = row.group[0]
         key = part.key
         energies[key] = energies.get(key, 0) + row.usage.energy_wh
-        labels[key] = row.labels[0]
+        labels[key] = labels_of(row, words)[0]
         if part.bucket is not None:
             starts[key] = part.bucket.start_at
     is_time = first in TIME_DIMENSIONS
@@ -367,10 +396,10 @@ def _bars(summary: UsageSummary, words: Words) -> Chart:
     )
 
 
-def summary_row(summary: UsageSummary) -> Callable[[UsageRow], tuple[Cell, ...]]:
+def summary_row(summary: UsageSummary, words: Words = english) -> Callable[[UsageRow], tuple[Cell, ...]]:
     """How one of its groups is written."""
     readers, zone = [read for _, read in figures_of(summary.total)], summary.zone
-    return lambda row: (*row.labels, *(read(row.usage, zone) for read in readers))
+    return lambda row: (*labels_of(row, words), *(read(row.usage, zone) for read in readers))
 
 
 def summary_totals(summary: UsageSummary, words: Words) -> tuple[Cell, ...]:
@@ -383,14 +412,19 @@ def summary_totals(summary: UsageSummary, words: Words) -> tuple[Cell, ...]:
     )
 
 
-def session_sheet(heading: tuple[tuple[str, str], ...]) -> Sheet:
+def session_sheet(heading: tuple[tuple[str, str], ...], words: Words) -> Sheet:
     """The table of sessions."""
-    return Sheet("Sessions", heading, tuple(column for column, _ in _SESSION))
+    return Sheet(words("Sessions"), heading, tuple(column for column, _ in _SESSION))
 
 
-def session_row(one: CountedSession, zone: ZoneInfo) -> tuple[Cell, ...]:
+def session_row(one: CountedSession, zone: ZoneInfo, words: Words = english) -> tuple[Cell, ...]:
     """One session, its instants in the zone's local time."""
-    return tuple(read(one, zone) for _, read in _SESSION)
+    cells: list[Cell] = [read(one, zone) for _, read in _SESSION]
+    if not one.session.user_name:
+        cells[_WHO] = words(NOT_IDENTIFIED)
+    if quality := _QUALITIES[one.session.date_quality]:
+        cells[_QUALITY] = words(quality)
+    return tuple(cells)
 
 
 def session_totals(count: int, energy_wh: int, words: Words) -> tuple[Cell, ...]:
@@ -401,4 +435,8 @@ def session_totals(count: int, energy_wh: int, words: Words) -> tuple[Cell, ...]
     return tuple(cells)
 
 
+_WHO, _QUALITY = (
+    next(place for place, (column, _) in enumerate(_SESSION) if column.heading == heading)
+    for heading in ("Person", "Date quality")
+)
 _ENERGY = next(place for place, (column, _) in enumerate(_SESSION) if column.kind is Kind.KWH)

@@ -1,12 +1,11 @@
 """What stands around the tables of a file, in the reader's language: English, and Norwegian where that is asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-NORWEGIAN_LANGUAGES: Final = frozenset({"nb", "nn", "no"})
+from domain.wording import Words, english
 
-Words = Callable[..., str]
-"""`words("{count} others", count=3)`: the English text, with its values, in the language."""
+NORWEGIAN_LANGUAGES: Final = frozenset({"nb", "nn", "no"})
 
 _NORWEGIAN: Final[Mapping[str, str]] = {
     "Installation": "Anlegg",
@@ -20,6 +19,48 @@ _NORWEGIAN: Final[Mapping[str, str]] = {
     "Note": "Merknad",
     "None": "Ingen",
     "Total": "Sum",
+    "Summary": "Sammendrag",
+    "Sessions": "Økter",
+    "Hours": "Timer",
+    "Corrections": "Rettelser",
+    "People": "Personer",
+    "Cost lines": "Kostnadslinjer",
+    "Not identified": "Ikke identifisert",
+    "No card": "Ingen ladebrikke",
+    "No circuit": "Ingen kurs",
+    "No charger": "Ingen lader",
+    "Offline": "Frakoblet",
+    "Date uncertain": "Usikker dato",
+    "Energy": "Energi",
+    "Time connected": "Tid tilkoblet",
+    "Time connected after charging": "Tid tilkoblet etter lading",
+    "Fee for a charge": "Gebyr for en lading",
+    "Monthly fee": "Månedsavgift",
+    "Mon": "man",
+    "Tue": "tir",
+    "Wed": "ons",
+    "Thu": "tor",
+    "Fri": "fre",
+    "Sat": "lør",
+    "Sun": "søn",
+    "{since} to {until}": "{since} til {until}",
+    "{what} on {day} ({tariff})": "{what} {day} ({tariff})",
+    "{what} on {day}, without {held} h in which it was held back ({tariff})": (
+        "{what} {day}, uten {held} t da bilen ble holdt tilbake ({tariff})"
+    ),
+    "{what} for {day:%Y-%m} ({tariff})": "{what} for {day:%Y-%m} ({tariff})",
+    "How much energy was taken is not known.": "Hvor mye energi som ble tatt, er ikke kjent.",
+    "The tariff {tariff} has no price for {at}: import it.": "Tariffen {tariff} har ingen pris for {at}: importer den.",
+    "There are no ended sessions here yet.": "Det er ingen avsluttede økter her ennå.",
+    "There are no sessions in this period; the nearest is of {day}.": (
+        "Det er ingen økter i denne perioden; den nærmeste er fra {day}."
+    ),
+    "There are sessions in this period, but none that the filter lets through.": (
+        "Det er økter i denne perioden, men ingen som filteret slipper gjennom."
+    ),
+    "All chargers were silent before the period began, the longest since {at} UTC.": (
+        "Alle ladere var tause før perioden begynte, lengst siden {at} UTC."
+    ),
     "Charge sessions": "Ladeøkter",
     "as far as they may be seen": "så langt de kan ses",
     "Charging of {name}": "Ladingen til {name}",
@@ -47,11 +88,6 @@ _NORWEGIAN: Final[Mapping[str, str]] = {
         "Energien er det bilene tok; ladernes eget hvileforbruk (omtrent 4 kWh per lader og måned) er ikke med."
     ),
 }
-
-
-def english(text: str, /, **values: object) -> str:
-    """The text with its values."""
-    return text.format(**values)
 
 
 def _norwegian(text: str, /, **values: object) -> str:

@@ -43,11 +43,12 @@ from domain.usage.costs import sum_of
 from domain.usage.question import UsageQuestion, UsageRow, UsageSummary
 from domain.usage.sessions import CountedSession
 from domain.views.report_views import contents_by_report_ids, locked_reports_by_ids, locked_sessions
+from domain.wording import english
 from exports import cost_tables, tables
 from exports.endpoints import MEDIA_TYPES, file_of
 from exports.folder import DRAFT, FolderError, folder_trouble, make_room, new_draft, remove, sweep
 from exports.tables import About, Cell, Sheet
-from exports.words import english, words_of
+from exports.words import words_of
 from exports.writing import WritingProcess, add_rows, begin_file, begin_sheet, finish_file
 
 POLL_S = 1.0
@@ -194,7 +195,7 @@ class ExportWorker:
             await file.sheet(
                 sheet,
                 rows,
-                tables.summary_row(summary),
+                tables.summary_row(summary, file.words),
                 tables.summary_totals(summary, file.words),
             )
         if _has_sessions(file.job):
@@ -218,8 +219,8 @@ class ExportWorker:
         person = await _name_of(access, summary, file.job.source.person_id, made_by)
         heading = tables.summary_heading(summary, About(made_by, file.words, person=person))
         if file.job.format is not ExportFormat.CSV:
-            rows, totals = cost_tables.people_rows(summary), cost_tables.people_totals(summary, file.words)
-            await file.sheet(cost_tables.people_sheet(heading), deque(rows), lambda row: row, *totals)
+            rows, totals = cost_tables.people_rows(summary, file.words), cost_tables.people_totals(summary, file.words)
+            await file.sheet(cost_tables.people_sheet(heading, file.words), deque(rows), lambda row: row, *totals)
         count = len(summary.rows)
         if file.job.format is not ExportFormat.PDF or _is_of_one(file.job):
             count = await file.cost_lines(heading, bills(access, question), summary)
@@ -244,14 +245,14 @@ class ExportWorker:
             await file.sheet(
                 await asyncio.to_thread(tables.summary_sheet, summary, about),
                 deque(summary.rows),
-                tables.summary_row(summary),
+                tables.summary_row(summary, file.words),
                 tables.summary_totals(summary, file.words),
             )
             if content.corrections:
                 await file.sheet(
                     corrections,
                     deque(content.corrections),
-                    lambda line: tables.corrections_row(line, content),
+                    lambda line: tables.corrections_row(line, content, file.words),
                     tables.corrections_totals(content, file.words),
                 )
         elif file.job.kind is ReportKind.SUMMARY:
@@ -259,7 +260,7 @@ class ExportWorker:
             await file.sheet(
                 corrections,
                 lines,
-                lambda line: tables.line_of(line, content),
+                lambda line: tables.line_of(line, content, file.words),
                 tables.corrections_totals(content, file.words),
             )
             count = len(summary.rows) + len(content.corrections)
@@ -324,12 +325,12 @@ class _File:
         summary: UsageSummary | None,
     ) -> int:
         """How many sessions were written, with their total below, in which those that are VOID do not count."""
-        number = await self._worker.write(begin_sheet, self._path, tables.session_sheet(heading))
+        number = await self._worker.write(begin_sheet, self._path, tables.session_sheet(heading, self.words))
         expected = max(1, summary.total.session_count) if summary is not None else 10 * BATCH
         count = void = energy_wh = 0
         batch = await _following(batches)
         while batch:
-            rows = [tables.session_row(one, _zone(one, summary)) for one in batch]
+            rows = [tables.session_row(one, _zone(one, summary), self.words) for one in batch]
             count += len(batch)
             self._check_length(count)
             void += sum(one.session.state is SessionState.VOID for one in batch)
@@ -344,12 +345,12 @@ class _File:
         self, heading: tuple[tuple[str, str], ...], batches: AsyncIterator[Bill], summary: UsageSummary
     ) -> int:
         """How many lines were written, with their totals below."""
-        number = await self._worker.write(begin_sheet, self._path, cost_tables.lines_sheet(heading))
+        number = await self._worker.write(begin_sheet, self._path, cost_tables.lines_sheet(heading, self.words))
         expected = max(1, summary.total.session_count)
         count = sessions = 0
         costs = NO_COSTS
         async for bill in batches:
-            rows = cost_tables.line_rows(bill, summary.zone)
+            rows = cost_tables.line_rows(bill, summary.zone, self.words)
             count += len(rows)
             self._check_length(count)
             sessions += len(bill.sessions)

@@ -10,10 +10,11 @@ from uuid import UUID
 from domain.charging.energy_intervals import Part
 from domain.pricing.calendar import Calendar, Segment
 from domain.pricing.money import MICRO, Money, decimal_of, half_even, minor_digits, money, price
-from domain.pricing.parts import TariffTerms, part_text
+from domain.pricing.parts import TariffPart, TariffTerms, part_text
 from domain.roles import CostUnit, IntervalQuality
 from domain.units import kwh
 from domain.usage.interval_cuts import energy_until
+from domain.wording import Said, Words, english
 
 _HOUR_S = 3_600
 _SCALES = {CostUnit.KWH: 1_000, CostUnit.HOUR: _HOUR_S, CostUnit.IDLE_HOUR: _HOUR_S}
@@ -73,6 +74,26 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class LineText:
+    """What a line says, in whatever language it is asked for; `held_minutes` is why there is less idle time than the clock would say."""
+
+    part: TariffPart
+    tariff: str
+    day: date
+    held_minutes: int = 0
+
+    def worded(self, words: Words) -> str:
+        """The text of the line in that language."""
+        said: dict[str, object] = {"what": part_text(self.part, words), "day": self.day, "tariff": self.tariff}
+        if self.part.unit is CostUnit.MONTH:
+            return words("{what} for {day:%Y-%m} ({tariff})", **said)
+        if self.held_minutes:
+            held = f"{self.held_minutes // 60}:{self.held_minutes % 60:02}"
+            return words("{what} on {day}, without {held} h in which it was held back ({tariff})", held=held, **said)
+        return words("{what} on {day} ({tariff})", **said)
+
+
+@dataclass(frozen=True, slots=True)
 class CostLine:
     """One part of a tariff on one local day. Money in minor units; `unit_price_micro` is without VAT, the mean where prices changed.
 
@@ -82,13 +103,18 @@ class CostLine:
     day: date
     at: datetime
     unit: CostUnit
-    text: str
+    said: LineText
     quantity: Decimal
     unit_price_micro: int
     vat_micro: int
     net_minor: int
     vat_minor: int
     currency: str
+
+    @property
+    def text(self) -> str:
+        """What the line says, in English."""
+        return self.said.worded(english)
 
     @property
     def total_minor(self) -> int:
@@ -128,6 +154,8 @@ class Cost:
     lines: tuple[CostLine, ...]
     currency: str
     unknown_because: str | None = None
+    unknown_said: Said | None = field(default=None, compare=False)
+    """The same for people of any language."""
 
     @property
     def total(self) -> Money | None:
@@ -138,7 +166,11 @@ class Cost:
 
 
 class _UnknownError(Exception):
-    """The cost cannot be known; the text says why."""
+    """The cost cannot be known; `said` says why."""
+
+    def __init__(self, said: Said) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 TermsOn = Callable[[date], TariffTerms | None]
@@ -174,13 +206,13 @@ def cost_of(charge: Charge, terms_on: TermsOn, prices: Prices, calendar: Calenda
     bill = _Bill(charge, terms_on, prices, calendar)
     try:
         if charge.energy_wh is None and any(terms.numbered(CostUnit.KWH) for terms in held):
-            raise _UnknownError("How much energy was taken is not known.")
+            raise _UnknownError(Said("How much energy was taken is not known.", {}))
         bill.spread(CostUnit.KWH, charge.parts)
         bill.spread(CostUnit.HOUR, [_span(charge.started_at, charge.ended_at, charge.connected_s)])
         bill.spread(CostUnit.IDLE_HOUR, charge.idle())
         bill.once(CostUnit.SESSION)
     except _UnknownError as error:
-        return Cost((), currency, str(error))
+        return Cost((), currency, error.said.worded(english), error.said)
     return Cost(tuple(bill.lines(currency)), currency)
 
 
@@ -189,7 +221,7 @@ def monthly_fee(terms: TariffTerms, day: date, at: datetime, currency: str) -> C
     for place, part in terms.numbered(CostUnit.MONTH):
         entry = _Entry(terms, place)
         entry.add(1, (part.price_micro or 0) + part.surcharge_micro)
-        return entry.line(day, at, currency, text=f"{part_text(part)} for {day:%Y-%m} ({terms.name})")
+        return entry.line(at, currency, LineText(part, terms.name, day))
     return None
 
 
@@ -212,15 +244,15 @@ class _Entry:
         self.weighted += counted * price_micro
         self.prices.add(price_micro)
 
-    def line(self, day: date, at: datetime, currency: str, *, text: str) -> CostLine:
+    def line(self, at: datetime, currency: str, said: LineText) -> CostLine:
         unit = self.terms.parts[self.place].unit
         scale, minor = _SCALES.get(unit, 1), 10 ** minor_digits(currency)
         unit_price = self.prices.copy().pop() if len(self.prices) == 1 else half_even(self.weighted, self.counted)
         return CostLine(
-            day=day,
+            day=said.day,
             at=at,
             unit=unit,
-            text=text,
+            said=said,
             quantity=kwh(self.counted) if unit is CostUnit.KWH else decimal_of(half_even(self.counted * MICRO, scale)),
             unit_price_micro=unit_price,
             vat_micro=self.terms.vat_micro,
@@ -288,15 +320,13 @@ class _Bill:
                 continue
             at = max(self.calendar.start(day), self._charge.started_at)
             part = entry.terms.parts[place]
-            text = f"{part_text(part)} on {day}{self._held_text(part.unit, day)} ({entry.terms.name})"
-            yield entry.line(day, at, currency, text=text)
+            said = LineText(
+                part, entry.terms.name, day, self._held_minutes(day) if part.unit is CostUnit.IDLE_HOUR else 0
+            )
+            yield entry.line(at, currency, said)
 
-    def _held_text(self, unit: CostUnit, day: date) -> str:
-        """Why there is less idle time than the clock would say."""
-        if unit is not CostUnit.IDLE_HOUR:
-            return ""
-        minutes = self._charge.held_s(self.calendar.start(day), self.calendar.end(day)) // 60
-        return f", without {minutes // 60}:{minutes % 60:02} h in which it was held back" if minutes else ""
+    def _held_minutes(self, day: date) -> int:
+        return self._charge.held_s(self.calendar.start(day), self.calendar.end(day)) // 60
 
 
 class _Walk:
@@ -314,7 +344,7 @@ class _Walk:
         self.ends = self._segments[0][0]
         self.entry: _Entry | None = None
         self.price_micro = 0
-        self.missing: str | None = None
+        self.missing: Said | None = None
 
     def reach(self, at: datetime) -> None:
         """The walk is at that instant, which is not before where it was."""
@@ -338,7 +368,10 @@ class _Walk:
             self.ends = self.ends if border is None else min(self.ends, border)
             if found is None:
                 local = at.astimezone(self._bill.calendar.zone)
-                self.missing = f"The tariff {terms.name} has no price for {local:%Y-%m-%d %H:%M}: import it."
+                at_text = f"{local:%Y-%m-%d %H:%M}"
+                self.missing = Said(
+                    "The tariff {tariff} has no price for {at}: import it.", {"tariff": terms.name, "at": at_text}
+                )
                 return
             price_micro = found[0]
         self.price_micro = price_micro + part.surcharge_micro

@@ -11,6 +11,7 @@ import msgspec
 from domain.checks import Problems
 from domain.pricing.money import MICRO
 from domain.roles import CostUnit, Weekday
+from domain.wording import Words, english
 
 MOST_PARTS: Final = 200
 """For each unit more than one for each hour of a working day and of a Sunday."""
@@ -153,14 +154,15 @@ _UNIT_WORDS: Mapping[CostUnit, str] = {
 }
 
 
-def part_text(part: TariffPart) -> str:
+def part_text(part: TariffPart, words: Words = english) -> str:
     """What is paid for, and at which times, in words."""
-    words = [_UNIT_WORDS[part.unit]]
+    found = [words(_UNIT_WORDS[part.unit])]
     if part.weekdays and set(part.weekdays) != set(Weekday):
-        words.append(", ".join(day.value[:3].capitalize() for day in _WEEKDAYS if day in part.weekdays))
+        found.append(", ".join(words(day.value[:3].capitalize()) for day in _WEEKDAYS if day in part.weekdays))
     if _minute(part.since) or _minute(part.until):
-        words.append(f"{part.since or _MIDNIGHT:%H:%M} to {part.until or _MIDNIGHT:%H:%M}")
-    return " ".join(words)
+        since, until = (f"{at or _MIDNIGHT:%H:%M}" for at in (part.since, part.until))
+        found.append(words("{since} to {until}", since=since, until=until))
+    return " ".join(found)
 
 
 class _Stored(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import csv
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 import pytest
@@ -16,7 +16,7 @@ from domain.ids import new_id
 from domain.models import ChargeSession, Export, Permission
 from domain.pages import PageRequest
 from domain.pricing.money import MICRO
-from domain.pricing.parts import TariffPart
+from domain.pricing.parts import TariffPart, part_text
 from domain.reporting.exports import (
     ExportSource,
     cancel_export,
@@ -36,11 +36,13 @@ from domain.roles import (
     SessionFlag,
     SessionState,
     UsageDimension,
+    Weekday,
 )
 from domain.sessions import sessions_page
 from domain.summaries import usage_summary
 from domain.usage.question import UsageFilter, UsageQuestion
 from domain.views.report_views import locked_reports_by_ids
+from exports.words import words_of
 from tests import factories
 from tests.exports.office import Office, some_sessions, usage
 from tests.factories import NOW, Town
@@ -372,18 +374,52 @@ async def test_one_persons_part_of_a_locked_report_has_the_locked_figures_of_tha
         await create_export(owner, replace(source, locked_report_id=by_charger), bus=office.bus)
 
 
-async def test_a_norwegian_file_is_norwegian_around_its_tables_too(town: Town, office: Office) -> None:
-    """Heading, totals and column headings; a file for programs keeps its words."""
+async def test_a_norwegian_file_is_norwegian_in_all_that_we_say(town: Town, office: Office) -> None:
+    """Names of sheets, headings, totals, and who or what is not known."""
     await some_sessions(town)
-    made = await office.make(town, usage(town), locale="nb-NO")
+    made = await office.make(town, usage(town, group_by=(UsageDimension.USER,)), locale="nb-NO")
     book = CalamineWorkbook.from_path(office.path(made))
-    table = book.get_sheet_by_name("Summary").to_python()
+    table = book.get_sheet_by_name("Sammendrag").to_python()
+    assert "Ikke identifisert" in [row[0] for row in table]
     heading = {str(row[0]): str(row[1]) for row in table[:9]}
     assert list(heading)[:7] == ["Anlegg", "Periode", "Tidssone", "Grunnlag", "Laget", "Revisjon", "Dekning"]
     assert heading["Periode"] == "2026-02-01 til, men ikke med, 2026-03-01"
     assert heading["Laget"] == "2026-03-01 13:00 av OWNER of installation"
     assert table[-1][0] == "Sum"
-    assert book.get_sheet_by_name("Sessions").to_python()[-1][0] == "Sum av 3 økter"
+    assert book.get_sheet_by_name("Økter").to_python()[-1][0] == "Sum av 3 økter"
+    empty = ExportSource(usage=UsageQuestion(
+        from_date=date(2024, 1, 1), to_date=date(2024, 2, 1), installation_ids=(town.site.id,)
+    ))  # fmt: skip
+    made = await office.make(town, empty, locale="nb-NO")
+    table = CalamineWorkbook.from_path(office.path(made)).get_sheet_by_name("Sammendrag").to_python()
+    assert ["Merknad", "Det er ingen økter i denne perioden; den nærmeste er fra 2026-02-03."] in [
+        row[:2] for row in table
+    ]
+
+
+async def test_norwegian_lines_of_costs_are_norwegian(town: Town, office: Office) -> None:
+    """What is paid for and when, and why a cost is not known."""
+    await some_sessions(town, 2)
+    parts = [
+        TariffPart(CostUnit.HOUR, MICRO, since=time(since), until=time(until)) for since, until in ((6, 22), (22, 6))
+    ]
+    tariff = await factories.a_tariff(town.site, *parts, TariffPart(CostUnit.MONTH, MICRO))
+    await factories.a_tariff_assignment(town.site, tariff)
+    spot = await factories.a_tariff(town.site, TariffPart(CostUnit.KWH, None), name="Spot")
+    await factories.a_tariff_assignment(town.site, spot, user_id=town.people["USER of charger"])
+    made = await office.make(town, usage(town), kind=ReportKind.COST, locale="nb-NO")
+    table = CalamineWorkbook.from_path(office.path(made)).get_sheet_by_name("Kostnadslinjer").to_python()
+    said = [row[5] for row in table if len(row) > 5]
+    assert "Tid tilkoblet 06:00 til 22:00 2026-02-03 (Standard)" in said
+    assert "Månedsavgift for 2026-02 (Standard)" in said
+    assert "Tariffen Spot har ingen pris for 2026-02-03 11:00: importer den." in said
+
+
+@pytest.mark.parametrize("part", [*CostUnit, *Weekday])
+def test_norwegian_knows_every_unit_and_day(part: CostUnit | Weekday) -> None:
+    """What a line may say has its words."""
+    one = TariffPart(part, 0) if isinstance(part, CostUnit) else TariffPart(CostUnit.KWH, 0, weekdays=(part,))
+    assert part_text(one, words_of("nb")) != part_text(one)
 
 
 async def test_what_one_person_pays_can_be_printed(town: Town, office: Office) -> None:
