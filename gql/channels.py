@@ -21,6 +21,9 @@ T = TypeVar("T")
 _GOOD_FOR_S: Final = 1.0
 """So old may be what was read before, where nothing was heard that changed it."""
 
+_MOST_READINGS: Final = 256
+"""So many are kept of a channel, the newest: those of single sessions and alerts are asked for while one event is told."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -91,7 +94,8 @@ class Channel:
         if known is None or not self._is_good(known, changed_by):
             loop = asyncio.get_running_loop()
             task = asyncio.ensure_future(_awaited(read))
-            known = self._readings[key] = _Reading(self._count, loop.time(), task)
+            known = _Reading(self._count, loop.time(), task)
+            self._keep(key, known)
         # Whoever asked first may be gone before it is read.
         result: T = await asyncio.shield(known.result)
         if self._readings.get(key) is known:
@@ -101,12 +105,25 @@ class Channel:
             result = self._results[key]
         return result
 
+    def _keep(self, key: object, reading: _Reading) -> None:
+        self._readings.pop(key, None)
+        self._readings[key] = reading
+        if len(self._readings) > _MOST_READINGS:
+            oldest = next(iter(self._readings))
+            del self._readings[oldest]
+            self._results.pop(oldest, None)
+
     def shared(self, key: object, make: Callable[[], T]) -> T:
         """What was made under that key by whoever came first; as long as somebody listens."""
         if key not in self._shared:
             self._shared[key] = make()
         found: T = self._shared[key]
         return found
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be heard."""
+        return self._task.done()
 
     def forget_readings(self) -> None:
         """More is known by now than was heard here: what was read before does not count any more."""
@@ -192,7 +209,7 @@ class Channels:
     async def heard(self, name: str, listener: Listener) -> AsyncIterator[Channel]:
         """Inside: the listener hears that channel, from `Channel.place` on."""
         channel = self._channels.get(name)
-        if channel is None:
+        if channel is None or channel.is_over:
             channel = self._channels[name] = Channel(name, self.log)
         channel.users += 1
         try:
