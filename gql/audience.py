@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -94,10 +95,10 @@ class Audience:
 
         Raises what kept the source from opening, or has ended it since.
         """
-        self._joining += 1
-        try:
+        with self.held():
             await asyncio.shield(self._opened)
-            if after is not None and self._may_be_behind(after):
+            # Those with whom they were before may have heard what still waits here: they must not be told older things.
+            if (is_move and not self._is_idle) or (after is not None and self._may_be_behind(after)):
                 await self._caught_up()
             async with self._lock:
                 if self._failure is not None:
@@ -107,6 +108,13 @@ class Audience:
                     follower.end()
                 else:
                     self._enter(follower, viewer)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside it goes on, though nobody follows yet."""
+        self._joining += 1
+        try:
+            yield
         finally:
             self._joining -= 1
             self._close_when_empty()
@@ -140,6 +148,11 @@ class Audience:
             cursor = self._cursor_of(live, text)
             follower.offer(theirs.key, text.with_cursor(cursor), cursor, stays=theirs.stays)
             self._counts.frames += 1
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether all that was heard was told."""
+        return self._waiting is None and self._idle is not None and not self._idle.done()
 
     @property
     def _is_over(self) -> bool:
@@ -205,8 +218,7 @@ class Audience:
 
     def hear(self, fact: Fact) -> None:
         """Told to all at once where nothing has to be waited for; else in its turn."""
-        is_idle = self._waiting is None and self._idle is not None and not self._idle.done()
-        if not is_idle or self._lock.locked() or not self._taken_now(fact):
+        if not self._is_idle or self._lock.locked() or not self._taken_now(fact):
             self._wait(fact)
 
     def lose(self, error: Exception | None) -> None:
@@ -218,9 +230,9 @@ class Audience:
             self._waiting = deque()
         self._waiting.append(one)
         if len(self._waiting) > _MOST_WAITING:
-            # What is left out is read from the log, or anew.
-            self._waiting.clear()
-            self._waiting.append(Fact(None, None, is_gap=True))
+            # Facts that are left out are read from the log, or anew; what was made of one already, or an end, is not there.
+            kept = [one for one in self._waiting if not isinstance(one, Fact)]
+            self._waiting = deque([*kept, Fact(None, None, is_gap=True)])
         if self._idle is not None:
             _wake(self._idle)
 

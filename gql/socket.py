@@ -512,11 +512,12 @@ class Connection:
 
     async def _change(self, operation: Operation, old: Audience, new: Audience, caller: Caller) -> None:
         try:
-            await old.tell(operation, old.source.leaving(new.source))
-            if not operation.is_over:
-                old.leave(operation)
-                operation.audience = new
-                await new.join(operation, viewer=caller.access.user_id, is_move=True)
+            with new.held():
+                await old.tell(operation, old.source.leaving(new.source))
+                if not operation.is_over:
+                    old.leave(operation)
+                    operation.audience = new
+                    await new.join(operation, viewer=caller.access.user_id, is_move=True)
         finally:
             # It may have ended meanwhile, and then nobody else would take it out of an audience that it does not have.
             if operation.audience is not new:
