@@ -65,7 +65,7 @@ class Audience:
         channels: Channels,
         counts: RootCounts,
         heartbeat_s: float,
-        when_empty: Callable[[], None],
+        when_empty: "Callable[[Audience], None]",
     ) -> None:
         self.source = source
         self._texts = texts
@@ -213,7 +213,7 @@ class Audience:
 
     def _close_when_empty(self) -> None:
         if not self._followers and not self._joining:
-            self._when_empty()
+            self._when_empty(self)
             self._task.cancel()
 
     def hear(self, fact: Fact) -> None:
@@ -428,7 +428,7 @@ class Audience:
             self._opened.set_exception(error)
             # Nobody may be waiting any more; then it is no news.
             self._opened.exception()
-        self._when_empty()
+        self._when_empty(self)
         followers = list(self._followers)
         if isinstance(error, sql.DATABASE_AWAY):
             _log.warning("streams are broken off: the database is away", reason=type(error).__name__)

@@ -1,6 +1,7 @@
 """All who follow something in this process: whoever sees the same of the same is one audience."""
 
 import asyncio
+import functools
 import re
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -67,7 +68,7 @@ class Audiences:
                 channels=self._channels,
                 counts=self.counts.roots[_root(ready)],
                 heartbeat_s=self._heartbeat_s,
-                when_empty=lambda: self._forget(key, known),
+                when_empty=functools.partial(self._forget, key),
             )
         return known, after
 
@@ -82,7 +83,7 @@ class Audiences:
             known = self._texts[operation] = Texts(executor, nobody, counts, operation=name, is_complete=True)
         return known
 
-    def _forget(self, key: object, audience: Audience | None) -> None:
+    def _forget(self, key: object, audience: Audience) -> None:
         if self._audiences.get(key) is audience:
             self._audiences.pop(key, None)
 

@@ -545,7 +545,7 @@ class Connection:
 
     async def _operate(self, operation: Operation, payload: dict[str, Any]) -> None:
         try:
-            ready = self._engine.ready(request_of(payload))
+            ready = await self._engine.read(request_of(payload), self._caller)
             if ready.operation.kind is OperationType.SUBSCRIPTION:
                 await self._begin_to_follow(operation, ready)
             else:

@@ -104,7 +104,7 @@ class _Hears:
 async def _following(bus: RedisBus, source: _Numbers, first: _Hears) -> AsyncIterator[Audience]:
     texts: Any = _Plain()
     audience = Audience(
-        source, texts, channels=Channels(bus), counts=RootCounts(), heartbeat_s=60.0, when_empty=lambda: None
+        source, texts, channels=Channels(bus), counts=RootCounts(), heartbeat_s=60.0, when_empty=lambda _: None
     )
     await audience.join(first, viewer=None)
     yield audience
