@@ -20,8 +20,9 @@ from balancing.shaking import shake
 GATHERED: Final = 0.25
 """Part of a class's effort, twice."""
 
+SHAKEN_BETWEEN: Final = 0.5
 SHAKEN: Final = 0.8
-"""Part of a class's effort; it ends earlier where disorder is in vain."""
+"""Part of a class's effort, between those two where more cars may be served, and after them; it ends earlier where disorder is in vain."""
 
 
 @compiled
@@ -79,6 +80,9 @@ def _bargain(p: Problem, room: Room, before: Ints, members: Ints) -> tuple[bool,
     bound = price(p, room, m, members)
     most = most_for(p, m, members, bound)
     gather(p, room, m, members, bound, int(GATHERED * room.left[0]))
+    if len(members) - waiting(room, members) < most:
+        # The less an answer may lose, the more of what is gathered next is of use.
+        shake(p, room, members, int(SHAKEN_BETWEEN * room.left[0]))
     served = len(members) - waiting(room, members)
     # The best credit of so many is bounded more tightly where no more are counted on.
     m.most[0] = served

@@ -28,7 +28,9 @@ LARGE_SITE: Final = 4
 
 
 LARGE_ADMISSION: Final = 2
-"""And one such part is what it has in all until it is known who is served."""
+"""And one such part is what it has in all until it is known who is served,"""
+MANY_CARS: Final = 200
+"""unless it has so many: what is missed there is worth the time."""
 
 
 OVERDRAWN: Final = 100_000
@@ -40,7 +42,7 @@ def solve(p: Problem, effort: int) -> Solution:
     """The best solution found within the effort; exact where the search ends before it is spent."""
     f = filling_for(p)
     is_large = len(p.rank) > KICKS_UP_TO
-    room = room_for(p, effort // LARGE_ADMISSION if is_large else effort)
+    room = room_for(p, effort // LARGE_ADMISSION if is_large and len(p.rank) < MANY_CARS else effort)
     best = _first_solution(p, f, room)
     if not p.has_choice and (len(p.rank) == 0 or min(best.choice) != OFF):
         return best
