@@ -74,7 +74,7 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/python
 
 # Made here once, so that neither the first decision nor a test waits for it.
 $(MACHINE_CODE): $(STAMP) $(wildcard balancing/*.py)
-	@echo 'The balancer is compiled to machine code; this takes about a minute.'
+	@echo 'The balancer is compiled to machine code; this takes up to three minutes.'
 	@$(BIN)/python -c 'from balancing.allocate import make_ready; make_ready()'
 	@touch $@
 
