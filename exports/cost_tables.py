@@ -25,7 +25,7 @@ _MONEY = (
 def people_sheet(heading: tuple[tuple[str, str], ...], words: Words) -> Sheet:
     """The table of what each person pays; the summary behind it is by USER."""
     counts = (Column("Sessions", "Økter", Kind.COUNT, 10), Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14))
-    return Sheet(words("People"), heading, (_PERSON, *counts, *_MONEY, UNKNOWN_COST))
+    return Sheet("People", words("People"), heading, (_PERSON, *counts, *_MONEY, UNKNOWN_COST))
 
 
 def people_rows(summary: UsageSummary, words: Words) -> list[tuple[Cell, ...]]:
@@ -96,7 +96,7 @@ _SESSION_ID = Column("Session", "Økt-id", width=38, is_printed=False)
 def lines_sheet(heading: tuple[tuple[str, str], ...], words: Words) -> Sheet:
     """The table of cost lines."""
     columns = (*(column for column, _ in _WHOSE), *(column for column, _ in _WHAT), *_MONEY, _SESSION_ID)
-    return Sheet(words("Cost lines"), heading, columns)
+    return Sheet("Cost lines", words("Cost lines"), heading, columns)
 
 
 def line_rows(bill: Bill, zone: ZoneInfo, words: Words) -> list[tuple[Cell, ...]]:

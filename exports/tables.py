@@ -75,8 +75,12 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table with what stands above it and, where it has one, the chart beside it. Its title has at most 24 signs."""
+    """A table with what stands above it and, where it has one, the chart beside it.
 
+    `name` is the same in every language, for programs that look for it, and has at most 24 signs; `title` is for people.
+    """
+
+    name: str
     title: str
     heading: tuple[tuple[str, str], ...]
     columns: tuple[Column, ...]
@@ -288,7 +292,9 @@ def summary_sheet(summary: UsageSummary, about: About) -> Sheet:
     """The table of a summary's groups, with the energy of its first dimension as bars."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in summary.question.group_by)
     columns = (*dimensions, *(column for column, _ in figures_of(summary.total)))
-    return Sheet(about.words("Summary"), summary_heading(summary, about), columns, _bars(summary, about.words))
+    return Sheet(
+        "Summary", about.words("Summary"), summary_heading(summary, about), columns, _bars(summary, about.words)
+    )
 
 
 _PERIOD = Column("Period", "Periode", width=24)
@@ -298,7 +304,7 @@ def corrections_sheet(content: Content, about: About) -> Sheet:
     """The table of what a locked report corrects of earlier periods."""
     dimensions = tuple(_DIMENSIONS[dimension] for dimension in content.summary.question.group_by)
     columns = (_PERIOD, *dimensions, *(column for column, _ in _correction_figures(content)))
-    return Sheet(about.words("Corrections"), summary_heading(content.summary, about), columns)
+    return Sheet("Corrections", about.words("Corrections"), summary_heading(content.summary, about), columns)
 
 
 def corrections_row(line: CorrectionLine, content: Content, words: Words) -> tuple[Cell, ...]:
@@ -342,7 +348,7 @@ def _period_text(period: Period) -> str:
 
 def hours_sheet(summary: UsageSummary, about: About) -> Sheet:
     """The table of the energy of each hour; the summary is by HOUR."""
-    return Sheet(about.words("Hours"), summary_heading(summary, about), tuple(column for column, _ in _HOURS))
+    return Sheet("Hours", about.words("Hours"), summary_heading(summary, about), tuple(column for column, _ in _HOURS))
 
 
 def hours_row(row: UsageRow, zone: ZoneInfo) -> tuple[Cell, ...]:
@@ -414,7 +420,7 @@ def summary_totals(summary: UsageSummary, words: Words) -> tuple[Cell, ...]:
 
 def session_sheet(heading: tuple[tuple[str, str], ...], words: Words) -> Sheet:
     """The table of sessions."""
-    return Sheet(words("Sessions"), heading, tuple(column for column, _ in _SESSION))
+    return Sheet("Sessions", words("Sessions"), heading, tuple(column for column, _ in _SESSION))
 
 
 def session_row(one: CountedSession, zone: ZoneInfo, words: Words = english) -> tuple[Cell, ...]:

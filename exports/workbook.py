@@ -83,7 +83,7 @@ class WorkbookWriter:
 
     def begin_sheet(self, sheet: Sheet) -> int:
         """The number of a new sheet with its heading block and frozen column headings; rows are added to it by that number."""
-        page, used = self._page(sheet, sheet.title)
+        page, used = self._page(sheet, sheet.name)
         if sheet.chart is not None:
             self._charts.append((page, sheet.chart, len(sheet.columns)))
         self._tables.append(_Table(sheet, page, used))
@@ -98,7 +98,7 @@ class WorkbookWriter:
             if table.used >= self._most_rows:
                 _end_page(table)
                 table.pages += 1
-                table.page, table.used = self._page(table.sheet, f"{table.sheet.title} {table.pages}")
+                table.page, table.used = self._page(table.sheet, f"{table.sheet.name} {table.pages}")
             table.used += 1
             table.page.row_data_fh.write(_row(table.used, row, cells, is_ruled=bold))
             table.page.dim_rowmax = table.used - 1

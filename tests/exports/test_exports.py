@@ -375,23 +375,23 @@ async def test_one_persons_part_of_a_locked_report_has_the_locked_figures_of_tha
 
 
 async def test_a_norwegian_file_is_norwegian_in_all_that_we_say(town: Town, office: Office) -> None:
-    """Names of sheets, headings, totals, and who or what is not known."""
+    """Headings, totals, and who or what is not known; sheets keep their names, by which programs find them."""
     await some_sessions(town)
     made = await office.make(town, usage(town, group_by=(UsageDimension.USER,)), locale="nb-NO")
     book = CalamineWorkbook.from_path(office.path(made))
-    table = book.get_sheet_by_name("Sammendrag").to_python()
+    table = book.get_sheet_by_name("Summary").to_python()
     assert "Ikke identifisert" in [row[0] for row in table]
     heading = {str(row[0]): str(row[1]) for row in table[:9]}
     assert list(heading)[:7] == ["Anlegg", "Periode", "Tidssone", "Grunnlag", "Laget", "Revisjon", "Dekning"]
     assert heading["Periode"] == "2026-02-01 til, men ikke med, 2026-03-01"
     assert heading["Laget"] == "2026-03-01 13:00 av OWNER of installation"
     assert table[-1][0] == "Sum"
-    assert book.get_sheet_by_name("Økter").to_python()[-1][0] == "Sum av 3 økter"
+    assert book.get_sheet_by_name("Sessions").to_python()[-1][0] == "Sum av 3 økter"
     empty = ExportSource(usage=UsageQuestion(
         from_date=date(2024, 1, 1), to_date=date(2024, 2, 1), installation_ids=(town.site.id,)
     ))  # fmt: skip
     made = await office.make(town, empty, locale="nb-NO")
-    table = CalamineWorkbook.from_path(office.path(made)).get_sheet_by_name("Sammendrag").to_python()
+    table = CalamineWorkbook.from_path(office.path(made)).get_sheet_by_name("Summary").to_python()
     assert ["Merknad", "Det er ingen økter i denne perioden; den nærmeste er fra 2026-02-03."] in [
         row[:2] for row in table
     ]
@@ -408,7 +408,7 @@ async def test_norwegian_lines_of_costs_are_norwegian(town: Town, office: Office
     spot = await factories.a_tariff(town.site, TariffPart(CostUnit.KWH, None), name="Spot")
     await factories.a_tariff_assignment(town.site, spot, user_id=town.people["USER of charger"])
     made = await office.make(town, usage(town), kind=ReportKind.COST, locale="nb-NO")
-    table = CalamineWorkbook.from_path(office.path(made)).get_sheet_by_name("Kostnadslinjer").to_python()
+    table = CalamineWorkbook.from_path(office.path(made)).get_sheet_by_name("Cost lines").to_python()
     said = [row[5] for row in table if len(row) > 5]
     assert "Tid tilkoblet 06:00 til 22:00 2026-02-03 (Standard)" in said
     assert "Månedsavgift for 2026-02 (Standard)" in said

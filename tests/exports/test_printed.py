@@ -36,7 +36,7 @@ def _pages(path: Path, sheets: list[tuple[Sheet, int]], language: str = "nb") ->
 
 def test_a_document_repeats_its_head_counts_its_pages_and_ends_with_the_totals(tmp_path: Path) -> None:
     """A4; the heading block once, the column headings on each page, numbers and words of the language."""
-    pages = _pages(tmp_path / "it.pdf", [(Sheet("Things", HEADING, COLUMNS, CHART), 120)])
+    pages = _pages(tmp_path / "it.pdf", [(Sheet("Things", "Things", HEADING, COLUMNS, CHART), 120)])
     assert len(pages) > 2
     for number, text in enumerate(pages, start=1):
         assert "Energi (kWh)" in text
@@ -52,8 +52,8 @@ def test_a_document_repeats_its_head_counts_its_pages_and_ends_with_the_totals(t
 
 def test_wide_tables_lie_on_their_side_and_each_keeps_its_own_way(tmp_path: Path) -> None:
     """One sheet upright, the next across, the next upright again."""
-    wide = Sheet("Wide", HEADING, (Column("Name", "Navn", width=200),))
-    narrow = Sheet("Narrow", HEADING, COLUMNS[:1])
+    wide = Sheet("Wide", "Wide", HEADING, (Column("Name", "Navn", width=200),))
+    narrow = Sheet("Narrow", "Narrow", HEADING, COLUMNS[:1])
     _pages(tmp_path / "it.pdf", [(narrow, 1), (wide, 1), (narrow, 1)])
     boxes = [page.mediabox for page in PdfReader(tmp_path / "it.pdf").pages]
     assert [box.width > box.height for box in boxes] == [False, True, False]
@@ -62,7 +62,9 @@ def test_wide_tables_lie_on_their_side_and_each_keeps_its_own_way(tmp_path: Path
 def test_texts_of_any_kind_are_printed_in_lines_that_fit(tmp_path: Path) -> None:
     """Long words, control signs, signs that the letters lack, nothing at all, and what looks like markup."""
     writer = PrintedWriter(tmp_path / "it.pdf", language="en")
-    sheet = Sheet("Things", (("Installation", ""),), COLUMNS, Chart("Energy", "Energi", (("", Decimal(0)),) * 2))
+    sheet = Sheet(
+        "Things", "Things", (("Installation", ""),), COLUMNS, Chart("Energy", "Energi", (("", Decimal(0)),) * 2)
+    )
     number = writer.begin_sheet(sheet)
     for text in ("x" * 5_000, "a\x00b\nc", "漢字", "", "<b>&amp;</b>", "\ud800"):
         writer.add_rows(number, [(text, None, None, None)])
@@ -74,4 +76,4 @@ def test_texts_of_any_kind_are_printed_in_lines_that_fit(tmp_path: Path) -> None
 
 def test_a_document_without_rows_is_one_page(tmp_path: Path) -> None:
     """It says whose it would be."""
-    assert len(_pages(tmp_path / "it.pdf", [(Sheet("Things", HEADING, COLUMNS), 0)], "en")) == 1
+    assert len(_pages(tmp_path / "it.pdf", [(Sheet("Things", "Things", HEADING, COLUMNS), 0)], "en")) == 1

@@ -18,7 +18,7 @@ COLUMNS = (
     Column("Energy (kWh)", "Energi (kWh)", Kind.KWH, 14),
     Column("When", "Når", Kind.INSTANT, 19),
 )
-SHEET = Sheet("Things", (("Installation", "=1+1"), ("Period", "2026")), COLUMNS)
+SHEET = Sheet("Things", "Things", (("Installation", "=1+1"), ("Period", "2026")), COLUMNS)
 AT = datetime(2026, 2, 3, 10, 30)  # noqa: DTZ001  spreadsheets know no zones
 ROWS = [("Åse", Decimal("7.250"), AT), ("Bob", Decimal("0.001"), None)]
 
@@ -56,7 +56,7 @@ def test_a_page_is_printed_as_far_as_paper_needs_it(tmp_path: Path) -> None:
     """Without the columns for programs and the chart beside them; headings have room for two lines, and the line above totals no gap."""
     columns = (*SHEET.columns, Column("Session", "Økt-id", width=38, is_printed=False))
     writer = WorkbookWriter(tmp_path / "book.xlsx")
-    number = writer.begin_sheet(Sheet("Things", SHEET.heading, columns))
+    number = writer.begin_sheet(Sheet("Things", "Things", SHEET.heading, columns))
     writer.add_rows(number, [("Åse", Decimal(1), AT, "id")])
     writer.add_rows(number, [("Total", Decimal(1), None, None)], bold=True)
     writer.close()
@@ -94,7 +94,7 @@ def test_rows_that_do_not_fit_go_on_on_another_sheet(tmp_path: Path) -> None:
     """Each with the heading block and the column headings; the totals stand below the last row."""
     writer = WorkbookWriter(tmp_path / "book.xlsx", most_rows=8)
     number = writer.begin_sheet(SHEET)
-    other = writer.begin_sheet(Sheet("Others", (), COLUMNS))
+    other = writer.begin_sheet(Sheet("Others", "Others", (), COLUMNS))
     for place in range(10):
         writer.add_rows(number, [(f"Person {place}", Decimal(place), AT)])
     writer.add_rows(other, ROWS)
@@ -113,7 +113,7 @@ def test_a_chart_stands_beside_its_table(tmp_path: Path) -> None:
     for is_time, direction in ((False, "bar"), (True, "col")):
         chart = Chart("Energy", "Energi", (("=Åse", Decimal("7.25")), ("Bob", Decimal(1))), is_time)
         writer = WorkbookWriter(tmp_path / "book.xlsx", language="nb")
-        writer.add_rows(writer.begin_sheet(Sheet("Things", (), COLUMNS, chart)), ROWS)
+        writer.add_rows(writer.begin_sheet(Sheet("Things", "Things", (), COLUMNS, chart)), ROWS)
         writer.close()
         book = load_workbook(tmp_path / "book.xlsx")
         assert [(sheet.title, sheet.sheet_state) for sheet in book] == [("Things", "visible"), ("Chart", "hidden")]
