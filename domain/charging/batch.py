@@ -14,9 +14,7 @@ from domain.charging.live import Connector
 from domain.charging.session_store import SampleRow, SessionRecord
 from domain.equipment.signed_records import SignedRow
 from domain.events import AuthorizationAsked, Event, SessionChanged
-from domain.observations import (
-    Booted,
-)
+from domain.observations import Booted
 from domain.roles import (
     CommandAction,
     SessionState,

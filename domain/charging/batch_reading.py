@@ -36,9 +36,7 @@ from domain.observations import (
     StatusReported,
     TokenPresented,
 )
-from domain.roles import (
-    ExternalMode,
-)
+from domain.roles import ExternalMode
 
 NO_OFFSET = timedelta()
 

@@ -6,9 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.charging.session_rules import (
-    Hearing,
-)
+from domain.charging.session_rules import Hearing
 from domain.equipment.ocpp_messages import Message
 from domain.observations import (
     AnyObservation,
@@ -16,9 +14,7 @@ from domain.observations import (
     SessionStarted,
     TokenPresented,
 )
-from domain.roles import (
-    AuthorizationDecision,
-)
+from domain.roles import AuthorizationDecision
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):

@@ -10,9 +10,7 @@ from domain.charging.session_rules import (
     was_heard_live,
 )
 from domain.charging.session_store import SessionRecord
-from domain.roles import (
-    SessionFlag,
-)
+from domain.roles import SessionFlag
 
 
 def moment_told(

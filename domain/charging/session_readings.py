@@ -21,9 +21,7 @@ from domain.observations import (
     Metered,
     Sample,
 )
-from domain.roles import (
-    SessionFlag,
-)
+from domain.roles import SessionFlag
 
 
 def metered(batch: Batch, report: Report, observation: Metered) -> Outcome:
